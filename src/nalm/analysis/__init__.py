@@ -1,0 +1,1 @@
+"""What came out: solved or not, intervals, tables, comparison with published numbers."""

@@ -1,0 +1,1 @@
+"""What is learnt: operations, ranges, random streams, thresholds."""

@@ -1,0 +1,150 @@
+"""The random streams of many runs at once, exactly as the original draws them."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nalm.tasks.operations import OPERATIONS
+from nalm.tasks.ranges import Range, place
+from nalm.tasks.task import Task
+
+__all__ = ["HeldOut", "Placement", "Sampler", "batch", "layout"]
+
+VALIDATION_SEED = 43953907
+TEST_SEED = 8689336
+HELD_OUT_ROWS = 10_000
+
+
+class HeldOut(NamedTuple):
+    """Fixed evaluation data; runs with the same range share their inputs.
+
+    Shapes: ``inputs (distinct ranges, columns, rows)``, ``targets (distinct targets, rows)``; ``input_index`` and
+    ``target_index`` tell which is each run's.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    input_index: Tensor
+    target_index: Tensor
+
+
+class Placement(NamedTuple):
+    """How the draws of shared streams become each run's batch.
+
+    Shapes: ``stream_index (runs)``; corners of the ranges ``low`` and ``width (runs, 1 or 2, columns, 1)``, float64;
+    for each operand, the columns of the input that it sums, ``(runs, length)``.
+    """
+
+    stream_index: Tensor
+    low: Tensor
+    width: Tensor
+    operands: tuple[Tensor, ...]
+
+
+def batch(drawn: Tensor, placement: Placement, operation: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of one iteration from its draws.
+
+    Everything is computed in float64 and rounded at the end, so targets belong to the inputs before rounding.
+    """
+    inputs = place(drawn[placement.stream_index], placement.low, placement.width)
+    rows = inputs.shape[-1]
+    sums = [inputs.gather(1, columns.unsqueeze(-1).expand(-1, -1, rows)).sum(1) for columns in placement.operands]
+    return inputs.to(dtype), OPERATIONS[operation].apply(sums).to(dtype)
+
+
+class Sampler:
+    """Training batches and evaluation data for the runs of a shard.
+
+    Every run's stream is numpy's ``RandomState`` with the seed that its own seed yields. Runs of one seed, whose
+    ranges consume the stream in the same way, share one: the draws are mapped to each run's range afterwards, in
+    float64 inside the compiled step, and rounded only after the target is computed.
+
+    Arguments:
+        runs: task and seed of each run; the tasks must be alike in all but their intervals.
+        batch_size: rows of a training batch.
+        dtype: precision of inputs and targets.
+        device: where batches are needed.
+
+    Raises:
+        ValueError: the tasks differ in more than their intervals.
+    """
+
+    def __init__(self, runs: Sequence[tuple[Task, int]], batch_size: int, dtype: torch.dtype, device: torch.device):
+        first = runs[0][0]
+        if len({layout(task) for task, _ in runs}) > 1:
+            raise ValueError("runs that train together must have the same operation, input layout and kind of range")
+        self.batch_size = batch_size
+        self.dtype = dtype
+        self.device = device
+        self.columns = first.input_size
+        self.operation = first.operation
+        self._range = first.train
+
+        offsets, stream_seeds = zip(*(_parent_draws(task, seed) for task, seed in runs), strict=True)
+        distinct = sorted(set(stream_seeds))
+        self._streams = [np.random.RandomState(seed) for seed in distinct]
+        low, width = zip(*(task.train.corners(self.columns) for task, _ in runs), strict=True)
+        slices = [task.slices(offset) for (task, _), offset in zip(runs, offsets, strict=True)]
+        self.placement = Placement(
+            stream_index=torch.tensor([distinct.index(seed) for seed in stream_seeds], device=device),
+            low=torch.stack(low).to(device),
+            width=torch.stack(width).to(device),
+            operands=tuple(
+                torch.tensor([range(*of_run[k]) for of_run in slices], device=device) for k in range(len(slices[0]))
+            ),
+        )
+        tasks = [task for task, _ in runs]
+        self.validation = self._held_out([task.train for task in tasks], offsets, VALIDATION_SEED)
+        self.test = self._held_out([task.test for task in tasks], offsets, TEST_SEED)
+
+    @property
+    def numbers_per_batch(self) -> int:
+        """Random numbers that one iteration takes, over all streams."""
+        return len(self._streams) * self._range.layers * self.columns * self.batch_size
+
+    def draw(self, batches: int) -> Tensor:
+        """Draws the numbers of the next batches, ``(batches, streams, layers, columns, rows)``, float64."""
+        drawn = np.empty((batches, len(self._streams), self._range.layers, self.columns, self.batch_size))
+        for index, stream in enumerate(self._streams):
+            drawn[:, index] = self._range.draw(stream, batches, self.batch_size, self.columns)
+        return torch.from_numpy(drawn).to(self.device)
+
+    def _held_out(self, ranges: Sequence[Range], offsets: Sequence[int], seed: int) -> HeldOut:
+        distinct_ranges = list(dict.fromkeys(ranges))
+        cases = list(zip(ranges, offsets, strict=True))
+        distinct_cases = list(dict.fromkeys(cases))
+        inputs = {drawn_from: _held_out_inputs(drawn_from, self.columns, seed) for drawn_from in distinct_ranges}
+        targets = []
+        for case in distinct_cases:
+            run = cases.index(case)
+            slices = [index[run].cpu() for index in self.placement.operands]
+            targets.append(OPERATIONS[self.operation].apply([inputs[case[0]][index].sum(0) for index in slices]))
+        return HeldOut(
+            inputs=torch.stack(list(inputs.values())).to(self.device, self.dtype),
+            targets=torch.stack(targets).to(self.device, self.dtype),
+            input_index=torch.tensor([distinct_ranges.index(drawn_from) for drawn_from in ranges], device=self.device),
+            target_index=torch.tensor([distinct_cases.index(case) for case in cases], device=self.device),
+        )
+
+
+def layout(task: Task) -> tuple[object, ...]:
+    """What tasks must have in common to be trained together."""
+    lengths = tuple(end - start for start, end in task.slices(0))
+    return (task.operation, task.input_size, lengths, task.train.kind)
+
+
+def _parent_draws(task: Task, seed: int) -> tuple[int, int]:
+    """Offset of the slices, and seed of the training stream, as the original's parent generator yields them."""
+    parent = np.random.RandomState(seed)
+    offset = task.offset(parent)
+    return offset, int(parent.randint(0, 2**32 - 1, dtype=np.int64))
+
+
+@lru_cache(maxsize=64)
+def _held_out_inputs(drawn_from: Range, columns: int, seed: int) -> Tensor:
+    drawn = drawn_from.draw(np.random.RandomState(seed), 1, HELD_OUT_ROWS, columns)
+    return place(torch.from_numpy(drawn[0]), *drawn_from.corners(columns))

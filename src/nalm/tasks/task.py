@@ -1,0 +1,95 @@
+"""A task: what is to be learnt, on which inputs, and when it counts as solved."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Self
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from nalm.tasks.operations import OPERATIONS
+from nalm.tasks.ranges import Range
+
+__all__ = ["Task", "best_row"]
+
+
+def _known_operation(name: str) -> str:
+    if name not in OPERATIONS:
+        raise ValueError(f"found unknown operation {name!r}, expected one of: {', '.join(OPERATIONS)}")
+    return name
+
+
+class Task(BaseModel):
+    """What is to be learnt.
+
+    The operands are sums over slices of the input. Slices have ``floor(subset_ratio · input_size)`` elements, follow
+    one another with an overlap of ``floor(overlap_ratio · length)``, and are shifted together by an offset that each
+    seed draws. The ``simple`` layout has 4 inputs and the slices [0, 4) and [0, 2).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    operation: Annotated[str, AfterValidator(_known_operation)]
+    train: Range
+    test: Range
+    input_size: int = Field(2, ge=1)
+    subset_ratio: float = Field(0.5, gt=0, le=1)
+    overlap_ratio: float = Field(0.0, ge=0, le=1)
+    subsets: int = Field(2, ge=1)
+    simple: bool = False
+    threshold: float = Field(1e-5, gt=0)
+    """A run has solved the task if its test error is below this."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _simple_size(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("simple") is True:
+            return {**value, "input_size": value.get("input_size", 4)}
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        slices = self.slices(0)
+        if self.simple and self.input_size != 4:
+            raise ValueError(f"the simple layout has 4 inputs, found input_size {self.input_size}")
+        length, end = slices[0][1] - slices[0][0], slices[-1][1]
+        if length < 1 or end > self.input_size:
+            raise ValueError(
+                f"{self.subsets} subsets of {length} inputs (subset_ratio {self.subset_ratio:g}, overlap_ratio "
+                f"{self.overlap_ratio:g}) need {max(end, self.subsets)} inputs, expected at most input_size "
+                f"{self.input_size}"
+            )
+        needed = OPERATIONS[self.operation].operands
+        if len(slices) < needed:
+            raise ValueError(f"{self.operation} needs {needed} subsets, found {len(slices)}")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The paper's name of the task: its training range."""
+        return self.train.label
+
+    def slices(self, offset: int) -> list[tuple[int, int]]:
+        """Start and end of every operand's slice of the input."""
+        if self.simple:
+            return [(0, 4), (0, 2)]
+        length = int(self.subset_ratio * self.input_size)
+        overlap = int(self.overlap_ratio * length)
+        starts = [offset + k * (length - overlap) for k in range(self.subsets)]
+        return [(start, start + length) for start in starts]
+
+    def offset(self, rng: np.random.RandomState) -> int:
+        """Draws the offset of the slices, as the original does (nothing is drawn for the simple layout)."""
+        if self.simple:
+            return 0
+        return int(rng.randint(0, self.input_size - self.slices(0)[-1][1] + 1))
+
+    def is_solved(self, validation_errors: Sequence[float], test_errors: Sequence[float]) -> bool:
+        """Whether the test error is under the threshold at the best validation row."""
+        return len(test_errors) > 0 and bool(test_errors[best_row(validation_errors)] < self.threshold)
+
+
+def best_row(validation_errors: Sequence[float]) -> int:
+    """Row of the smallest validation error among the last 5,000, the first of equals; the last row if all are NaN."""
+    recent = np.asarray(validation_errors, dtype=np.float64)[-5000:]
+    start = len(validation_errors) - len(recent)
+    return len(validation_errors) - 1 if np.isnan(recent).all() else start + int(np.nanargmin(recent))

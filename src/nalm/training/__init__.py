@@ -1,0 +1,1 @@
+"""How it is learnt: objectives, schedules, optimizers, and the vectorized ensemble."""

@@ -1,0 +1,47 @@
+"""Compiling, where the machine can."""
+
+import functools
+import sys
+import types
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import torch
+
+__all__ = ["compile_once", "compiler_problem", "notice"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def compile_once(function: Callable[P, R]) -> Callable[P, R]:
+    """Compiles a function that is only ever called with tensors of the same shapes.
+
+    Dynamo keeps a bounded number of graphs per code object, and past it runs eagerly with no more than a log line.
+    A code object of its own for every compiled function keeps a worker that trains many recipes below that bound.
+    """
+    own_code = function.__code__.replace()  # type: ignore[attr-defined]
+    own = types.FunctionType(
+        own_code, function.__globals__, function.__name__, function.__defaults__, function.__closure__  # type: ignore[attr-defined]
+    )
+    return torch.compile(own, fullgraph=True, dynamic=False)
+
+
+@functools.cache
+def compiler_problem(device_type: str) -> str | None:
+    """Why nothing can be compiled here, found by compiling one tiny kernel, or None."""
+    try:
+        compile_once(_probe)(torch.ones(16, device=device_type))
+    except Exception as error:  # whatever the tool chain raises: no compiler, no headers, no writable cache
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return None
+
+
+def _probe(x: torch.Tensor) -> torch.Tensor:
+    return x * 2 + 1
+
+
+@functools.cache
+def notice(message: str) -> None:
+    """Says something on stderr, once per process."""
+    print(f"nalm: {message}", file=sys.stderr, flush=True)

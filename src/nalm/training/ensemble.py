@@ -1,0 +1,204 @@
+"""Trains many runs of one recipe in lockstep."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import time
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from nalm.tasks.sampling import Sampler
+from nalm.tasks.task import Task
+from nalm.training.compiling import compiler_problem, notice
+from nalm.training.optimizers import optimizer
+from nalm.training.program import OneByOne, Program, Snapshot, Together
+from nalm.training.recipe import Recipe
+
+__all__ = ["Ensemble", "History"]
+
+DRAWN_AT_ONCE = 2**21
+"""Numbers drawn ahead of the steps that use them: enough to make draws cheap, few enough to stay in the cache."""
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass
+class History:
+    """What happened to every run: arrays of ``(evaluations, runs)`` unless said otherwise.
+
+    ``iterations`` and ``wall_times`` (seconds since the epoch) are ``(evaluations)``; ``parameters`` holds one array
+    of ``(runs, …)`` per evaluation and one after the last update; the ``final`` errors, ``(runs)``, are those after
+    the last update; ``diverged_at``, ``(runs)``, is the iteration of the first NaN weight, or -1.
+    """
+
+    iterations: list[int] = field(default_factory=list)
+    wall_times: list[float] = field(default_factory=list)
+    validation_errors: list[Array] = field(default_factory=list)
+    test_errors: list[Array] = field(default_factory=list)
+    sparsity_errors: list[Array] = field(default_factory=list)
+    criteria: list[Array] = field(default_factory=list)
+    penalties: list[Array] = field(default_factory=list)
+    parameters: list[dict[str, Array]] = field(default_factory=list)
+    final_validation_errors: Array = field(default_factory=lambda: np.empty(0))
+    final_test_errors: Array = field(default_factory=lambda: np.empty(0))
+    diverged_at: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+
+class Ensemble:
+    """The stacked models of a shard.
+
+    A run comes out the same whatever company it has. Runs whose weights become NaN are frozen and disturb nobody.
+
+    Arguments:
+        recipe: how all of them are trained.
+        runs: task and seed of each.
+        device: where they train.
+        compiled: whether to compile; where that is impossible they train eagerly, and a notice says so once.
+
+    Raises:
+        ValueError: the tasks differ in more than their intervals.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        runs: Sequence[tuple[Task, int]],
+        device: torch.device | str = "cpu",
+        compiled: bool = True,
+    ) -> None:
+        self.recipe = recipe
+        self.device = torch.device(device)
+        self.sampler = Sampler(runs, recipe.batch_size, recipe.dtype, self.device)
+        modules = [_initial_module(recipe, self.sampler.columns, seed) for _, seed in runs]
+        self.parameter_names = [name for name, _ in modules[0].named_parameters()]
+        parameters = {
+            name: torch.stack([module.get_parameter(name).detach() for module in modules]).to(self.device)
+            for name in self.parameter_names
+        }
+        self.snapshot = Snapshot(
+            parameters,
+            optimizer(recipe).state(parameters),
+            torch.full((len(runs),), -1, device=self.device),
+        )
+        self.iteration = 0
+        self.history = History()
+        self.program = self._program(modules, [seed for _, seed in runs], compiled)
+
+    def _program(self, modules: list[nn.Module], seeds: list[int], compiled: bool) -> Program:
+        columns = list(self._scalars(np.zeros(1, dtype=np.int64)))
+        template = modules[0].to(self.device)
+        program = Program(
+            Together(template, self.recipe), template, self.recipe, self.sampler.operation, columns, compiled=False
+        )
+        problem = self._vectorization_problem(program)
+        if problem is not None:
+            notice(f"{self.recipe.module.name} cannot be vectorized ({problem}): its runs train one by one")
+            own = [module.to(self.device) for module in modules]
+            models = OneByOne(own, self.recipe, seeds)
+            return Program(models, template, self.recipe, self.sampler.operation, columns, compiled=False)
+        if not compiled:
+            return program
+        problem = compiler_problem(self.device.type)
+        if problem is not None:
+            notice(f"cannot compile here ({problem}): training runs eagerly, many times slower")
+            return program
+        return Program(program.models, template, self.recipe, self.sampler.operation, columns, compiled=True)
+
+    def _vectorization_problem(self, program: Program) -> str | None:
+        """Why the module cannot be vectorized, found by two small steps in both modes, or None."""
+        rows = torch.ones(len(self.snapshot.diverged_at), 2, self.sampler.columns, dtype=self.recipe.dtype)
+        rows = rows.to(self.device)
+        scalars = {name: rows.new_ones(()) for name in program.columns}
+        try:
+            program.models.gradients(self.snapshot.parameters, rows, rows[..., :1], scalars)
+            program.models.errors(self.snapshot.parameters, rows, rows[..., :1])
+        except RuntimeError as error:  # what vmap raises for everything it cannot do
+            return str(error).strip().split(". ")[0].splitlines()[0]
+        return None
+
+    def _scalars(self, iterations: npt.NDArray[np.int64]) -> dict[str, Array]:
+        """Everything about an iteration that is a number, by name, for each iteration."""
+        recipe = self.recipe
+        columns = {name: term.values(iterations) for name, term in recipe.regularizers.items()}
+        columns["pcc"] = (iterations < recipe.pcc_iterations).astype(np.float64)
+        columns |= optimizer(recipe).scalars(iterations, recipe.learning_rate)
+        for name, limit in (("clip_norm", recipe.clip_gradient_norm), ("clip_value", recipe.clip_gradient_value)):
+            if limit is not None:
+                columns[name] = np.full(len(iterations), limit)
+        return columns
+
+    @torch.no_grad()
+    def train(self, on_evaluation: Callable[["Ensemble"], None] | None = None) -> History:
+        """Trains to the end and returns what happened; ``on_evaluation`` is called after every evaluation."""
+        every, last = self.recipe.evaluate_every, self.recipe.iterations
+        per_batch = self.sampler.numbers_per_batch
+        while self.iteration <= last:
+            if self.iteration % every == 0:
+                self._evaluate()
+                if on_evaluation is not None:
+                    on_evaluation(self)
+            until_evaluation = every - self.iteration % every
+            self._advance(min(until_evaluation, last + 1 - self.iteration, max(1, DRAWN_AT_ONCE // per_batch)))
+        self._finish()
+        return self.history
+
+    def _advance(self, steps: int) -> None:
+        """Trains for some steps, of which only the first may be one that is reported."""
+        drawn = self.sampler.draw(steps)
+        iterations = np.arange(self.iteration, self.iteration + steps)
+        table = np.stack(list(self._scalars(iterations).values()), axis=1)
+        rows = torch.from_numpy(table).to(self.device, self.recipe.dtype)
+        counters = torch.from_numpy(iterations).to(self.device)
+        for step in range(steps):
+            self.snapshot, criterion, penalty = self.program.step(
+                self.snapshot, drawn[step], self.sampler.placement, rows[step], counters[step]
+            )
+            if (self.iteration + step) % self.recipe.evaluate_every == 0:
+                self.history.criteria.append(_array(criterion))
+                self.history.penalties.append(_array(penalty))
+        self.iteration += steps
+
+    def _evaluate(self) -> None:
+        history = self.history
+        validation, test, sparsity = self._errors()
+        history.iterations.append(self.iteration)
+        history.wall_times.append(time())
+        history.validation_errors.append(validation)
+        history.test_errors.append(test)
+        history.sparsity_errors.append(sparsity)
+        history.parameters.append(self._parameters())
+
+    def _finish(self) -> None:
+        self.history.final_validation_errors, self.history.final_test_errors, _ = self._errors()
+        self.history.parameters.append(self._parameters())
+        self.history.diverged_at = self.snapshot.diverged_at.cpu().numpy()
+
+    def _errors(self) -> tuple[Array, Array, Array]:
+        sampler = self.sampler
+        errors = self.program.evaluate(self.snapshot.parameters, sampler.validation, sampler.test)
+        validation, test, sparsity = map(_array, errors)
+        return validation, test, sparsity
+
+    def _parameters(self) -> dict[str, Array]:
+        return {name: _array(value) for name, value in self.snapshot.parameters.items()}
+
+
+def _array(values: Tensor) -> Array:
+    return values.cpu().numpy().astype(np.float64)
+
+
+def _initial_module(recipe: Recipe, in_features: int, seed: int) -> nn.Module:
+    """A model with the run's initial weights: constructed and then reset once more, as the original does."""
+    before = torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_default_dtype(recipe.dtype)
+        try:
+            module = recipe.module.build(in_features, 1)
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+        finally:
+            torch.set_default_dtype(before)
+    return module

@@ -1,0 +1,211 @@
+"""The compiled program of an ensemble: one training step and one evaluation of all its models."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from nalm.modules.base import ArithmeticModule
+from nalm.tasks.sampling import HeldOut, Placement, batch
+from nalm.training.compiling import compile_once
+from nalm.training.objective import Evaluation, Objective
+from nalm.training.optimizers import State, Tensors, clip_gradients, optimizer
+from nalm.training.recipe import Recipe
+
+__all__ = ["Models", "OneByOne", "Program", "Snapshot", "Together"]
+
+
+class Snapshot(NamedTuple):
+    """What changes from step to step; every tensor has the runs first.
+
+    ``diverged_at`` is the iteration whose forward pass would meet the first NaN weight, or -1.
+    """
+
+    parameters: Tensors
+    optimizer: State
+    diverged_at: Tensor
+
+
+class Models(Protocol):
+    """How the models of an ensemble compute losses, gradients and errors."""
+
+    def gradients(
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor]
+    ) -> tuple[Tensors, Tensor, Tensor]:
+        """Gradients, criterion and penalty of every run, from ``(runs, rows, I)`` and ``(runs, rows, 1)``."""
+
+    def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
+        """Mean squared error of every run in evaluation mode."""
+
+
+class Together:
+    """All models in one vectorized computation: the sum of their losses gives every model its own gradient."""
+
+    def __init__(self, module: nn.Module, recipe: Recipe) -> None:
+        self.objective = Objective(copy.deepcopy(module).train(), recipe)
+        self.evaluation = Evaluation(copy.deepcopy(module))
+
+    def gradients(
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor]
+    ) -> tuple[Tensors, Tensor, Tensor]:
+        """Gradients, criterion and penalty of every run."""
+
+        def one(parameters: Tensors, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            result: tuple[Tensor, Tensor, Tensor] = functional_call(self.objective, parameters, (x, target, scalars))
+            return result
+
+        def all_losses(parameters: Tensors) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            loss, criterion, penalty = vmap(one)(_prefixed(parameters), x, target)
+            return loss.sum(), (criterion, penalty)
+
+        gradients, (_, (criterion, penalty)) = grad_and_value(all_losses, has_aux=True)(parameters)
+        return gradients, criterion, penalty
+
+    def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
+        """Mean squared error of every run in evaluation mode."""
+
+        def one(parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
+            error: Tensor = functional_call(self.evaluation, parameters, (x, target))
+            return error
+
+        return vmap(one)(_prefixed(parameters), x, target)
+
+
+class OneByOne:
+    """Models that cannot be vectorized (batch normalization, ``.item()`` …): each trains for itself.
+
+    Every run keeps its own module, buffers and random numbers, so it does not depend on its company here either.
+    """
+
+    def __init__(self, modules: list[nn.Module], recipe: Recipe, seeds: list[int]) -> None:
+        self.objectives = [Objective(module, recipe) for module in modules]
+        self.evaluations = [Evaluation(module) for module in modules]
+        self.random_states = [torch.Generator().manual_seed(seed).get_state() for seed in seeds]
+
+    def gradients(
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor]
+    ) -> tuple[Tensors, Tensor, Tensor]:
+        """Gradients, criterion and penalty of every run."""
+        gradients: dict[str, list[Tensor]] = {name: [] for name in parameters}
+        reports = []
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            for run, objective in enumerate(self.objectives):
+                torch.set_rng_state(self.random_states[run])
+                own = {name: value[run].clone().requires_grad_() for name, value in parameters.items()}
+                loss, *report = functional_call(
+                    objective.train(), _prefixed(own), (x[run], target[run], scalars)
+                )
+                for name, gradient in zip(own, torch.autograd.grad(loss, list(own.values())), strict=True):
+                    gradients[name].append(gradient)
+                reports.append(torch.stack(report).detach())
+                self.random_states[run] = torch.get_rng_state()
+        criterion, penalty = torch.stack(reports).unbind(1)
+        return {name: torch.stack(values) for name, values in gradients.items()}, criterion, penalty
+
+    def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
+        """Mean squared error of every run in evaluation mode."""
+        errors = []
+        for run, evaluation in enumerate(self.evaluations):
+            own = {name: value[run] for name, value in parameters.items()}
+            errors.append(functional_call(evaluation.eval(), _prefixed(own), (x[run], target[run])))
+        return torch.stack(errors)
+
+
+def _prefixed(parameters: Tensors) -> Tensors:
+    return {f"module.{name}": value for name, value in parameters.items()}
+
+
+@dataclass
+class Program:
+    """One training step and one evaluation, compiled where ``compiled`` says so.
+
+    Arguments:
+        models: how losses and gradients are computed.
+        module: any one of the models, for its bounds and sparsity error.
+        recipe: what decides the graph; numbers in it that may differ between variants arrive as ``scalars``.
+        operation: of the task.
+        columns: names of the scalars of an iteration, in the order in which they arrive.
+        compiled: whether to compile.
+    """
+
+    models: Models
+    module: nn.Module
+    recipe: Recipe
+    operation: str
+    columns: list[str]
+    compiled: bool
+    step: Callable[[Snapshot, Tensor, Placement, Tensor, Tensor], tuple[Snapshot, Tensor, Tensor]] = field(init=False)
+    evaluate: Callable[[Tensors, HeldOut, HeldOut], tuple[Tensor, Tensor, Tensor]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.step, self.evaluate = self._make_step(), self._make_evaluate()
+        if self.compiled:
+            self.step, self.evaluate = compile_once(self.step), compile_once(self.evaluate)
+
+    def _make_step(
+        self,
+    ) -> Callable[[Snapshot, Tensor, Placement, Tensor, Tensor], tuple[Snapshot, Tensor, Tensor]]:
+        models, columns, operation, dtype = self.models, self.columns, self.operation, self.recipe.dtype
+        rule = optimizer(self.recipe)
+        bounds = self.module.bounds() if isinstance(self.module, ArithmeticModule) else {}
+
+        def step(
+            snapshot: Snapshot, drawn: Tensor, placement: Placement, row: Tensor, iteration: Tensor
+        ) -> tuple[Snapshot, Tensor, Tensor]:
+            scalars = dict(zip(columns, row.unbind(0), strict=True))
+            inputs, targets = batch(drawn, placement, operation, dtype)
+            gradients, criterion, penalty = models.gradients(
+                snapshot.parameters, inputs.transpose(1, 2), targets.unsqueeze(-1), scalars
+            )
+            gradients = clip_gradients(gradients, scalars)
+            updated, state = rule.update(snapshot.parameters, gradients, snapshot.optimizer, scalars)
+            updated = {
+                name: value.clamp(*bounds[name]) if name in bounds else value for name, value in updated.items()
+            }
+            alive = snapshot.diverged_at < 0
+            broken = torch.stack([value.isnan().flatten(1).any(1) for value in updated.values()]).any(0)
+            return (
+                Snapshot(
+                    {name: _where(alive, value, snapshot.parameters[name]) for name, value in updated.items()},
+                    state,
+                    torch.where(alive & broken, iteration + 1, snapshot.diverged_at),
+                ),
+                criterion,
+                penalty,
+            )
+
+        return step
+
+    def _make_evaluate(self) -> Callable[[Tensors, HeldOut, HeldOut], tuple[Tensor, Tensor, Tensor]]:
+        models, module = self.models, _SparsityError(self.module)
+
+        def error(parameters: Tensors, data: HeldOut) -> Tensor:
+            inputs = data.inputs[data.input_index].transpose(1, 2)
+            return models.errors(parameters, inputs, data.targets[data.target_index].unsqueeze(-1))
+
+        def evaluate(parameters: Tensors, validation: HeldOut, test: HeldOut) -> tuple[Tensor, Tensor, Tensor]:
+            sparsity = vmap(lambda own: functional_call(module, own, ()))(_prefixed(parameters))
+            return error(parameters, validation), error(parameters, test), sparsity
+
+        return evaluate
+
+
+class _SparsityError(nn.Module):
+    """A module's own sparsity error; NaN where it does not know any."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self) -> Tensor:
+        if isinstance(self.module, ArithmeticModule):
+            return self.module.sparsity_error()
+        return next(self.module.parameters()).new_full((), float("nan"))
+
+
+def _where(alive: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
