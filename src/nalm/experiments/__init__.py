@@ -1,1 +1,1 @@
-"""Which trainings: the schema of an experiment and the catalog of figures."""
+"""Which trainings: the schema of experiments, and the catalog."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from nalm.tasks.operations import OPERATIONS
 from nalm.tasks.ranges import Range
@@ -31,12 +31,12 @@ class Task(BaseModel):
     operation: Annotated[str, AfterValidator(_known_operation)]
     train: Range
     test: Range
-    input_size: int = Field(2, ge=1)
-    subset_ratio: float = Field(0.5, gt=0, le=1)
-    overlap_ratio: float = Field(0.0, ge=0, le=1)
-    subsets: int = Field(2, ge=1)
-    simple: bool = False
-    threshold: float = Field(1e-5, gt=0)
+    input_size: StrictInt = Field(2, ge=1)
+    subset_ratio: StrictFloat = Field(0.5, gt=0, le=1)
+    overlap_ratio: StrictFloat = Field(0.0, ge=0, le=1)
+    subsets: StrictInt = Field(2, ge=1)
+    simple: StrictBool = False
+    threshold: StrictFloat = Field(1e-5, gt=0)
     """A run has solved the task if its test error is below this."""
 
     @model_validator(mode="before")

@@ -4,7 +4,7 @@ import inspect
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_serializer, model_validator
 from torch import nn
 
 from nalm.modules import build, resolve
@@ -61,16 +61,16 @@ class Recipe(BaseModel):
 
     module: ModuleChoice
     criterion: Literal["mse", "pcc", "pcc_then_mse", "mape"] = "mse"
-    pcc_iterations: int = Field(25_000, ge=0)
+    pcc_iterations: StrictInt = Field(25_000, ge=0)
     regularizers: dict[str, Term] = {}
     optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0)
-    momentum: float = Field(0.0, ge=0, lt=1)
-    clip_gradient_norm: float | None = Field(None, gt=0)
-    clip_gradient_value: float | None = Field(None, gt=0)
-    batch_size: int = Field(128, ge=1)
-    iterations: int = Field(50_000, ge=0)
-    evaluate_every: int = Field(1000, ge=1)
+    learning_rate: StrictFloat = Field(1e-3, gt=0)
+    momentum: StrictFloat = Field(0.0, ge=0, lt=1)
+    clip_gradient_norm: StrictFloat | None = Field(None, gt=0)
+    clip_gradient_value: StrictFloat | None = Field(None, gt=0)
+    batch_size: StrictInt = Field(128, ge=1)
+    iterations: StrictInt = Field(50_000, ge=0)
+    evaluate_every: StrictInt = Field(1000, ge=1)
     precision: Literal["float32", "float64"] = "float32"
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_validator
 
 __all__ = ["Growth", "Term"]
 
@@ -22,10 +22,10 @@ class Growth(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    start: float = Field(gt=0)
-    end: float = Field(gt=0)
-    factor: float = Field(10.0, gt=1)
-    every: int = Field(10_000, ge=1)
+    start: StrictFloat = Field(gt=0)
+    end: StrictFloat = Field(gt=0)
+    factor: StrictFloat = Field(10.0, gt=1)
+    every: StrictInt = Field(10_000, ge=1)
 
     def values(self, iterations: npt.NDArray[np.int64]) -> Values:
         """Value at each iteration."""
@@ -55,9 +55,9 @@ class Term(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    coefficient: float = 1.0
-    ramp: tuple[int, int] | None = None
-    exponential: float | None = Field(None, gt=0)
+    coefficient: StrictFloat = 1.0
+    ramp: tuple[StrictInt, StrictInt] | None = None
+    exponential: StrictFloat | None = Field(None, gt=0)
     growth: Growth | None = None
 
     @model_validator(mode="after")

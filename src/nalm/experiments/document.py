@@ -1,0 +1,165 @@
+"""YAML 1.2 documents that know their lines, and models checked against them with readable errors."""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from nalm.errors import NalmError
+
+__all__ = ["Document", "Location", "check", "parse_value", "sentence"]
+
+M = TypeVar("M", bound=BaseModel)
+Location = tuple[str | int, ...]
+MOST_VALUES = 100_000
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loading with the numbers and booleans of YAML 1.2: ``5e-3`` is a number, ``off`` is a string."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012
+
+
+for _tag, _pattern in {
+    "null": r"null|Null|NULL|~|",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?[0-9]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), None)
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
+
+
+class Document:
+    """A YAML file's plain value, and the line of everything in it.
+
+    Raises:
+        NalmError: the file cannot be read, is not valid YAML, repeats a key, uses aliases, or is not a mapping.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.source = str(path)
+        self.lines: dict[Location, int] = {}
+        try:
+            loader = _Loader(path.read_text(encoding="utf-8"))
+            node = loader.get_single_node()
+            self._index(node, ())
+            value = loader.construct_document(node) if node else None
+        except OSError as error:
+            raise NalmError(f"cannot read {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise NalmError(f"{path}: found bytes that are not text, expected UTF-8") from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f":{mark.line + 1}" if mark else ""
+            problem = getattr(error, "problem", None) or getattr(error, "reason", "unreadable")
+            raise NalmError(f"{path}{line}: not valid YAML: {problem}") from None
+        except NalmError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise NalmError(f"{path}: not valid YAML: {error}") from None
+        if not isinstance(value, dict):
+            raise NalmError(f"{path}:1: found {_show(value)}, expected a mapping of fields")
+        self.value: dict[str, Any] = value
+
+    def _index(self, node: yaml.Node | None, location: Location) -> None:
+        if node is None:
+            return
+        line = node.start_mark.line + 1
+        if len(self.lines) > MOST_VALUES:  # aliases make a short text expand without end
+            raise self.error((), f"found more than {MOST_VALUES} values, expected fewer")
+        if location in self.lines:
+            raise self.error(location, f"found the key {location[-1]!r} twice (again on line {line}), expected it once")
+        self.lines[location] = line
+        if isinstance(node, yaml.MappingNode):
+            for key, child in node.value:
+                self._index(child, (*location, key.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for index, child in enumerate(node.value):
+                self._index(child, (*location, index))
+
+    def error(self, location: Location, sentence: str) -> NalmError:
+        """An error at the innermost part of the location that is in the document."""
+        place = location
+        while place not in self.lines and place:
+            place = place[:-1]
+        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+        return NalmError(f"{self.source}:{self.lines.get(place, 1)}: {field + ': ' if field else ''}{sentence}")
+
+
+def check(model: type[M], value: Any, document: Document, origins: Sequence[Location] = ((),)) -> M:
+    """Validates a value that comes from a document.
+
+    Arguments:
+        model: what it must be.
+        value: what it is.
+        document: where it was written.
+        origins: locations it may have been written at, the most specific first (it may be merged from several).
+
+    Raises:
+        NalmError: with one sentence a problem, each naming file, line, field, what was found and what was expected.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise NalmError("\n".join(_sentences(model, error, document, origins))) from None
+
+
+def _sentences(
+    model: type[BaseModel], error: ValidationError, document: Document, origins: Sequence[Location]
+) -> Iterator[str]:
+    seen = set()
+    for details in error.errors():
+        location = tuple(part for part in details["loc"] if not str(part).startswith(("function-", "tuple[")))
+        if location in seen:  # the other alternatives of the same field
+            continue
+        seen.add(location)
+        origin = next((origin for origin in origins if (*origin, *location) in document.lines), origins[0])
+        yield str(document.error((*origin, *location), sentence(model, details)))
+
+
+def sentence(model: type[BaseModel], details: ErrorDetails) -> str:
+    """What pydantic found and expected, in plain words."""
+    kind, found = details["type"], _show(details["input"])
+    if kind == "value_error":
+        return str(details["ctx"]["error"])
+    if kind == "missing":
+        return "found nothing, expected a value"
+    if kind == "extra_forbidden":
+        name = str(details["loc"][-1])
+        fields = list(_model_at(model, details["loc"][:-1]).model_fields)
+        close = difflib.get_close_matches(name, fields, 1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        return f"found unknown field {name!r}, expected one of: {', '.join(fields)}{hint}"
+    expected = details["msg"].removeprefix("Input should be ").replace("a valid ", "a ").split(", unable")[0]
+    return f"found {found}, expected {expected}"
+
+
+def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel]:
+    for part in location:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        candidates = [annotation, *get_args(annotation)]
+        model = next((item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)), model)
+    return model
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def parse_value(text: str) -> Any:
+    """Reads a single YAML value, as typed on a command line.
+
+    Raises:
+        NalmError: it is not valid YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 (a subclass of SafeLoader)
+    except yaml.YAMLError as error:
+        raise NalmError(f"found {text!r}, expected a YAML value: {getattr(error, 'problem', error)}") from None

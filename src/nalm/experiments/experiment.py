@@ -1,0 +1,207 @@
+"""An experiment: variants × tasks × seeds, read from a YAML file."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+
+from nalm.errors import NalmError
+from nalm.experiments.document import Document, Location, check, parse_value, sentence
+from nalm.experiments.seeds import parse_seeds
+from nalm.tasks.task import Task
+from nalm.training.recipe import Recipe
+
+__all__ = ["Experiment", "read_experiment"]
+
+Fields = dict[str, Any]
+
+
+class Experiment(BaseModel):
+    """What is trained, with the title and the figure it stands for.
+
+    ``variants`` and ``tasks`` are by label, in the order of the figure.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    figure: str | None = None
+    variants: dict[str, Recipe]
+    tasks: dict[str, Task]
+    seeds: tuple[int, ...]
+
+    @property
+    def runs(self) -> int:
+        """Number of trainings."""
+        return len(self.variants) * len(self.tasks) * len(self.seeds)
+
+    def narrowed(self, seeds: Sequence[int] | None = None, variants: Sequence[str] | None = None) -> "Experiment":
+        """The experiment with other seeds, or with some of its variants only.
+
+        Raises:
+            NalmError: a variant is unknown.
+        """
+        for label in variants or ():
+            if label not in self.variants:
+                raise NalmError(f"found unknown variant {label!r}, expected one of: {', '.join(self.variants)}")
+        kept = {label: recipe for label, recipe in self.variants.items() if variants is None or label in variants}
+        return self.model_copy(update={"seeds": tuple(seeds) if seeds is not None else self.seeds, "variants": kept})
+
+    def changed(self, changes: Mapping[str, Any], only: str | None = None) -> "Experiment":
+        """The experiment with other recipe fields, in every variant or in one.
+
+        Arguments:
+            changes: values by field, such as ``learning_rate`` or ``regularizers.weight.coefficient``.
+            only: label of the one variant to change.
+
+        Raises:
+            NalmError: a field is unknown, or has a wrong value.
+        """
+        variants = dict(self.variants)
+        for label in self.variants if only is None else [only]:
+            fields = variants[label].model_dump(mode="json", exclude_unset=True)
+            for path, value in changes.items():
+                _set(fields, path.split("."), value)
+            try:
+                variants[label] = Recipe.model_validate(fields)
+            except ValidationError as error:
+                details = error.errors()[0]
+                place = ".".join(map(str, details["loc"])) or ", ".join(changes)
+                raise NalmError(f"{label}: {place}: {sentence(Recipe, details)}") from None
+        return self.model_copy(update={"variants": variants})
+
+    def with_setting(self, setting: str) -> "Experiment":
+        """The experiment with ``VARIANT.FIELD=VALUE`` applied; ``*`` stands for every variant.
+
+        Raises:
+            NalmError: the setting is not of that form, or what it names does not exist.
+        """
+        target, equals, value = setting.partition("=")
+        label = max(
+            (label for label in [*self.variants, "*"] if target.startswith(f"{label}.")), key=len, default=None
+        )
+        if not equals or label is None:
+            raise NalmError(
+                f"found setting {setting!r}, expected VARIANT.FIELD=VALUE with VARIANT one of: "
+                f"{', '.join([*self.variants, '*'])}"
+            )
+        return self.changed({target[len(label) + 1 :]: parse_value(value)}, None if label == "*" else label)
+
+
+def _set(fields: Fields, path: list[str], value: Any) -> None:
+    *parents, last = path
+    for parent in parents:
+        if isinstance(fields.get(parent), str):  # a module without options
+            fields[parent] = {"name": fields[parent]}
+        fields = fields.setdefault(parent, {})
+    fields[last] = value
+
+
+class _Variant(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    label: StrictStr
+    recipe: Fields = {}
+    grid: dict[str, list[Any]] = {}
+
+
+class _File(BaseModel):
+    """Fields of an experiment file; recipes and tasks are checked once they are put together."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: StrictStr
+    figure: StrictStr | None = None
+    task: Fields = {}
+    ranges: str | list[Fields]
+    recipe: Fields = {}
+    seeds: str | int = "0-24"
+    variants: list[_Variant] = Field(min_length=1)
+
+
+def read_experiment(path: Path, recipes: Mapping[str, Fields], ranges: Mapping[str, list[Fields]]) -> Experiment:
+    """Reads an experiment file.
+
+    Arguments:
+        path: of the file; its name without suffix is the experiment's.
+        recipes: recipes that it may name as a ``base``.
+        ranges: lists of ranges that it may name.
+
+    Raises:
+        NalmError: the file is wrong; the sentence names line, field, what was found and what was expected.
+    """
+    document = Document(path)
+    file = check(_File, document.value, document)
+    try:
+        seeds = parse_seeds(str(file.seeds))
+    except NalmError as error:
+        raise document.error(("seeds",), str(error)) from None
+    return Experiment(
+        name=path.stem,
+        title=file.title,
+        figure=file.figure,
+        variants=_variants(file, document, recipes),
+        tasks=_tasks(file, document, ranges),
+        seeds=seeds,
+    )
+
+
+def _tasks(file: _File, document: Document, known: Mapping[str, list[Fields]]) -> dict[str, Task]:
+    if isinstance(file.ranges, str) and file.ranges not in known:
+        raise document.error(
+            ("ranges",), f"found {file.ranges!r}, expected a list, or one of the names: {', '.join(known)}"
+        )
+    listed = known[file.ranges] if isinstance(file.ranges, str) else file.ranges
+    tasks: dict[str, Task] = {}
+    for index, fields in enumerate(listed):
+        label = fields.get("label")
+        own = {name: value for name, value in fields.items() if name != "label"}
+        task = check(Task, file.task | own, document, [("ranges", index), ("task",)])
+        label = label or task.label
+        if label in tasks:
+            raise document.error(("ranges", index), f"found the label {label!r} twice, expected it once")
+        tasks[label] = task
+    return tasks
+
+
+def _variants(file: _File, document: Document, known: Mapping[str, Fields]) -> dict[str, Recipe]:
+    variants: dict[str, Recipe] = {}
+    for index, variant in enumerate(file.variants):
+        origin: Location = ("variants", index)
+        fields = _based(file.recipe | variant.recipe, document, (*origin, "recipe"), known)
+        for values in itertools.product(*variant.grid.values()):
+            point = dict(zip(variant.grid, values, strict=True))
+            own = deepcopy(fields)
+            for path, value in point.items():
+                _set(own, path.split("."), value)
+            label = _grid_label(variant.label, point)
+            if label in variants:
+                raise document.error((*origin, "label"), f"found the label {label!r} twice, expected it once")
+            origins: list[Location] = [(*origin, "recipe"), ("recipe",), (*origin, "grid")]
+            variants[label] = check(Recipe, own, document, origins)
+    return variants
+
+
+def _based(fields: Fields, document: Document, location: Location, known: Mapping[str, Fields]) -> Fields:
+    if "base" not in fields:
+        return fields
+    own = {name: value for name, value in fields.items() if name != "base"}
+    if fields["base"] not in known:
+        found = f"found {fields['base']!r}, expected one of: {', '.join(known)}"
+        raise document.error((*location, "base"), found)
+    return known[fields["base"]] | own
+
+
+def _grid_label(template: str, point: Mapping[str, Any]) -> str:
+    label = template
+    for path, value in point.items():
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        if f"{{{path}}}" in template:
+            label = label.replace(f"{{{path}}}", shown)
+        else:
+            label += f" {path}={shown}"
+    return label

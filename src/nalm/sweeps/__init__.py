@@ -1,0 +1,1 @@
+"""Where trainings run and what is kept: plan, shards, executors, store."""

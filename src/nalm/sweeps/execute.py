@@ -1,0 +1,97 @@
+"""Runs shards on executors that speak ``concurrent.futures``."""
+
+import concurrent.futures
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from nalm.sweeps.plan import Shard
+from nalm.sweeps.worker import ShardProgress, start_worker, train_shard
+
+__all__ = ["InProcessExecutor", "default_workers", "local_executor", "train_shards"]
+
+ATTEMPTS = 3
+SECONDS_BETWEEN_LOOKS = 0.5
+
+Outcome = ShardProgress | BaseException
+MakeExecutor = Callable[[], concurrent.futures.Executor]
+
+
+def default_workers() -> int:
+    """As many workers as there are cores for this process."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class InProcessExecutor(concurrent.futures.Executor):
+    """Trains in this process, shard by shard: for notebooks, debuggers and tests."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
+        """Calls the function now."""
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def local_executor(workers: int) -> concurrent.futures.Executor:
+    """Worker processes with one thread each; with 0 workers, this process."""
+    if workers == 0:
+        return InProcessExecutor()
+    context = multiprocessing.get_context("spawn")
+    return concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker)
+
+
+def train_shards(
+    directory: Path, shards: list[Shard], make_executor: MakeExecutor, device: str, compiled: bool
+) -> Iterator[tuple[Shard, Outcome] | None]:
+    """Trains shards and yields each with its outcome as it ends, and None every now and then in between.
+
+    A worker that dies is replaced, and the shards that it and its pool had are submitted again, a few times at most.
+    """
+    waiting = dict.fromkeys(shards, 0)
+    while waiting:
+        executor = make_executor()
+        try:
+            futures = {
+                executor.submit(train_shard, directory, shard, device, compiled): shard for shard in list(waiting)
+            }
+            for future in _as_completed(futures):
+                if future is None:
+                    yield None
+                    continue
+                shard, error = futures[future], future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    waiting[shard] += 1
+                    if waiting[shard] < ATTEMPTS:
+                        continue
+                del waiting[shard]
+                yield shard, error if error is not None else future.result()
+        except BaseException:
+            _kill(executor)
+            raise
+        executor.shutdown()
+
+
+def _as_completed(
+    futures: dict[concurrent.futures.Future[Any], Shard],
+) -> Iterator[concurrent.futures.Future[Any] | None]:
+    pending = set(futures)
+    while pending:
+        done, pending = concurrent.futures.wait(
+            pending, SECONDS_BETWEEN_LOOKS, return_when=concurrent.futures.FIRST_COMPLETED
+        )
+        yield from done
+        yield None
+
+
+def _kill(executor: concurrent.futures.Executor) -> None:
+    """Stops workers in the middle of what they do: nothing is lost that was not already."""
+    processes = list((getattr(executor, "_processes", None) or {}).values())
+    executor.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.kill()

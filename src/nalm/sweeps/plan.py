@@ -1,0 +1,94 @@
+"""Turns an experiment into shards of runs that train together."""
+
+import hashlib
+import json
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from nalm.experiments.experiment import Experiment
+from nalm.tasks.sampling import layout
+from nalm.tasks.task import Task
+from nalm.training.recipe import Recipe
+
+__all__ = ["Run", "Shard", "plan", "recipe_fields", "task_fields"]
+
+SEEDS_IN_BLOCK = 25
+TASKS_IN_BLOCK = 9
+
+
+def recipe_fields(recipe: Recipe) -> dict[str, Any]:
+    """What identifies a recipe.
+
+    Fields at their defaults are left out, so that a field added later does not change the identity of old runs; for
+    the same reason the default of a field must never change.
+    """
+    return recipe.model_dump(mode="json", exclude_defaults=True)
+
+
+def task_fields(task: Task) -> dict[str, Any]:
+    """What identifies a task for training; the threshold judges runs, but does not decide them."""
+    return task.model_dump(mode="json", exclude_defaults=True, exclude={"threshold"})
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: recipe × task × seed."""
+
+    recipe: Recipe
+    task: Task
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Hash of all that decides the run; labels and thresholds do not."""
+        return _hash({"recipe": recipe_fields(self.recipe), "task": task_fields(self.task), "seed": self.seed})
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """Runs of one recipe that train together."""
+
+    recipe: Recipe
+    runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        """Hash of its runs."""
+        return _hash([run.key for run in self.runs])
+
+
+def plan(experiment: Experiment, finished: Container[str]) -> list[Shard]:
+    """The shards that train what is missing.
+
+    Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together. A shard is what is missing of
+    a block, so asking for more seeds or variants later trains only those.
+    """
+    shards = []
+    planned: set[str] = set()
+    for block in _blocks(experiment):
+        missing = tuple(run for run in block if run.key not in finished and run.key not in planned)
+        planned |= {run.key for run in missing}
+        if missing:
+            shards.append(Shard(missing[0].recipe, missing))
+    return shards
+
+
+def _blocks(experiment: Experiment) -> Iterator[list[Run]]:
+    layouts: dict[object, list[Task]] = {}
+    for task in experiment.tasks.values():
+        layouts.setdefault(layout(task), []).append(task)
+    seed_blocks: dict[int, list[int]] = {}
+    for seed in sorted(experiment.seeds):
+        seed_blocks.setdefault(seed // SEEDS_IN_BLOCK, []).append(seed)
+    for recipe in experiment.variants.values():
+        for tasks in layouts.values():
+            for first in range(0, len(tasks), TASKS_IN_BLOCK):
+                for seeds in seed_blocks.values():
+                    yield [
+                        Run(recipe, task, seed) for task in tasks[first : first + TASKS_IN_BLOCK] for seed in seeds
+                    ]
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,221 @@
+"""A results directory: finished shards as Parquet files, and the experiments that were run into it."""
+
+import hashlib
+import json
+import os
+import platform
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from pydantic import ValidationError
+
+import nalm
+from nalm.errors import NalmError
+from nalm.experiments.experiment import Experiment
+from nalm.sweeps.plan import Shard, recipe_fields, task_fields
+from nalm.training.compiling import notice
+from nalm.training.ensemble import History
+
+__all__ = ["Store"]
+
+SCHEMA_VERSION = 1
+
+
+class Store:
+    """The results in a directory.
+
+    ``shards/`` holds one immutable Parquet file per finished shard, named after the hash of its content: a row per
+    run, with list columns for its evaluations. ``experiments/`` holds the experiments as they were run. ``running/``
+    holds the progress of shards that are being trained.
+
+    Arguments:
+        path: the directory; nothing is created before something is saved.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def existing(cls, path: Path | str) -> "Store":
+        """The results in a directory that must have some.
+
+        Raises:
+            NalmError: it has none.
+        """
+        store = cls(path)
+        if not store.experiments():
+            raise NalmError(f"found no results in {str(path)!r}, expected a directory that `nalm run` has written to")
+        return store
+
+    def make_directories(self) -> None:
+        """Creates the directory and checks that it can be written to.
+
+        Raises:
+            NalmError: it cannot.
+        """
+        try:
+            for name in ("experiments", "shards", "running"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+            probe = self.path / "running" / f".{uuid.uuid4().hex}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise NalmError(f"cannot write results to {str(self.path)!r}: {error.strerror}") from None
+
+    # Experiments
+
+    def experiments(self) -> dict[str, Experiment]:
+        """The experiments that were run into the directory, by name.
+
+        Raises:
+            NalmError: one of them cannot be read.
+        """
+        found = {}
+        for path in sorted((self.path / "experiments").glob("*.json")):
+            try:
+                found[path.stem] = Experiment.model_validate_json(path.read_text(encoding="utf-8"))
+            except (ValidationError, UnicodeDecodeError) as error:
+                reason = str(error).splitlines()[0]
+                raise NalmError(f"{path} is not an experiment that this version of nalm can read: {reason}") from None
+        return found
+
+    def merged(self, experiment: Experiment, replace: bool = False) -> Experiment:
+        """The experiment together with what is already known under its name.
+
+        Raises:
+            NalmError: a recipe or a task has changed, and ``replace`` is not set.
+        """
+        known = self.experiments().get(experiment.name)
+        if known is None or replace:
+            return experiment
+        for kind, old, new in (
+            ("recipe of", known.variants, experiment.variants),
+            ("task", known.tasks, experiment.tasks),
+        ):
+            for label in old.keys() & new.keys():
+                if old[label] != new[label]:
+                    difference = _difference(old[label].model_dump(mode="json"), new[label].model_dump(mode="json"))
+                    raise NalmError(
+                        f"the {kind} {label!r} in {str(self.path)!r} is another one ({difference}): "
+                        "use --replace to go on with the new one (old runs stay), or another --out"
+                    )
+        return experiment.model_copy(
+            update={
+                "variants": experiment.variants | {**known.variants, **experiment.variants},
+                "tasks": experiment.tasks | {**known.tasks, **experiment.tasks},
+                "seeds": tuple(sorted({*known.seeds, *experiment.seeds})),
+            }
+        )
+
+    def save_experiment(self, experiment: Experiment) -> None:
+        """Writes the experiment, replacing what is known under its name."""
+        text = json.dumps(experiment.model_dump(mode="json", exclude_defaults=True), indent=2)
+        write_atomically(self.path / "experiments" / f"{experiment.name}.json", text.encode())
+
+    # Runs
+
+    def finished(self) -> set[str]:
+        """Keys of all runs that are present and whole."""
+        return {key for content in self._shards() for key in pq.read_table(content, columns=["key"])["key"].to_pylist()}
+
+    def runs(self) -> Iterator[tuple[pa.Table, dict[str, Any]]]:
+        """Every finished shard: its rows, and what its file says about how they came to be."""
+        for content in self._shards():
+            table = pq.read_table(content)
+            yield table, json.loads(table.schema.metadata[b"nalm"])
+
+    def _shards(self) -> Iterator[pa.BufferReader]:
+        for path in sorted((self.path / "shards").glob("*.parquet")):
+            content = path.read_bytes()
+            if _content_hash(content) == path.stem:
+                yield pa.BufferReader(content)
+            else:
+                notice(f"{path} is damaged and is left out: its runs count as missing")
+
+    def add(self, shard: Shard, history: History, provenance: dict[str, Any]) -> Path:
+        """Saves a finished shard and returns its file: written beside, then renamed into place."""
+        table = _table(shard, history)
+        metadata = {
+            "schema": SCHEMA_VERSION,
+            "recipe": recipe_fields(shard.recipe),
+            "versions": {
+                "nalm": nalm.__version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+            "host": platform.node(),
+            **provenance,
+        }
+        sink = pa.BufferOutputStream()
+        pq.write_table(table.replace_schema_metadata({"nalm": json.dumps(metadata)}), sink, compression="zstd")
+        content = sink.getvalue().to_pybytes()
+        path = self.path / "shards" / f"{_content_hash(content)}.parquet"
+        write_atomically(path, content)
+        return path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file beside its place and renames it, so that it is there whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _content_hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    changed = [name for name in new if old.get(name) != new[name]]
+    return "; ".join(f"{name}: {old.get(name)!r} there, {new[name]!r} now" for name in changed)
+
+
+def _table(shard: Shard, history: History) -> pa.Table:
+    """A row per run; a diverged run has the evaluations before its first NaN weight, as the original logs them."""
+    iterations = np.array(history.iterations)
+    kept = [
+        len(iterations) if end < 0 else int(np.searchsorted(iterations, end)) for end in history.diverged_at.tolist()
+    ]
+
+    def lists(values: list[npt.NDArray[np.float64]]) -> pa.Array:
+        by_run = np.stack(values, axis=1)
+        return pa.array([row[:count] for row, count in zip(by_run, kept, strict=True)], pa.list_(pa.float64()))
+
+    columns = {
+        "key": pa.array([run.key for run in shard.runs]),
+        "task": pa.array([json.dumps(task_fields(run.task), sort_keys=True) for run in shard.runs]).dictionary_encode(),
+        "seed": pa.array([run.seed for run in shard.runs], pa.int64()),
+        "diverged_at": pa.array([end if end >= 0 else None for end in history.diverged_at.tolist()], pa.int64()),
+        "iteration": pa.array([iterations[:count] for count in kept], pa.list_(pa.int64())),
+        "wall_time": pa.array([np.array(history.wall_times)[:count] for count in kept], pa.list_(pa.float64())),
+        "validation_error": lists(history.validation_errors),
+        "test_error": lists(history.test_errors),
+        "sparsity_error": lists(history.sparsity_errors),
+        "criterion": lists(history.criteria),
+        "penalty": lists(history.penalties),
+        "final_validation_error": pa.array(history.final_validation_errors),
+        "final_test_error": pa.array(history.final_test_errors),
+    }
+    for name in history.parameters[0]:
+        values = np.stack([snapshot[name] for snapshot in history.parameters], axis=1)
+        rows = [row.reshape(-1) for row in values]
+        columns[f"parameter.{name}"] = pa.array(rows, pa.list_(pa.float64()))
+    return pa.table(columns)

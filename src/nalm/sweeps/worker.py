@@ -1,0 +1,112 @@
+"""What a worker does: trains one shard, says how far it is, and saves it."""
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nalm.sweeps.plan import Shard
+from nalm.sweeps.store import Store, write_atomically
+from nalm.tasks.task import best_row
+from nalm.training.ensemble import Ensemble
+
+__all__ = ["ShardProgress", "read_progress", "start_worker", "train_shard"]
+
+SECONDS_BETWEEN_REPORTS = 0.5
+
+
+@dataclass(frozen=True)
+class ShardProgress:
+    """How far a shard is: updates made of each run, and runs that are solved as of now."""
+
+    iteration: int
+    runs: int
+    solved: int
+
+
+def start_worker() -> None:
+    """Prepares a worker process: one thread, and interrupts are left to the process that started it."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def train_shard(directory: Path, shard: Shard, device: str, compiled: bool) -> ShardProgress:
+    """Trains a shard, saves it, and returns how it ended.
+
+    Raises:
+        OSError: the results cannot be saved.
+    """
+    store = Store(directory)
+    with _one_thread(), _reporting(directory, shard) as report:
+        started = time.time()
+        ensemble = Ensemble(shard.recipe, [(run.task, run.seed) for run in shard.runs], device, compiled)
+        history = ensemble.train(report)
+        provenance = {
+            "device": str(ensemble.device),
+            "threads": torch.get_num_threads(),
+            "compiled": ensemble.program.compiled,
+            "started": started,
+            "seconds": time.time() - started,
+        }
+        store.add(shard, history, provenance)
+        return _progress(ensemble, shard)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """The same sums in the same order everywhere, and no nested thread pools."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Report:
+    """Writes the progress of a shard to a file, every now and then."""
+
+    def __init__(self, path: Path, shard: Shard) -> None:
+        self.path = path
+        self.shard = shard
+        self.last = -SECONDS_BETWEEN_REPORTS
+
+    def __call__(self, ensemble: Ensemble) -> None:
+        if time.monotonic() - self.last >= SECONDS_BETWEEN_REPORTS:
+            write_atomically(self.path, json.dumps(asdict(_progress(ensemble, self.shard))).encode())
+            self.last = time.monotonic()
+
+
+@contextlib.contextmanager
+def _reporting(directory: Path, shard: Shard) -> Iterator[_Report]:
+    path = directory / "running" / f"{shard.name}.{os.getpid()}.json"
+    try:
+        yield _Report(path, shard)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _progress(ensemble: Ensemble, shard: Shard) -> ShardProgress:
+    history = ensemble.history
+    validation, test = np.stack(history.validation_errors), np.stack(history.test_errors)
+    solved = sum(
+        test[best_row(validation[:, index]), index] < run.task.threshold for index, run in enumerate(shard.runs)
+    )
+    return ShardProgress(ensemble.iteration, len(shard.runs), int(solved))
+
+
+def read_progress(directory: Path, shards: set[str]) -> list[ShardProgress]:
+    """Progress of those of the named shards that are being trained."""
+    found = []
+    for path in (directory / "running").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError):  # it may end, or be replaced, just now
+            if path.name.split(".")[0] in shards:
+                found.append(ShardProgress(**json.loads(path.read_text())))
+    return found
