@@ -1,3 +1,49 @@
-"""Neural arithmetic logic modules, and a laboratory that trains hundreds of them at once."""
+"""Neural arithmetic logic modules, and a laboratory that trains hundreds of them at once.
+
+What each command does, one function does: ``nalm.run("figure-3", "results")``, ``nalm.load("results").summary()``.
+The modules stand alone in :mod:`nalm.modules`; the laboratory is imported when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nalm.analysis.results import Results as Results
+    from nalm.analysis.results import load as load
+    from nalm.errors import NalmError as NalmError
+    from nalm.experiments.catalog import experiment_names as experiment_names
+    from nalm.experiments.catalog import load_experiment as load_experiment
+    from nalm.experiments.experiment import Experiment as Experiment
+    from nalm.sweeps.benchmark import benchmark as benchmark
+    from nalm.sweeps.run import Forecast as Forecast
+    from nalm.sweeps.run import Progress as Progress
+    from nalm.sweeps.run import forecast as forecast
+    from nalm.sweeps.run import run as run
+    from nalm.sweeps.single import single_run as single_run
+    from nalm.sweeps.single import train_single as train_single
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Experiment": "nalm.experiments.experiment",
+    "Forecast": "nalm.sweeps.run",
+    "NalmError": "nalm.errors",
+    "Progress": "nalm.sweeps.run",
+    "Results": "nalm.analysis.results",
+    "benchmark": "nalm.sweeps.benchmark",
+    "experiment_names": "nalm.experiments.catalog",
+    "forecast": "nalm.sweeps.run",
+    "load": "nalm.analysis.results",
+    "load_experiment": "nalm.experiments.catalog",
+    "run": "nalm.sweeps.run",
+    "single_run": "nalm.sweeps.single",
+    "train_single": "nalm.sweeps.single",
+}
+
+__all__ = [*_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nalm' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -4,7 +4,6 @@ __all__ = ["Estimate", "bca_mean", "gamma_mean", "original_beta_mean", "original
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 from math import exp, inf, isfinite, log, nan, pi, sqrt
 
 import numpy as np
@@ -67,8 +66,7 @@ def gamma_mean(values: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
     if x.size < 2 or x.min() == 0 or np.ptp(x) <= 1e-9 * x.max():
         return _normal(x, inf, level)
     mean = float(x.mean())
-    ratio = x / mean
-    spread = float((ratio - 1 - np.log(ratio)).mean())  # log of arithmetic over geometric mean
+    spread = float((x / mean - 1 - np.log(x / mean)).mean())  # log of arithmetic over geometric mean
     best, threshold = _gamma_profile(spread), stats.chi2.ppf(confidence, df=1)
 
     def excess(log_ratio: float) -> float:
@@ -192,7 +190,8 @@ def _original_fit(objective: Objective, start: Vector, bounds: Vector) -> Estima
                 return None
             profile = _walk_profile(objective, fit, bounds, step)
             if isinstance(profile, dict):
-                return Estimate(float(fit[0]), *_spline_crossings(profile), "original profile")
+                ends = _spline_crossings(profile) if len(profile) > 1 else (nan, nan)
+                return Estimate(float(fit[0]), *ends, "original profile")
             start = profile
     return None
 
@@ -210,7 +209,7 @@ def _r_optim(objective: Objective, start: Vector, bounds: Vector) -> Vector:
 
 def _standard_error(objective: Objective, at: Vector) -> float:
     """Of the mean, from a generalized inverse that drops the nuisance parameter where it is badly scaled."""
-    signs, steps = list(product((1, -1), repeat=2)), np.diag(1e-3 * at)
+    signs, steps = [(1, 1), (1, -1), (-1, 1), (-1, -1)], np.diag(1e-3 * at)
     corners = [[[objective(at + a * p + b * q) for a, b in signs] for p in steps] for q in steps]
     hessian = np.array(corners) @ np.prod(signs, axis=1) / (4e-6 * np.outer(at, at))
     # Below this mean R's numerical second derivatives step by 1e-4, past 0.
@@ -228,9 +227,10 @@ def _walk_profile(objective: Objective, fit: Vector, bounds: Vector, step: float
 
     profile = {float(fit[0]): 0.0}
     for side in (-1, 1):
-        deviance, mean = 0.0, float(fit[0])
-        while deviance < PROFILED_DEVIANCE and len(profile) < 200 and bounds[0, 0] < mean + side * step < bounds[0, 1]:
-            mean += side * step
+        deviance = 0.0
+        for mean in fit[0] + side * step * np.arange(1, 100):
+            if not (deviance < PROFILED_DEVIANCE and bounds[0, 0] < mean < bounds[0, 1]):
+                break
             point = refit(mean)
             deviance = 2 * (objective(point) - objective(fit))
             if deviance < -1e-3:

@@ -160,6 +160,6 @@ def parse_value(text: str) -> Any:
         NalmError: it is not valid YAML.
     """
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 (a subclass of SafeLoader)
+        return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise NalmError(f"found {text!r}, expected a YAML value: {getattr(error, 'problem', error)}") from None

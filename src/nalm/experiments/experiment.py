@@ -81,9 +81,7 @@ class Experiment(BaseModel):
             NalmError: the setting is not of that form, or what it names does not exist.
         """
         target, equals, value = setting.partition("=")
-        label = max(
-            (label for label in [*self.variants, "*"] if target.startswith(f"{label}.")), key=len, default=None
-        )
+        label = max((label for label in [*self.variants, "*"] if target.startswith(f"{label}.")), key=len, default=None)
         if not equals or label is None:
             raise NalmError(
                 f"found setting {setting!r}, expected VARIANT.FIELD=VALUE with VARIANT one of: "

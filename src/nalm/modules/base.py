@@ -14,7 +14,7 @@ from nalm.modules.functional import sparsity_error
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["ArithmeticModule", "choice", "operand_exponents"]
+__all__ = ["ArithmeticModule", "as_symbols", "choice", "operand_exponents"]
 
 
 class ArithmeticModule(nn.Module, ABC):
@@ -77,9 +77,13 @@ class ArithmeticModule(nn.Module, ABC):
     def to_sympy(self, names: Sequence[str | sympy.Symbol]) -> list[sympy.Expr]:
         """What each output computes in evaluation mode, as a formula of the named inputs."""
 
+    def effective_weight(self) -> Tensor:
+        """The weights as the forward pass uses them."""
+        return self.weight
+
     def sparsity_error(self) -> Tensor:
         """Largest distance of an effective weight from a discrete value; gates do not count."""
-        return sparsity_error(self.weight)
+        return sparsity_error(self.effective_weight())
 
     @torch.no_grad()
     def project_(self) -> Self:
@@ -110,6 +114,19 @@ def choice(owner: object, option: str, value: str, allowed: Sequence[str]) -> st
     if value not in allowed:
         raise ValueError(f"{type(owner).__name__}: {option} is {value!r}, expected one of: {', '.join(allowed)}")
     return value
+
+
+def as_symbols(module: ArithmeticModule, names: Sequence[str | sympy.Symbol]) -> list[sympy.Symbol]:
+    """Real symbols for names; symbols stay as they are.
+
+    Raises:
+        ValueError: there are not as many as the module has inputs.
+    """
+    import sympy
+
+    if len(names) != module.in_features:
+        raise ValueError(f"{type(module).__name__}: found {len(names)} names, expected {module.in_features}")
+    return [sympy.Symbol(name, real=True) if isinstance(name, str) else name for name in names]
 
 
 _EXPONENTS: dict[str, tuple[float, ...]] = {

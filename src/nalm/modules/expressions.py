@@ -25,8 +25,8 @@ def expression(module: ArithmeticModule, names: Sequence[str] | None = None) -> 
 
     names = names or [f"x{index + 1}" for index in range(module.in_features)]
     discrete = copy.deepcopy(module).discretize()
-    if hasattr(discrete, "eps"):
-        discrete.eps = 0.0
+    if isinstance(getattr(discrete, "eps", None), float):
+        setattr(discrete, "eps", 0.0)  # noqa: B010 (only some modules have it)
     # With integer weights every sign rule of these modules is sgn(x)^w, so what holds for positive inputs is the
     # expression everywhere, and sympy can cancel it.
     positive = [sympy.Symbol(name, positive=True) for name in names]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from nalm.modules.base import ArithmeticModule, choice, operand_exponents
+from nalm.modules.base import ArithmeticModule, as_symbols, choice, operand_exponents
 from nalm.modules.functional import EPS32, Shape, binary_penalty, excess_penalty, product
 
 if TYPE_CHECKING:
@@ -91,14 +91,17 @@ class NMRU(ArithmeticModule):
     def _halves(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         return weight[:, : self.in_features], weight[:, self.in_features :]
 
+    def effective_weight(self) -> Tensor:
+        """The weights, clamped where a penalty lets them leave their bounds."""
+        return self.weight if self.out_of_bounds == "clip" else self.weight.clamp(self.identity_epsilon, 1)
+
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
-        weight = self.weight
-        if self.out_of_bounds == "penalty":
-            weight = weight.clamp(self.identity_epsilon, 1)
         candidates = [z.unsqueeze(-2) for z in self._candidates(x)]
         magnitudes = candidates if self.sign == "none" else [z.abs() for z in candidates]
-        result = product(*(z * w + 1 - w for z, w in zip(magnitudes, self._halves(weight), strict=True)))
+        result = product(
+            *(z * w + 1 - w for z, w in zip(magnitudes, self._halves(self.effective_weight()), strict=True))
+        )
         if self.sign == "none":
             return result
         # The angle takes the weights as they are, also where a penalty lets them leave [0, 1], as published.
@@ -116,7 +119,7 @@ class NMRU(ArithmeticModule):
         return bounds if self.gate is None else bounds | {"gate": (0.0, 1.0)}
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """``weight``, ``gate``: distance from {0, 1}; ``out_of_bounds``: from [0, 1]; ``input``: unused inputs far from 1."""
+        """Distance of ``weight`` and ``gate`` from {0, 1}, ``out_of_bounds`` from [0, 1], ``input`` not used from 1."""
         terms = {
             "weight": binary_penalty(self.weight, self.shape),
             "out_of_bounds": self.weight.new_zeros(())
@@ -144,7 +147,7 @@ class NMRU(ArithmeticModule):
         """What each output computes in evaluation mode, as a formula of the named inputs."""
         import sympy
 
-        symbols = sympy.symbols(list(map(str, names)), real=True) if isinstance(names[0], str) else list(names)
+        symbols = as_symbols(self, names)
         gates = [1.0] * (2 * self.in_features) if self.gate is None else self.gate.tolist()
         candidates = [
             gate * value for gate, value in zip(gates, [*symbols, *(1 / symbol for symbol in symbols)], strict=True)
@@ -157,5 +160,5 @@ class NMRU(ArithmeticModule):
                 angle += raw_weight * sympy.pi * sympy.Heaviside(-z, 0)
             return result if self.sign == "none" else result * sympy.cos(angle)
 
-        bounded = self.weight.clamp(0, 1) if self.out_of_bounds == "penalty" else self.weight
-        return [output(*rows) for rows in zip(bounded.tolist(), self.weight.tolist(), strict=True)]
+        pairs = zip(self.effective_weight().tolist(), self.weight.tolist(), strict=True)
+        return [output(weights, raw) for weights, raw in pairs]

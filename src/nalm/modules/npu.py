@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from nalm.modules.base import ArithmeticModule, choice, operand_exponents
+from nalm.modules.base import ArithmeticModule, as_symbols, choice, operand_exponents
 from nalm.modules.functional import EPS32, binary_penalty, ternary_penalty
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class RealNPU(ArithmeticModule):
         """What each output computes in evaluation mode, as a formula of the named inputs."""
         import sympy
 
-        symbols = sympy.symbols(list(map(str, names)), real=True) if isinstance(names[0], str) else list(names)
+        symbols = as_symbols(self, names)
         gates = self.gate.clamp(0, 1).tolist()
 
         def output(weights: list[float]) -> sympy.Expr:

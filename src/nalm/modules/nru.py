@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from nalm.modules.base import ArithmeticModule, choice, operand_exponents
+from nalm.modules.base import ArithmeticModule, as_symbols, choice, operand_exponents
 from nalm.modules.functional import Shape, excess_penalty, product, ternary_penalty
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["NRU"]
 class NRU(ArithmeticModule):
     r"""Multiplies inputs, their reciprocals, or ignores them: a weight is an exponent of 1, -1 or 0.
 
-    .. math:: y_o = \prod_i \big( \mathrm{sgn}(x_i) |x_i|^{W_{oi}} T_{oi} + 1 - T_{oi} \big)
+    .. math:: y_o = \prod_i \big( \mathrm{sgn}(x_i) |x_i|^{W_{oi}} T_{oi} + (1 - T_{oi}) \big)
 
     with :math:`T = \tanh(1000 W)^2` in training and :math:`T = |W|` in evaluation mode, which therefore differ unless
     the weights are discrete. With ``sign="separate"``, magnitude and sign are two products:
@@ -85,18 +85,21 @@ class NRU(ArithmeticModule):
             limit = min(0.5, math.sqrt(6 / (self.in_features + self.out_features)))
             self.weight.uniform_(-limit, limit)
 
+    def effective_weight(self) -> Tensor:
+        """The weights, clamped where a penalty lets them leave their bounds."""
+        return self.weight if self.out_of_bounds == "clip" else self.weight.clamp(-1 + self.identity_epsilon, 1)
+
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
-        weight = self.weight
-        if self.out_of_bounds == "penalty":
-            weight = weight.clamp(-1 + self.identity_epsilon, 1)
+        weight = self.effective_weight()
         selected = torch.tanh(1000 * weight) ** 2 if self.training else weight.abs()
+        ignored = 1 - selected  # subtracted before it is added, so that a weight of 1 loses no digits of a large input
         x = x.unsqueeze(-2)
         powers = x.abs() ** weight
         if self.sign == "joint":
-            return product(torch.sign(x) * powers * selected + 1 - selected)
+            return product(torch.sign(x) * powers * selected + ignored)
         signs = torch.sign(x.detach()) ** torch.round(weight.detach())
-        return product(powers * selected + 1 - selected) * product(signs)
+        return product(powers * selected + ignored) * product(signs)
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Weights in [-1, 1], unless a penalty is used instead."""
@@ -126,7 +129,7 @@ class NRU(ArithmeticModule):
         """What each output computes in evaluation mode, as a formula of the named inputs."""
         import sympy
 
-        symbols = sympy.symbols(list(map(str, names)), real=True) if isinstance(names[0], str) else list(names)
+        symbols = as_symbols(self, names)
 
         def output(weights: list[float]) -> sympy.Expr:
             result = sympy.Integer(1)
@@ -139,5 +142,4 @@ class NRU(ArithmeticModule):
                     result *= (power * selected + 1 - selected) * sympy.sign(symbol) ** round(weight)
             return result
 
-        bounded = self.weight.clamp(-1, 1) if self.out_of_bounds == "penalty" else self.weight
-        return [output(weights) for weights in bounded.tolist()]
+        return [output(weights) for weights in self.effective_weight().tolist()]

@@ -85,9 +85,7 @@ def _blocks(experiment: Experiment) -> Iterator[list[Run]]:
         for tasks in layouts.values():
             for first in range(0, len(tasks), TASKS_IN_BLOCK):
                 for seeds in seed_blocks.values():
-                    yield [
-                        Run(recipe, task, seed) for task in tasks[first : first + TASKS_IN_BLOCK] for seed in seeds
-                    ]
+                    yield [Run(recipe, task, seed) for task in tasks[first : first + TASKS_IN_BLOCK] for seed in seeds]
 
 
 def _hash(value: Any) -> str:

@@ -125,9 +125,7 @@ def forecast(experiment: Experiment | str, out: Path | str = "results", workers:
         evaluations = shard.recipe.iterations // shard.recipe.evaluate_every + 1
         size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * columns)
     parallel = max(1, min(default_workers() if workers is None else workers, len(shards)))
-    return Forecast(
-        experiment.runs, sum(len(shard.runs) for shard in shards), len(shards), seconds / parallel, size
-    )
+    return Forecast(experiment.runs, sum(len(shard.runs) for shard in shards), len(shards), seconds / parallel, size)
 
 
 STARTING_SECONDS = 5.0
@@ -167,7 +165,9 @@ def check_device(device: str) -> None:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise NalmError(f"found device {device!r}, expected one that torch can use here, such as cpu: {reason}") from None
+        raise NalmError(
+            f"found device {device!r}, expected one that torch can use here, such as cpu: {reason}"
+        ) from None
 
 
 class _Tracker:

@@ -14,7 +14,6 @@ import torch
 
 from nalm.sweeps.plan import Shard
 from nalm.sweeps.store import Store, write_atomically
-from nalm.tasks.task import best_row
 from nalm.training.ensemble import Ensemble
 
 __all__ = ["ShardProgress", "read_progress", "start_worker", "train_shard"]
@@ -97,9 +96,10 @@ def _progress(ensemble: Ensemble, shard: Shard) -> ShardProgress:
     history = ensemble.history
     validation, test = np.stack(history.validation_errors), np.stack(history.test_errors)
     solved = sum(
-        test[best_row(validation[:, index]), index] < run.task.threshold for index, run in enumerate(shard.runs)
+        run.task.is_solved(validation[:, index].tolist(), test[:, index].tolist())
+        for index, run in enumerate(shard.runs)
     )
-    return ShardProgress(ensemble.iteration, len(shard.runs), int(solved))
+    return ShardProgress(ensemble.iteration, len(shard.runs), solved)
 
 
 def read_progress(directory: Path, shards: set[str]) -> list[ShardProgress]:

@@ -82,6 +82,7 @@ class Sampler:
         self.device = device
         self.columns = first.input_size
         self.operation = first.operation
+        self.layout = layout(first)
         self._range = first.train
 
         offsets, stream_seeds = zip(*(_parent_draws(task, seed) for task, seed in runs), strict=True)

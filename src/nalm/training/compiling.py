@@ -20,9 +20,13 @@ def compile_once(function: Callable[P, R]) -> Callable[P, R]:
     Dynamo keeps a bounded number of graphs per code object, and past it runs eagerly with no more than a log line.
     A code object of its own for every compiled function keeps a worker that trains many recipes below that bound.
     """
-    own_code = function.__code__.replace()  # type: ignore[attr-defined]
+    own_code = function.__code__.replace()
     own = types.FunctionType(
-        own_code, function.__globals__, function.__name__, function.__defaults__, function.__closure__  # type: ignore[attr-defined]
+        own_code,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
     )
     return torch.compile(own, fullgraph=True, dynamic=False)
 

@@ -1,6 +1,6 @@
 """Trains many runs of one recipe in lockstep."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from time import time
 
@@ -22,6 +22,9 @@ DRAWN_AT_ONCE = 2**21
 """Numbers drawn ahead of the steps that use them: enough to make draws cheap, few enough to stay in the cache."""
 
 Array = npt.NDArray[np.float64]
+
+_PROGRAMS: dict[Hashable, Program] = {}
+"""Programs of this process, by structure: a worker that trains many shards compiles each structure once."""
 
 
 @dataclass
@@ -87,24 +90,48 @@ class Ensemble:
         self.program = self._program(modules, [seed for _, seed in runs], compiled)
 
     def _program(self, modules: list[nn.Module], seeds: list[int], compiled: bool) -> Program:
+        """The program for models of this structure; ensembles that differ only in numbers share it."""
+        structure = self._structure(compiled)
+        if structure in _PROGRAMS:
+            return _PROGRAMS[structure]
+        recipe, operation = self.recipe, self.sampler.operation
         columns = list(self._scalars(np.zeros(1, dtype=np.int64)))
         template = modules[0].to(self.device)
-        program = Program(
-            Together(template, self.recipe), template, self.recipe, self.sampler.operation, columns, compiled=False
-        )
+        program = Program(Together(template, recipe), template, recipe, operation, columns, compiled=False)
         problem = self._vectorization_problem(program)
         if problem is not None:
-            notice(f"{self.recipe.module.name} cannot be vectorized ({problem}): its runs train one by one")
-            own = [module.to(self.device) for module in modules]
-            models = OneByOne(own, self.recipe, seeds)
-            return Program(models, template, self.recipe, self.sampler.operation, columns, compiled=False)
-        if not compiled:
-            return program
-        problem = compiler_problem(self.device.type)
-        if problem is not None:
-            notice(f"cannot compile here ({problem}): training runs eagerly, many times slower")
-            return program
-        return Program(program.models, template, self.recipe, self.sampler.operation, columns, compiled=True)
+            notice(f"{recipe.module.name} cannot be vectorized ({problem}): its runs train one by one")
+            models = OneByOne([module.to(self.device) for module in modules], recipe, seeds)
+            return Program(models, template, recipe, operation, columns, compiled=False)
+        if compiled:
+            problem = compiler_problem(self.device.type)
+            if problem is None:
+                program = Program(program.models, template, recipe, operation, columns, compiled=True)
+            else:
+                notice(f"cannot compile here ({problem}): training runs eagerly, many times slower")
+        _PROGRAMS[structure] = program
+        return program
+
+    def _structure(self, compiled: bool) -> Hashable:
+        """All that decides the graph: what is left of a recipe without its numbers, and the shapes."""
+        recipe, sampler = self.recipe, self.sampler
+        return (
+            recipe.module.model_dump_json(),
+            recipe.criterion,
+            recipe.optimizer,
+            recipe.precision,
+            tuple(self._scalars(np.zeros(1, dtype=np.int64))),
+            sampler.layout,
+            tuple(
+                map(
+                    tuple,
+                    (tensor.shape for tensor in (*sampler.placement.operands, *sampler.validation, *sampler.test)),
+                )
+            ),
+            (len(self.snapshot.diverged_at), sampler.numbers_per_batch, recipe.batch_size),
+            self.device,
+            compiled,
+        )
 
     def _vectorization_problem(self, program: Program) -> str | None:
         """Why the module cannot be vectorized, found by two small steps in both modes, or None."""
@@ -197,8 +224,8 @@ def _initial_module(recipe: Recipe, in_features: int, seed: int) -> nn.Module:
         torch.set_default_dtype(recipe.dtype)
         try:
             module = recipe.module.build(in_features, 1)
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
         finally:
             torch.set_default_dtype(before)
     return module

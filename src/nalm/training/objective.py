@@ -83,4 +83,5 @@ class Evaluation(nn.Module):
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """Mean squared error: ``(rows, I)``, ``(rows, 1)`` to a scalar."""
-        return ((self.module(x) - target) ** 2).mean()
+        prediction: Tensor = self.module(x)
+        return ((prediction - target) ** 2).mean()

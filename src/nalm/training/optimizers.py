@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nalm.training.recipe import Recipe
 
-__all__ = ["Adam", "Optimizer", "SGD", "clip_gradients", "optimizer"]
+__all__ = ["SGD", "Adam", "Optimizer", "clip_gradients", "optimizer"]
 
 Tensors = dict[str, Tensor]
 State = dict[str, Tensors]

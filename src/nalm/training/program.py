@@ -96,9 +96,7 @@ class OneByOne:
             for run, objective in enumerate(self.objectives):
                 torch.set_rng_state(self.random_states[run])
                 own = {name: value[run].clone().requires_grad_() for name, value in parameters.items()}
-                loss, *report = functional_call(
-                    objective.train(), _prefixed(own), (x[run], target[run], scalars)
-                )
+                loss, *report = functional_call(objective.train(), _prefixed(own), (x[run], target[run], scalars))
                 for name, gradient in zip(own, torch.autograd.grad(loss, list(own.values())), strict=True):
                     gradients[name].append(gradient)
                 reports.append(torch.stack(report).detach())
@@ -163,9 +161,7 @@ class Program:
             )
             gradients = clip_gradients(gradients, scalars)
             updated, state = rule.update(snapshot.parameters, gradients, snapshot.optimizer, scalars)
-            updated = {
-                name: value.clamp(*bounds[name]) if name in bounds else value for name, value in updated.items()
-            }
+            updated = {name: value.clamp(*bounds[name]) if name in bounds else value for name, value in updated.items()}
             alive = snapshot.diverged_at < 0
             broken = torch.stack([value.isnan().flatten(1).any(1) for value in updated.values()]).any(0)
             return (

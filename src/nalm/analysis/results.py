@@ -1,0 +1,206 @@
+"""Results as data frames and trained modules."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
+from nalm.errors import NalmError
+from nalm.experiments.experiment import Experiment
+from nalm.sweeps.plan import Run
+from nalm.sweeps.store import Store
+from nalm.tasks.task import Task, best_row
+
+__all__ = ["Results", "TrainedRun", "load"]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """One run: its place in the experiment, its row of the store, and what the shard's file says."""
+
+    variant: str
+    task: str
+    run: Run
+    row: dict[str, Any]
+    provenance: dict[str, Any]
+
+    def outcome(self, success_target: Task) -> dict[str, Any]:
+        """What became of it: solved or not, when, and its errors at the best validation row."""
+        validation, test = self.row["validation_error"], self.row["test_error"]
+        best = best_row(validation) if validation else None
+        under = [error < success_target.threshold for error in test]
+        return {
+            "variant": self.variant,
+            "task": self.task,
+            "seed": self.run.seed,
+            "solved": success_target.is_solved(validation, test),
+            "iteration_solved": self.row["iteration"][under.index(True)] if any(under) else None,
+            "validation_error": _at(validation, best),
+            "test_error": _at(test, best),
+            "sparsity_error": _at(self.row["sparsity_error"], best),
+            "diverged_at": self.row["diverged_at"],
+        }
+
+    def history(self) -> pd.DataFrame:
+        """A row per evaluation, with the parameters as ``parameter.index`` columns."""
+        names = ("iteration", "wall_time", "validation_error", "test_error", "sparsity_error", "criterion", "penalty")
+        columns = {name: np.asarray(self.row[name]) for name in names}
+        evaluations = len(columns["iteration"])
+        for name, values in self._parameters().items():
+            for index, series in enumerate(values.reshape(len(values), -1).T):
+                columns[f"{name}.{index}"] = series[:evaluations]
+        return pd.DataFrame(columns)
+
+    def module(self) -> nn.Module:
+        """The trained module, in evaluation mode."""
+        module = self.run.recipe.module.build(self.run.task.input_size, 1).to(self.run.recipe.dtype).eval()
+        with torch.no_grad():
+            for name, values in self._parameters().items():
+                module.get_parameter(name).copy_(torch.from_numpy(values[-1]))
+        return module
+
+    def _parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+        module = self.run.recipe.module.build(self.run.task.input_size, 1)
+        return {
+            name: np.asarray(self.row[f"parameter.{name}"]).reshape(-1, *parameter.shape)
+            for name, parameter in module.named_parameters()
+        }
+
+
+class Results:
+    """What a results directory says about one experiment. It only reads.
+
+    Arguments:
+        experiment: the experiment.
+        store: the directory.
+    """
+
+    def __init__(self, experiment: Experiment, store: Store) -> None:
+        self.experiment = experiment
+        self._store = store
+
+    @cached_property
+    def trained(self) -> list[TrainedRun]:
+        """The experiment's runs that are there, in the experiment's order."""
+        rows = {row["key"]: (row, about) for table, about in self._store.runs() for row in table.to_pylist()}
+        found = []
+        for variant, recipe in self.experiment.variants.items():
+            for label, task in self.experiment.tasks.items():
+                for seed in self.experiment.seeds:
+                    run = Run(recipe, task, seed)
+                    if run.key in rows:
+                        found.append(TrainedRun(variant, label, run, *rows[run.key]))
+        return found
+
+    @property
+    def missing(self) -> int:
+        """How many of the experiment's runs are not there."""
+        return self.experiment.runs - len(self.trained)
+
+    def runs(self) -> pd.DataFrame:
+        """A row per run: ``variant``, ``task``, ``seed``, ``solved``, ``iteration_solved`` (first crossing of the
+        threshold), the errors at the best validation row, and ``diverged_at``.
+        """
+        frame = pd.DataFrame([run.outcome(self.experiment.tasks[run.task]) for run in self.trained])
+        return frame.astype({"iteration_solved": "Int64", "diverged_at": "Int64"}) if len(frame) else frame
+
+    def summary(self) -> pd.DataFrame:
+        """A row per variant and task, and one per variant over all tasks (its ``task`` is None).
+
+        Success with its Wilson interval; over solved runs, the iteration (median; mean with the profile likelihood
+        interval of a gamma distribution) and the sparsity error (mean with a BCa bootstrap interval).
+        """
+        runs = self.runs()
+        rows = []
+        for variant in self.experiment.variants:
+            of_variant = runs[runs["variant"] == variant] if len(runs) else runs
+            for label in [*self.experiment.tasks, None]:
+                group = of_variant if label is None or not len(of_variant) else of_variant[of_variant["task"] == label]
+                if len(group):
+                    rows.append({"variant": variant, "task": label, **_statistics(group)})
+        return pd.DataFrame(rows)
+
+    def task_summary(self) -> pd.DataFrame:
+        """The summary without the rows over all tasks."""
+        summary = self.summary()
+        return summary[summary["task"].notna()]
+
+    def run(self, variant: str, task: str, seed: int) -> TrainedRun:
+        """One run.
+
+        Raises:
+            NalmError: it is not there.
+        """
+        for kind, found, known in (
+            ("variant", variant, self.experiment.variants),
+            ("task", task, self.experiment.tasks),
+        ):
+            if found not in known:
+                raise NalmError(f"found unknown {kind} {found!r}, expected one of: {', '.join(known)}")
+        for trained in self.trained:
+            if (trained.variant, trained.task, trained.run.seed) == (variant, task, seed):
+                return trained
+        seeds = [
+            str(trained.run.seed) for trained in self.trained if (trained.variant, trained.task) == (variant, task)
+        ]
+        raise NalmError(f"found no run of seed {seed}, expected one of: {', '.join(seeds) or 'none is there'}")
+
+    def module(self, variant: str, task: str, seed: int) -> nn.Module:
+        """The trained module of one run.
+
+        Raises:
+            NalmError: the run is not there.
+        """
+        return self.run(variant, task, seed).module()
+
+
+def load(directory: Path | str, experiment: str | None = None) -> Results:
+    """Loads the results of an experiment; its name can be left out if the directory holds only one.
+
+    Raises:
+        NalmError: there are no results, or not of this experiment.
+    """
+    store = Store.existing(directory)
+    known = store.experiments()
+    if experiment is None and len(known) > 1:
+        raise NalmError(f"{str(directory)!r} holds several experiments, name one of: {', '.join(known)}")
+    name = next(iter(known)) if experiment is None else experiment
+    if name not in known:
+        raise NalmError(f"found unknown experiment {name!r} in {str(directory)!r}, expected one of: {', '.join(known)}")
+    return Results(known[name], store)
+
+
+def _at(values: Sequence[float], index: int | None) -> float | None:
+    return None if index is None else values[index]
+
+
+def _statistics(group: pd.DataFrame) -> dict[str, Any]:
+    solved = group[group["solved"]]
+    success = wilson(len(solved), len(group))
+    steps = solved["iteration_solved"].to_numpy(dtype=np.float64)
+    iterations = gamma_mean(steps)
+    sparsity_errors = solved["sparsity_error"].to_numpy(dtype=np.float64)
+    sparsity = bca_mean(sparsity_errors[np.isfinite(sparsity_errors)])
+    return {
+        "runs": len(group),
+        "solved": len(solved),
+        "success_rate": success.value,
+        "success_low": success.low,
+        "success_high": success.high,
+        "iterations_median": float(np.median(steps)) if len(steps) else float("nan"),
+        "iterations_mean": iterations.value,
+        "iterations_low": iterations.low,
+        "iterations_high": iterations.high,
+        "iterations_method": iterations.method,
+        "sparsity_error": sparsity.value,
+        "sparsity_low": sparsity.low,
+        "sparsity_high": sparsity.high,
+        "sparsity_method": sparsity.method,
+    }

@@ -1,0 +1,21 @@
+"""The commands. Each one parses, calls one function, and prints."""
+
+import sys
+
+from nalm.errors import NalmError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Runs the command line; wrong input is one sentence on stderr and exit code 2."""
+    from nalm.cli.commands import app
+
+    try:
+        app()
+    except NalmError as error:
+        print(f"nalm: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,114 @@
+"""What people see: tables and data on stdout, progress and everything else on stderr."""
+
+import contextlib
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from nalm.sweeps.run import Progress as RunProgress
+
+__all__ = ["progress_reporter", "say", "write_csv", "write_json", "write_table"]
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def say(message: str) -> None:
+    """Says something that is not data."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def write_json(value: Any) -> None:
+    """Writes data as JSON; what does not exist is null."""
+    if isinstance(value, pd.DataFrame):
+        value = value.to_dict(orient="records")
+    print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):  # a scalar of numpy
+        value = value.item()
+    if value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def write_csv(frame: pd.DataFrame) -> None:
+    """Writes data as CSV; what does not exist is empty."""
+    frame.to_csv(sys.stdout, index=False)
+
+
+def write_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
+    """Writes a table for people; numbers stand to the right."""
+    console = Console(width=None if sys.stdout.isatty() else 180)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for index, header in enumerate(headers):
+        numeric = all(not row[index] or row[index][0] in "0123456789-–" for row in rows)
+        table.add_column(header, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, markup=False, highlight=False)
+
+
+@contextlib.contextmanager
+def progress_reporter() -> Iterator[Callable[[RunProgress], None]]:
+    """Shows how far a run is: a bar on a terminal, a plain line every now and then elsewhere."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=1.0)
+
+        def show(progress: RunProgress) -> None:
+            bar.update(task, completed=progress.share, description=_describe(progress))
+
+        yield show
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def __call__(self, progress: RunProgress) -> None:
+        if time.monotonic() - self.last >= SECONDS_BETWEEN_LINES:
+            self.last = time.monotonic()
+            say(f"{progress.share:4.0%}  {_describe(progress)}")
+
+
+def _describe(progress: RunProgress) -> str:
+    left = progress.seconds_left
+    return (
+        f"{progress.finished}/{progress.runs} runs saved, {progress.solved} solved, "
+        f"{'starting' if left is None else duration(left) + ' left'}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> duration(4000)
+    '1 h 7 min'
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,105 @@
+"""The papers' three panels: success rate, iteration solved and sparsity error by task."""
+
+__all__ = ["save", "three_panels"]
+
+import os
+import warnings
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from nalm.errors import NalmError
+
+if TYPE_CHECKING:
+    from plotnine import ggplot
+
+# Panel title to the columns of its point and interval.
+PANELS = {
+    "Success rate": ("success_rate", "success_low", "success_high"),
+    "Solved at iteration step": ("iterations_mean", "iterations_low", "iterations_high"),
+    "Sparsity error": ("sparsity_error", "sparsity_low", "sparsity_high"),
+}
+COLUMNS = ["variant", "task", *(column for columns in PANELS.values() for column in columns)]
+
+# Okabe & Ito (2008), "Color Universal Design": told apart by the colour-blind; the shapes tell them apart in grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+SHAPES = ("o", "^", "s", "D", "v", "P", "X", "<", ">")
+
+SIZE_INCHES = (13.968 * 1.4 / 2.54, 5.7 * 1.4 / 2.54)
+SUFFIXES = (".pdf", ".png", ".svg")
+
+
+def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":
+    """Draw one point with its interval per variant and task in each of three panels.
+
+    Arguments:
+        table: a row per variant and task, in the order in which they shall appear: ``variant``, ``task`` and, for each
+            of ``success``, ``iterations`` and ``sparsity``, the value and its ``_low`` and ``_high`` end (see
+            ``PANELS``). What is NaN is not drawn.
+        title: above the panels, if any.
+    """
+    try:
+        import plotnine as p9
+    except ImportError as error:
+        raise NalmError("figures need plotnine: pip install 'nalm[figures]'") from error
+
+    points = _long(table)
+    variants = len(points["variant"].cat.categories)
+    dodge = p9.position_dodge(width=0.6)
+    return (
+        p9.ggplot(points, p9.aes("task", "value", ymin="low", ymax="high", colour="variant", shape="variant"))
+        + p9.geom_blank(p9.aes(y="edge"), data=_edges(points), inherit_aes=False)
+        + p9.geom_errorbar(position=dodge, alpha=0.5, width=0.4, na_rm=True)
+        + p9.geom_point(position=dodge, size=1.8, na_rm=True)
+        + p9.facet_wrap("panel", ncol=3, scales="free_y")
+        + p9.scale_colour_manual(values=list(islice(cycle(COLOURS), variants)))
+        + p9.scale_shape_manual(values=list(islice(cycle(SHAPES), variants)))
+        + p9.labs(x="Interpolation range", y="", title=title)
+        + p9.theme_bw(base_size=9)
+        + p9.theme(
+            figure_size=SIZE_INCHES,
+            axis_text_x=p9.element_text(rotation=45, ha="right"),
+            axis_title_y=p9.element_blank(),
+            legend_position="bottom",
+            legend_title=p9.element_blank(),
+        )
+    )
+
+
+def save(figure: "ggplot", path: Path) -> None:
+    """Write a figure as PDF, PNG or SVG, by the suffix of its path; whole or not at all."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise NalmError(f"figures are saved as {', '.join(SUFFIXES)}: found {path.suffix or 'no suffix'!r} in {path}")
+    from plotnine.exceptions import PlotnineWarning
+
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PlotnineWarning)
+            figure.save(unfinished, dpi=200, verbose=False)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _long(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per variant, task and panel: ``value``, ``low``, ``high``; categories in order of first appearance."""
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise NalmError(f"the table of a figure lacks {', '.join(missing)}: found {', '.join(map(str, table.columns))}")
+    panels = [
+        table[["variant", "task", *columns]].set_axis(["variant", "task", "value", "low", "high"], axis=1).assign(panel=p)
+        for p, columns in PANELS.items()
+    ]
+    points = pd.concat(panels, ignore_index=True)
+    for column in ("variant", "task", "panel"):
+        points[column] = pd.Categorical(points[column], categories=points[column].unique())
+    return points
+
+
+def _edges(points: pd.DataFrame) -> pd.DataFrame:
+    """What every panel must show: 0, and for rates 1."""
+    panel = pd.Categorical([*PANELS, "Success rate"], categories=list(PANELS))
+    return pd.DataFrame({"panel": panel, "edge": [0.0, 0.0, 0.0, 1.0]})

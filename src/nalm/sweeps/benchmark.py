@@ -1,0 +1,133 @@
+"""What a run's iteration costs: the ensemble beside a plain PyTorch loop."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nalm.experiments.catalog import default_recipe, load_experiment
+from nalm.modules import ArithmeticModule
+from nalm.sweeps.plan import Run, Shard
+from nalm.sweeps.store import Store
+from nalm.tasks.task import Task
+from nalm.training.ensemble import Ensemble
+from nalm.training.recipe import PARAMETER_NORMS, Recipe
+
+__all__ = ["benchmark", "plain_loop"]
+
+REPETITIONS = 5
+ENSEMBLE_ITERATIONS = 4000
+PLAIN_ITERATIONS = 1000
+SEEDS = 25
+EVALUATE_EVERY = 1000
+
+
+def benchmark(
+    modules: Sequence[str] | None = None,
+    inputs: Sequence[int] = (2,),
+    say: Callable[[str], None] = lambda message: None,
+) -> list[dict[str, Any]]:
+    """Measures division over the nine ranges with 25 seeds each, in one process with one thread.
+
+    The ensemble's time has everything in it: sampling, objective, clipping, optimizer, projection, evaluation every
+    1,000 iterations, and storing; not compiling. The plain loop trains one model, with the faster of torch's default
+    and fused Adam. Both are measured in turn, five times; times are medians.
+
+    Arguments:
+        modules: names; those of Figure 3 by default.
+        inputs: numbers of inputs.
+        say: hears what is being measured.
+
+    Returns:
+        A row per module and number of inputs: ``module``, ``inputs``, ``runs``, ``us_per_run_iteration``,
+        ``plain_us`` (both microseconds) and their ``ratio``.
+    """
+    rows = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for module in modules or ["RealNPU", "NRU", "NMRU"]:
+            for count in inputs:
+                say(f"measuring {module} with {count} inputs")
+                rows.append(_measure(module, count))
+    finally:
+        torch.set_num_threads(threads)
+    return rows
+
+
+def _measure(module: str, inputs: int) -> dict[str, Any]:
+    fields = default_recipe(module) | {"iterations": ENSEMBLE_ITERATIONS - 1, "evaluate_every": EVALUATE_EVERY}
+    recipe = Recipe.model_validate(fields)
+    tasks = [
+        task.model_copy(update={"input_size": inputs, "subset_ratio": 1 / inputs})
+        for task in load_experiment("figure-3").tasks.values()
+    ]
+    runs = tuple(Run(recipe, task, seed) for task in tasks for seed in range(SEEDS))
+    _time_ensemble(recipe.model_copy(update={"iterations": 10}), runs)  # compiles
+    ensemble_times, plain_times = [], []
+    for _ in range(REPETITIONS):
+        ensemble_times.append(_time_ensemble(recipe, runs) / ENSEMBLE_ITERATIONS / len(runs))
+        plain_times.append(min(plain_loop(recipe, tasks[0], PLAIN_ITERATIONS, fused) for fused in (False, True)))
+    ensemble, plain = statistics.median(ensemble_times), statistics.median(plain_times)
+    return {
+        "module": module,
+        "inputs": inputs,
+        "runs": len(runs),
+        "us_per_run_iteration": ensemble * 1e6,
+        "plain_us": plain * 1e6,
+        "ratio": plain / ensemble,
+    }
+
+
+def _time_ensemble(recipe: Recipe, runs: tuple[Run, ...]) -> float:
+    with tempfile.TemporaryDirectory() as directory:
+        store = Store(Path(directory))
+        store.make_directories()
+        start = time.perf_counter()
+        ensemble = Ensemble(recipe, [(run.task, run.seed) for run in runs])
+        store.add(Shard(recipe, runs), ensemble.train(), {})
+        return time.perf_counter() - start
+
+
+def plain_loop(recipe: Recipe, task: Task, iterations: int, fused: bool) -> float:
+    """Trains one model as one would write it in plain PyTorch, and returns the seconds per iteration."""
+    torch.manual_seed(0)
+    module = recipe.module.build(task.input_size, 1)
+    assert isinstance(module, ArithmeticModule)
+    optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=fused)
+    ((low, high),) = task.train.intervals
+
+    def sample(rng: np.random.RandomState, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        x = rng.uniform(low, high, (rows, task.input_size))
+        return torch.tensor(x, dtype=torch.float32), torch.tensor(x[:, :1] / x[:, 1:2], dtype=torch.float32)
+
+    train_rng, held_out = np.random.RandomState(0), [sample(np.random.RandomState(seed), 10_000) for seed in (1, 2)]
+    coefficients = {name: term.values(np.arange(iterations)) for name, term in recipe.regularizers.items()}
+    start = time.perf_counter()
+    for iteration in range(iterations):
+        if iteration % EVALUATE_EVERY == 0:
+            module.eval()
+            with torch.no_grad():
+                _errors = [((module(x) - target) ** 2).mean().item() for x, target in held_out]
+            module.train()
+        x, target = sample(train_rng, recipe.batch_size)
+        optimizer.zero_grad()
+        loss = ((module(x) - target) ** 2).mean()
+        terms = module.regularizers()
+        for name, values in coefficients.items():
+            if name in PARAMETER_NORMS:
+                term = sum(torch.linalg.vector_norm(p, PARAMETER_NORMS[name]) for p in module.parameters())
+            else:
+                term = terms[name]
+            loss = loss + values[iteration] * term
+        loss.backward()
+        if recipe.clip_gradient_norm is not None:
+            torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.clip_gradient_norm)
+        optimizer.step()
+        module.project_()
+    return (time.perf_counter() - start) / iterations

@@ -1,0 +1,104 @@
+"""Trains one module ad hoc."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from pydantic import BaseModel, ValidationError
+from torch import nn
+
+from nalm.errors import NalmError
+from nalm.experiments.catalog import default_recipe
+from nalm.experiments.document import sentence
+from nalm.experiments.experiment import Experiment
+from nalm.sweeps.run import check_device
+from nalm.tasks.task import Task
+from nalm.training.ensemble import Ensemble
+from nalm.training.recipe import Recipe
+
+__all__ = ["SingleRun", "single_run", "train_single"]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class SingleRun:
+    """A trained module and its errors after the last update."""
+
+    module: nn.Module
+    validation_error: float
+    test_error: float
+
+
+def single_run(
+    module: str,
+    operation: str,
+    train: Sequence[float] = (1, 2),
+    test: Sequence[float] = (2, 6),
+    inputs: int = 2,
+    seed: int = 0,
+) -> Experiment:
+    """An experiment of one run, with the module's usual recipe; every operand is one input.
+
+    Raises:
+        NalmError: the module, the operation or a range is wrong.
+    """
+    operands = min(2, inputs)
+    fields = {
+        "operation": operation,
+        "train": list(train),
+        "test": list(test),
+        "input_size": inputs,
+        "subset_ratio": min(1.0, math.nextafter(1 / inputs, 2)),
+        "subsets": operands,
+    }
+    task = _valid(Task, fields)
+    recipe = _valid(Recipe, default_recipe(module))
+    return Experiment(
+        name="single",
+        title=f"{module} learns {operation}",
+        variants={module: recipe},
+        tasks={task.label: task},
+        seeds=(seed,),
+    )
+
+
+def _valid(model: type[M], fields: dict[str, Any]) -> M:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        details = error.errors()[0]
+        raise NalmError(f"{'.'.join(map(str, details['loc']))}: {sentence(model, details)}".lstrip(": ")) from None
+
+
+def train_single(
+    experiment: Experiment,
+    device: str = "cpu",
+    compiled: bool = True,
+    on_evaluation: Callable[[int, float, float], None] | None = None,
+) -> SingleRun:
+    """Trains the one run of an experiment and returns its module; nothing is stored.
+
+    Arguments:
+        experiment: of one variant, task and seed.
+        device: where it trains.
+        compiled: whether to compile where that is possible.
+        on_evaluation: called with iteration, validation error and test error.
+    """
+    check_device(device)
+    ((recipe,), (task,), (seed,)) = experiment.variants.values(), experiment.tasks.values(), experiment.seeds
+    ensemble = Ensemble(recipe, [(task, seed)], device, compiled)
+
+    def report(ensemble: Ensemble) -> None:
+        history = ensemble.history
+        if on_evaluation is not None:
+            on_evaluation(ensemble.iteration, history.validation_errors[-1].item(), history.test_errors[-1].item())
+
+    history = ensemble.train(report)
+    module = recipe.module.build(task.input_size, 1).to(recipe.dtype).eval()
+    with torch.no_grad():
+        for name, value in history.parameters[-1].items():
+            module.get_parameter(name).copy_(torch.from_numpy(value[0]))
+    return SingleRun(module, history.final_validation_errors.item(), history.final_test_errors.item())
