@@ -241,7 +241,7 @@ def _walk_profile(objective: Objective, fit: Vector, bounds: Vector, step: float
 
 
 def _spline_crossings(profile: dict[float, float]) -> tuple[float, float]:
-    """Where the roots reach ±1.96, read as R's confint does: linearly between 3 n points of a cubic spline."""
+    """Where the roots reach ±1.96 (NaN: they do not), read as R's confint does: between 3 n points of a spline."""
     means, roots = np.array(sorted(profile.items())).T
     grid = np.linspace(means[0], means[-1], 3 * means.size)
     spline, z = interpolate.CubicSpline(means, roots)(grid), stats.norm.ppf(0.975)

@@ -37,7 +37,7 @@ class ModuleChoice(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        build(self.name, 1, 1, self.options)
+        self.probe()
         # An option that says what is the default anyway must not make another run of it.
         defaults = {name: item.default for name, item in inspect.signature(resolve(self.name)).parameters.items()}
         object.__setattr__(
@@ -48,6 +48,11 @@ class ModuleChoice(BaseModel):
     @model_serializer
     def _dump(self) -> Any:
         return {"name": self.name, **self.options} if self.options else self.name
+
+    def probe(self) -> nn.Module:
+        """Builds a small one to look at; torch's random numbers are as if nothing had been drawn."""
+        with torch.random.fork_rng(devices=[]):
+            return self.build(1, 1)
 
     def build(self, in_features: int, out_features: int) -> nn.Module:
         """Builds the module."""
@@ -75,7 +80,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _check_terms(self) -> Self:
-        module = self.module.build(1, 1)
+        module = self.module.probe()
         known = set(PARAMETER_NORMS)
         if isinstance(module, ArithmeticModule):
             known |= set(module.regularizers(torch.ones(1, 1)))

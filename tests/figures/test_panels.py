@@ -1,0 +1,167 @@
+"""The three panels: what they show, in which order, and how they are saved."""
+
+import sys
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from plotnine import ggplot
+
+from nalm.errors import NalmError
+from nalm.figures.panels import COLOURS, PANELS, SHAPES, save, three_panels
+
+VARIANTS = ["Real NPU (modified)", "NRU", "NMRU"]
+TASKS = ["U[-20,-10)", "U[-2,2)", "U[0.1,0.2)", "U[10,20)"]
+SIGNATURES = {".pdf": b"%PDF", ".png": b"\x89PNG", ".svg": b"<?xml"}
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    frame = pd.DataFrame([(variant, task) for variant in VARIANTS for task in TASKS], columns=["variant", "task"])
+    values = np.linspace(0.1, 0.5, len(frame))
+    for (value, low, high), scale in zip(PANELS.values(), (1, 50_000, 1e-3), strict=True):
+        frame[value], frame[low], frame[high] = values * scale, values * scale * 0.9, values * scale * 1.2
+    return frame
+
+
+@pytest.fixture
+def figure(table: pd.DataFrame) -> ggplot:
+    return three_panels(table, title="Division")
+
+
+def drawn(figure: ggplot) -> Figure:
+    picture = deepcopy(figure).draw()  # drawing changes a plot
+    picture.canvas.draw()
+    plt.close(picture)
+    return picture
+
+
+def texts(picture: Figure) -> list[str]:
+    return [text.get_text() for text in picture.findobj(Text) if isinstance(text, Text) and text.get_text()]
+
+
+def points_of(axes: Axes) -> list[float]:
+    dots = [collection for collection in axes.collections if isinstance(collection, PathCollection)]
+    return [round(float(x), 6) for points in dots for x, _ in np.asarray(points.get_offsets())]
+
+
+def test_there_are_three_panels_named_as_in_the_paper(figure: ggplot) -> None:
+    picture = drawn(figure)
+    assert len(picture.axes) == 3
+    shown = texts(picture)
+    assert [text for text in shown if text in PANELS] == ["Success rate", "Solved at iteration step", "Sparsity error"]
+    assert {"Division", "Interpolation range", *VARIANTS} <= set(shown)
+    assert not {"variant", "value", "edge"} & set(shown)
+
+
+def test_variants_and_tasks_keep_the_order_in_which_they_come(figure: ggplot) -> None:
+    picture = drawn(figure)
+    for axes in picture.axes:
+        assert [label.get_text() for label in axes.get_xticklabels()] == TASKS
+    assert [text for text in texts(picture) if text in VARIANTS] == VARIANTS
+
+
+def test_a_table_of_categories_is_drawn_in_the_order_of_its_rows(table: pd.DataFrame) -> None:
+    alphabetical = table.astype({"variant": "category", "task": "category"})
+    picture = drawn(three_panels(alphabetical))
+    assert [label.get_text() for label in picture.axes[0].get_xticklabels()] == TASKS
+    assert [text for text in texts(picture) if text in VARIANTS] == VARIANTS
+
+
+def test_every_axis_starts_at_zero_and_the_rate_reaches_one(figure: ggplot) -> None:
+    limits = [axes.get_ylim() for axes in drawn(figure).axes]
+    for low, high in limits:
+        assert -0.06 * high < low <= 0
+    assert 1 <= limits[0][1] < 1.1
+    assert limits[1][1] > 10_000
+    assert limits[2][1] < 1e-3
+
+
+def test_every_variant_and_task_has_a_point(figure: ggplot) -> None:
+    assert [len(points_of(axes)) for axes in drawn(figure).axes] == [12, 12, 12]
+
+
+def test_what_nothing_solved_is_not_drawn_and_the_rest_is(table: pd.DataFrame) -> None:
+    unsolved = [column for columns in list(PANELS.values())[1:] for column in columns]
+    table.loc[[0, 5], unsolved] = np.nan
+    table.loc[1, ["iterations_low", "iterations_high"]] = np.nan  # one run: a value without an interval
+    assert [len(points_of(axes)) for axes in drawn(three_panels(table)).axes] == [12, 10, 10]
+
+
+def test_a_missing_point_does_not_move_its_neighbours(table: pd.DataFrame) -> None:
+    whole = set(points_of(drawn(three_panels(table)).axes[1]))
+    table.loc[0, list(PANELS["Solved at iteration step"])] = np.nan
+    rest = set(points_of(drawn(three_panels(table)).axes[1]))
+    assert rest < whole
+    assert len(whole - rest) == 1
+
+
+def test_a_figure_of_a_task_that_nobody_solved_is_drawn(table: pd.DataFrame, tmp_path: Path) -> None:
+    table[[column for columns in list(PANELS.values())[1:] for column in columns]] = np.nan
+    figure = three_panels(table)
+    assert [axes.get_ylim()[0] > -0.1 for axes in drawn(figure).axes] == [True] * 3
+    save(figure, tmp_path / "unsolved.png")
+
+
+def test_more_variants_than_colours_still_differ(table: pd.DataFrame) -> None:
+    assert len({(COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]) for i in range(72)}) == 72
+    many = pd.concat([table.assign(variant=f"variant {i}") for i in range(10)])
+    assert "variant 9" in texts(drawn(three_panels(many)))
+
+
+@pytest.mark.parametrize("suffix", [".pdf", ".png", ".svg", ".PNG"])
+def test_a_figure_is_saved_silently_in_the_format_of_its_suffix(
+    figure: ggplot, tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"figure{suffix}"
+    save(figure, path)
+    assert path.read_bytes().startswith(SIGNATURES[suffix.lower()])
+    assert list(tmp_path.iterdir()) == [path]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("name", "found"), [("figure.bmp", "'.bmp'"), ("figure", "'no suffix'")])
+def test_another_format_is_refused(figure: ggplot, tmp_path: Path, name: str, found: str) -> None:
+    with pytest.raises(NalmError, match=rf"\.pdf, \.png, \.svg: found {found}"):
+        save(figure, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_leaves_the_old_figure_and_no_half_file(
+    figure: ggplot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "figure.svg"
+    path.write_text("old")
+
+    def fail(self: ggplot, filename: Path, **options: object) -> None:
+        filename.write_text("half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(ggplot, "save", fail)
+    with pytest.raises(OSError, match="no space left"):
+        save(figure, path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "old"
+
+
+def test_a_missing_column_is_named(table: pd.DataFrame) -> None:
+    with pytest.raises(NalmError, match=r"lacks sparsity_low: found variant, task, success_rate"):
+        three_panels(table.drop(columns="sparsity_low"))
+
+
+def test_a_table_without_rows_is_refused(table: pd.DataFrame) -> None:
+    with pytest.raises(NalmError, match="has no rows"):
+        three_panels(table.head(0))
+
+
+def test_without_plotnine_the_error_says_what_to_install(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "plotnine", None)
+    with pytest.raises(NalmError, match=r"^figures need plotnine: pip install 'nalm\[figures\]'$"):
+        three_panels(table)

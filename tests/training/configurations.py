@@ -1,0 +1,84 @@
+"""Recipes of the golden runs, by the id that they have in the golden files."""
+
+import json
+from typing import Any
+
+from nalm.experiments.catalog import default_recipe, load_experiment
+
+Fields = dict[str, Any]
+
+FIGURE_3 = {
+    identifier: recipe.model_dump(mode="json", exclude_defaults=True)
+    for identifier, recipe in zip(("A0", "A1", "A2", "A3"), load_experiment("figure-3").variants.values(), strict=True)
+}
+
+
+def real_npu(regularizers: Fields | None = None, growth_every: int = 10_000, **options: str) -> Fields:
+    growth = {"start": 1e-9, "end": 1e-7, "every": growth_every}
+    return {
+        "module": {"name": "RealNPU", **options},
+        "learning_rate": 5e-3,
+        "regularizers": {"l1": {"growth": growth}} | (regularizers or {}),
+    }
+
+
+def late(coefficient: float = 1.0) -> Fields:
+    """A regularizer that is switched on within the first 100 iterations."""
+    return {"coefficient": coefficient, "ramp": [0, 100]}
+
+
+def l2(every: int = 10_000) -> Fields:
+    return {"l2": {"growth": {"start": 1e-7, "end": 1e-5, "every": every}}}
+
+
+def _reciprocal_units() -> dict[str, Fields]:
+    """NRU and NMRU with every shape and bound that the original offers."""
+    found: dict[str, Fields] = {}
+    for name in ("NRU", "NMRU"):
+        base = {"module": name, "learning_rate": 1e-2, "regularizers": {"weight": late(10)}}
+        penalty = {"learning_rate": 1e-1, "regularizers": {"weight": late(10), "out_of_bounds": {}}}
+        found |= {
+            f"{name}-squared-late": base | {"module": {"name": name, "shape": "squared"}},
+            f"{name}-z": base | {"regularizers": {"weight": late(10), "input": {}}},
+            f"{name}-oob-late": base | penalty | {"module": {"name": name, "out_of_bounds": "penalty"}},
+            f"{name}-oob-squared-late": base
+            | penalty
+            | {"module": {"name": name, "out_of_bounds": "penalty", "shape": "squared"}},
+        }
+    return found
+
+
+EXPONENTIAL = {"exponential": 1e-5}
+CONFIGURATIONS: dict[str, Fields] = {
+    **FIGURE_3,
+    "A4": {"module": "RealNPU", "learning_rate": 5e-3},
+    "A5": real_npu(clip="gate"),
+    "A6": real_npu(clip="weight"),
+    "A7": real_npu(clip="both"),
+    "A8": real_npu({"gate": {"ramp": [40_000, 50_000]}}, clip="both"),
+    "A9": real_npu({"gate": {"ramp": [40_000, 50_000]}, "weight": {"ramp": [40_000, 50_000]}}, clip="both"),
+    "A11": FIGURE_3["A2"] | {"learning_rate": 1e-3},
+    "A12": FIGURE_3["A2"] | {"learning_rate": 1e-2},
+    "A13": FIGURE_3["A2"] | {"learning_rate": 1e-1},
+    "A14": default_recipe("RealNPU") | {"module": "RealNPU", "regularizers": l2()},
+    "A1-late": real_npu({"gate": late(), "weight": late()}, 50, clip="both", init="constrained"),
+    "A2-late": FIGURE_3["A2"] | {"regularizers": {"weight": late(10)}},
+    "A3-late": FIGURE_3["A3"] | {"regularizers": {"weight": late(10)}},
+    "A8-late": real_npu({"gate": late()}, 50, clip="both"),
+    "A9-late": real_npu({"gate": late(), "weight": late()}, 50, clip="both"),
+    "A14-late": default_recipe("RealNPU") | {"module": "RealNPU", "regularizers": l2(50)},
+    "A1-exp": real_npu({"gate": EXPONENTIAL, "weight": EXPONENTIAL}, clip="both", init="constrained"),
+    "A0-pcc-mse": FIGURE_3["A0"] | {"criterion": "pcc_then_mse", "pcc_iterations": 100},
+    "A0-sgd-momentum": FIGURE_3["A0"] | {"optimizer": "sgd", "momentum": 0.9},
+    **_reciprocal_units(),
+}
+CONFIGURATIONS["A1-float64-late"] = CONFIGURATIONS["A1-late"] | {"precision": "float64"}
+CONFIGURATIONS["A3-float64-late"] = CONFIGURATIONS["A3-late"] | {"precision": "float64"}
+
+
+def golden_range(text: str) -> Any:
+    """A range as the golden files write it (the original's option text), as we write it."""
+    value = json.loads(text)
+    if not isinstance(value[0], list):
+        return value
+    return {"halves": value[:2]} if len(value) == 3 else {"union": value}

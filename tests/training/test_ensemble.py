@@ -1,0 +1,275 @@
+"""Runs in company: the same run whatever trains beside it (and compiled as well as eager)."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._dynamo.utils import counters
+
+from nalm.experiments.catalog import default_recipe
+from nalm.modules import MODULES
+from nalm.tasks.task import Task
+from nalm.training.ensemble import Ensemble, History
+from nalm.training.recipe import Recipe
+
+Runs = list[tuple[Task, int]]
+Array = npt.NDArray[np.float64]
+
+RANGES: list[tuple[list[float], list[float]]] = [([1, 2], [2, 6]), ([-2, 2], [2, 6]), ([10, 20], [20, 40])]
+TASKS = [Task(operation="div", train=train, test=test) for train, test in RANGES]  # type: ignore[arg-type]
+NINE_RUNS: Runs = [(task, seed) for task in TASKS for seed in range(3)]
+
+
+def recipe(module: str, iterations: int = 40, /, **changes: Any) -> Recipe:
+    fields = default_recipe(module) | {"iterations": iterations, "evaluate_every": 20} | changes
+    return Recipe.model_validate(fields)
+
+
+def errors(history: History) -> Array:
+    """All errors, ``(evaluations, 3, runs)``."""
+    series = (history.validation_errors, history.test_errors, history.criteria)
+    return np.stack([np.stack(values) for values in series], axis=1)
+
+
+def final_parameters(history: History) -> dict[str, Array]:
+    return history.parameters[-1]
+
+
+class Explosive(nn.Module):
+    """Overflows float32 on large inputs, and only there."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(out_features, in_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (1e18 * x.unsqueeze(-2) * self.weight).sum(-1)
+
+
+class Normalized(nn.Module):
+    """Keeps statistics of its batches, which cannot be vectorized."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.normalize = nn.BatchNorm1d(in_features)
+        self.linear = nn.Linear(in_features, out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.linear(self.normalize(x))
+        return result
+
+
+class Deciding(nn.Module):
+    """Looks at a value, which cannot be vectorized either, and drops inputs at random."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = 2.0 if self.linear.bias.sum().item() > 0 else 1.0
+        result: Tensor = scale * self.linear(nn.functional.dropout(x, 0.5, self.training))
+        return result
+
+
+class Plain(nn.Module):
+    """Anybody's module: a size and another, and a forward."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.linear(x)
+        return result
+
+
+def own(module: type[nn.Module]) -> str:
+    """The import path of a module of this file, which is importable only under the name that pytest gave it."""
+    sys.modules.setdefault("test_ensemble_modules", sys.modules[__name__])
+    return f"test_ensemble_modules:{module.__name__}"
+
+
+@pytest.mark.parametrize("module", list(MODULES))
+def test_a_run_is_the_same_alone_in_company_and_in_any_order(module: str) -> None:
+    together = Ensemble(recipe(module), NINE_RUNS, compiled=False).train()
+    shuffled = random.Random(0).sample(range(len(NINE_RUNS)), len(NINE_RUNS))
+    reordered = Ensemble(recipe(module), [NINE_RUNS[index] for index in shuffled], compiled=False).train()
+    np.testing.assert_array_equal(errors(together)[:, :, shuffled], errors(reordered))
+    for index in (0, 4, 8):
+        alone = Ensemble(recipe(module), [NINE_RUNS[index]], compiled=False).train()
+        # Sums over a batch may be taken in another order when there is one model: rounding, and no more.
+        np.testing.assert_allclose(errors(together)[:, :, [index]], errors(alone), rtol=1e-5)
+
+
+def test_a_shard_trained_again_is_bit_equal() -> None:
+    first, second = (Ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train() for _ in range(2))
+    np.testing.assert_array_equal(errors(first), errors(second))
+    np.testing.assert_array_equal(final_parameters(first)["weight"], final_parameters(second)["weight"])
+
+
+def test_a_diverged_model_is_frozen_and_leaves_the_others_untouched() -> None:
+    calm = Task(operation="div", train=[1, 2], test=[2, 6])  # type: ignore[arg-type]
+    stormy = Task(operation="div", train=[100, 200], test=[200, 600])  # type: ignore[arg-type]
+    explosive = recipe(own(Explosive))
+    history = Ensemble(explosive, [(calm, 0), (stormy, 0), (calm, 1)], compiled=False).train()
+    undisturbed = Ensemble(explosive, [(calm, 0), (calm, 1)], compiled=False).train()
+    assert history.diverged_at.tolist() == [-1, 1, -1]
+    np.testing.assert_array_equal(errors(history)[:, :, [0, 2]], errors(undisturbed))
+    assert np.isnan(final_parameters(history)["weight"][1]).all()
+
+
+def test_a_planted_nan_is_recorded_and_leaves_the_others_untouched() -> None:
+    disturbed = Ensemble(recipe("RealNPU"), NINE_RUNS, compiled=False)
+    disturbed.snapshot.parameters["weight"][4, 0, 0] = float("nan")
+    history, undisturbed = disturbed.train(), Ensemble(recipe("RealNPU"), NINE_RUNS, compiled=False).train()
+    others = [index for index in range(9) if index != 4]
+    assert (history.diverged_at >= 0).tolist() == [index == 4 for index in range(9)]
+    np.testing.assert_array_equal(errors(history)[:, :, others], errors(undisturbed)[:, :, others])
+
+
+def test_gradients_are_clipped_for_each_model_by_its_own_norm() -> None:
+    limit = 1e-3
+    ensemble = Ensemble(
+        recipe("NMRU", 0, optimizer="sgd", learning_rate=1.0, regularizers={}, clip_gradient_norm=limit),
+        NINE_RUNS,
+        compiled=False,
+    )
+    before = ensemble.snapshot.parameters["weight"].clone()
+    steps = (ensemble.train().parameters[-1]["weight"] - before.numpy()).reshape(9, -1)
+    np.testing.assert_allclose(np.linalg.norm(steps, axis=1), limit, rtol=1e-3)
+
+
+def test_a_clip_by_value_bounds_every_component_of_a_gradient() -> None:
+    changes: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 1.0, "regularizers": {}}
+    ensemble = Ensemble(
+        recipe("NMRU", 0, clip_gradient_norm=None, clip_gradient_value=1e-3, **changes), NINE_RUNS, compiled=False
+    )
+    before = ensemble.snapshot.parameters["weight"].clone()
+    steps = np.abs(ensemble.train().parameters[-1]["weight"] - before.numpy())
+    assert 0.9e-3 < steps.max() < 1.001e-3
+
+
+def test_n_iterations_make_n_plus_one_updates_and_the_evaluations_before_them() -> None:
+    history = Ensemble(recipe("NMRU", 50), NINE_RUNS, compiled=False).train()
+    assert history.iterations == [0, 20, 40]
+    assert len(history.criteria) == len(history.penalties) == 3
+    longer = Ensemble(recipe("NMRU", 60), NINE_RUNS, compiled=False).train()
+    assert longer.iterations == [0, 20, 40, 60]
+    np.testing.assert_array_equal(errors(longer)[:3], errors(history))
+    last_evaluated, after_last_update = longer.parameters[-2:]
+    assert (last_evaluated["weight"] != after_last_update["weight"]).any()
+
+
+def test_draws_do_not_depend_on_how_many_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = Ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train()
+    monkeypatch.setattr("nalm.training.ensemble.DRAWN_AT_ONCE", 1)
+    np.testing.assert_array_equal(errors(usual), errors(Ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train()))
+
+
+def test_tasks_of_different_operations_do_not_train_together() -> None:
+    other = Task(operation="mul", train=[1, 2], test=[2, 6])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="same operation"):
+        Ensemble(recipe("NMRU"), [(TASKS[0], 0), (other, 0)], compiled=False)
+
+
+@pytest.mark.parametrize("module", [Normalized, Deciding])
+def test_a_module_that_cannot_be_vectorized_trains_one_by_one_and_independently(
+    module: type[nn.Module], capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = Ensemble(recipe(own(module), learning_rate=1e-2), NINE_RUNS).train()
+    alone = Ensemble(recipe(own(module), learning_rate=1e-2), [NINE_RUNS[4]]).train()
+    np.testing.assert_array_equal(errors(history)[:, :, [4]], errors(alone))
+    assert errors(history)[-1, 0, 0] < errors(history)[0, 0, 0]
+    notices = [line for line in capsys.readouterr().err.splitlines() if "cannot be vectorized" in line]
+    assert len(notices) == 1
+    assert module.__name__ in notices[0]
+
+
+def test_a_module_without_reset_starts_as_constructed_from_the_seed() -> None:
+    ensemble = Ensemble(recipe(own(Plain)), [(TASKS[0], 7)], compiled=False)
+    torch.manual_seed(7)
+    expected = nn.Linear(2, 1)
+    torch.testing.assert_close(ensemble.snapshot.parameters["linear.weight"][0], expected.weight, rtol=0, atol=0)
+
+
+def test_training_leaves_torchs_generator_and_default_precision_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    Ensemble(recipe("NMRU", precision="float64"), NINE_RUNS, compiled=False).train()
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("module", list(MODULES))
+def test_compiled_training_is_eager_training_within_rounding(module: str) -> None:
+    changes = {"learning_rate": 1e-2} if module == "NRU" else {}  # at rate 1 NRU amplifies rounding
+    compiled = Ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=True)
+    eager = Ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=False)
+    assert compiled.program.compiled
+    # Errors below 1e-9 are rounding: their relative size means nothing.
+    np.testing.assert_allclose(errors(compiled.train()), errors(eager.train()), rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.compiled
+def test_the_tenth_variant_of_a_worker_is_still_compiled_and_numbers_share_a_graph() -> None:
+    def graphs() -> int:
+        return int(counters["stats"]["unique_graphs"])
+
+    for index in range(10):
+        before = graphs()
+        ensemble = Ensemble(recipe(own(Plain), 3), NINE_RUNS[: index % 9 + 1], compiled=True)
+        if index == 9:  # another structure: one more term
+            terms = {"l2": {"coefficient": 1e-3}}
+            ensemble = Ensemble(recipe(own(Plain), 3, regularizers=terms), NINE_RUNS, compiled=True)
+        ensemble.train()
+        assert graphs() == before + 2, "one step and one evaluation are compiled"
+    before = graphs()
+    Ensemble(recipe(own(Plain), 3, learning_rate=0.5), NINE_RUNS, compiled=True).train()
+    assert graphs() == before
+
+
+@pytest.mark.compiled
+def test_a_compiled_run_is_bit_equal_in_any_company_of_the_same_size() -> None:
+    shuffled = random.Random(1).sample(range(9), 9)
+    first = Ensemble(recipe("RealNPU"), NINE_RUNS, compiled=True).train()
+    second = Ensemble(recipe("RealNPU"), [NINE_RUNS[index] for index in shuffled], compiled=True).train()
+    np.testing.assert_array_equal(errors(first)[:, :, shuffled], errors(second))
+
+
+def test_without_a_compiler_runs_are_trained_eagerly_and_one_line_says_so(tmp_path: Path) -> None:
+    script = (
+        "from nalm.training.ensemble import Ensemble\n"
+        "from nalm.training.recipe import Recipe\n"
+        "from nalm.tasks.task import Task\n"
+        "task = Task(operation='div', train=[1, 2], test=[2, 6])\n"
+        "for seed in (1, 2):\n"
+        "    recipe = Recipe(module='NMRU', iterations=2, learning_rate=seed)\n"
+        "    print(Ensemble(recipe, [(task, seed)] * seed).train().final_test_errors[0])\n"
+    )
+    environment = {
+        "PATH": "/nowhere",
+        "CXX": "/nowhere/g++",
+        "HOME": str(tmp_path),
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert len(done.stdout.split()) == 2
+    assert done.stderr.count("cannot compile here") == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_the_same_runs() -> None:
+    on_gpu = Ensemble(recipe("NMRU"), NINE_RUNS, device="cuda", compiled=False).train()
+    on_cpu = Ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train()
+    np.testing.assert_allclose(errors(on_gpu), errors(on_cpu), rtol=1e-3)
