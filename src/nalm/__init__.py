@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from nalm.experiments.catalog import load_experiment as load_experiment
     from nalm.experiments.experiment import Experiment as Experiment
     from nalm.sweeps.benchmark import benchmark as benchmark
-    from nalm.sweeps.run import Forecast as Forecast
+    from nalm.sweeps.forecast import Forecast as Forecast
+    from nalm.sweeps.forecast import forecast as forecast
     from nalm.sweeps.run import Progress as Progress
-    from nalm.sweeps.run import forecast as forecast
     from nalm.sweeps.run import run as run
     from nalm.sweeps.single import single_run as single_run
     from nalm.sweeps.single import train_single as train_single
@@ -26,13 +26,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Experiment": "nalm.experiments.experiment",
-    "Forecast": "nalm.sweeps.run",
+    "Forecast": "nalm.sweeps.forecast",
     "NalmError": "nalm.errors",
     "Progress": "nalm.sweeps.run",
     "Results": "nalm.analysis.results",
     "benchmark": "nalm.sweeps.benchmark",
     "experiment_names": "nalm.experiments.catalog",
-    "forecast": "nalm.sweeps.run",
+    "forecast": "nalm.sweeps.forecast",
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
     "run": "nalm.sweeps.run",

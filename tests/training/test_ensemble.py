@@ -23,7 +23,7 @@ Runs = list[tuple[Task, int]]
 Array = npt.NDArray[np.float64]
 
 RANGES: list[tuple[list[float], list[float]]] = [([1, 2], [2, 6]), ([-2, 2], [2, 6]), ([10, 20], [20, 40])]
-TASKS = [Task(operation="div", train=train, test=test) for train, test in RANGES]  # type: ignore[arg-type]
+TASKS = [Task(operation="div", train=train, test=test) for train, test in RANGES]
 NINE_RUNS: Runs = [(task, seed) for task in TASKS for seed in range(3)]
 
 
@@ -116,8 +116,8 @@ def test_a_shard_trained_again_is_bit_equal() -> None:
 
 
 def test_a_diverged_model_is_frozen_and_leaves_the_others_untouched() -> None:
-    calm = Task(operation="div", train=[1, 2], test=[2, 6])  # type: ignore[arg-type]
-    stormy = Task(operation="div", train=[100, 200], test=[200, 600])  # type: ignore[arg-type]
+    calm = Task(operation="div", train=[1, 2], test=[2, 6])
+    stormy = Task(operation="div", train=[100, 200], test=[200, 600])
     explosive = recipe(own(Explosive))
     history = Ensemble(explosive, [(calm, 0), (stormy, 0), (calm, 1)], compiled=False).train()
     undisturbed = Ensemble(explosive, [(calm, 0), (calm, 1)], compiled=False).train()
@@ -175,7 +175,7 @@ def test_draws_do_not_depend_on_how_many_are_taken_at_once(monkeypatch: pytest.M
 
 
 def test_tasks_of_different_operations_do_not_train_together() -> None:
-    other = Task(operation="mul", train=[1, 2], test=[2, 6])  # type: ignore[arg-type]
+    other = Task(operation="mul", train=[1, 2], test=[2, 6])
     with pytest.raises(ValueError, match="same operation"):
         Ensemble(recipe("NMRU"), [(TASKS[0], 0), (other, 0)], compiled=False)
 

@@ -1,5 +1,8 @@
 """The functional optimizers are torch.optim's."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +23,7 @@ STEPS = 200
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_steps_are_those_of_torch_optim(
-    ours: Optimizer, theirs: type[torch.optim.Optimizer], options: dict[str, float], dtype: torch.dtype
+    ours: Optimizer, theirs: Callable[..., torch.optim.Optimizer], options: dict[str, Any], dtype: torch.dtype
 ) -> None:
     torch.manual_seed(0)
     start = torch.randn(5, 3, 2, dtype=dtype)
@@ -28,7 +31,7 @@ def test_steps_are_those_of_torch_optim(
         torch.randn(STEPS, 5, 3, 2, dtype=dtype) * torch.logspace(-8, 0, STEPS, dtype=dtype)[:, None, None, None]
     )
     reference = start.clone().requires_grad_()
-    optimizer = theirs([reference], lr=1e-2, **options)  # type: ignore[call-arg]
+    optimizer = theirs([reference], lr=1e-2, **options)
     parameters, state = {"weight": start}, ours.state({"weight": start})
     columns = ours.scalars(np.arange(STEPS), 1e-2)
     for step, gradient in enumerate(gradients):

@@ -305,7 +305,7 @@ def train(
         experiment = experiment.with_setting(f"{module}.{setting}")
     changes = {"iterations": iterations, "evaluate_every": evaluate_every}
     experiment = experiment.changed({field: value for field, value in changes.items() if value is not None})
-    ((label, task),) = experiment.tasks.items()
+    (label,) = experiment.tasks
 
     def report(iteration: int, validation: float, test: float) -> None:
         say(f"{iteration:>9,}  validation error {validation:<12.4g} test error {test:.4g}")
@@ -316,7 +316,7 @@ def train(
         "operation": operation,
         "task": label,
         "seed": seed,
-        "solved": trained.test_error < task.threshold,
+        "solved": trained.solved,
         "validation_error": trained.validation_error,
         "test_error": trained.test_error,
         "weights": {name: value.tolist() for name, value in trained.module.named_parameters()},

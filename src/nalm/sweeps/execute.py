@@ -1,23 +1,25 @@
 """Runs shards on executors that speak ``concurrent.futures``."""
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from nalm.sweeps.plan import Shard
 from nalm.sweeps.worker import ShardProgress, start_worker, train_shard
 
-__all__ = ["InProcessExecutor", "default_workers", "local_executor", "train_shards"]
+__all__ = ["InProcessExecutor", "default_workers", "local_workers", "train_shards"]
 
 ATTEMPTS = 3
 SECONDS_BETWEEN_LOOKS = 0.5
 
 Outcome = ShardProgress | BaseException
-MakeExecutor = Callable[[], concurrent.futures.Executor]
+MakeExecutor = Callable[[], AbstractContextManager[concurrent.futures.Executor]]
 
 
 def default_workers() -> int:
@@ -38,12 +40,24 @@ class InProcessExecutor(concurrent.futures.Executor):
         return future
 
 
-def local_executor(workers: int) -> concurrent.futures.Executor:
-    """Worker processes with one thread each; with 0 workers, this process."""
-    if workers == 0:
-        return InProcessExecutor()
+@contextlib.contextmanager
+def local_workers(count: int) -> Iterator[concurrent.futures.Executor]:
+    """Worker processes with one thread each; with a count of 0, this process. If something goes wrong they stop."""
+    if count == 0:
+        yield InProcessExecutor()
+        return
     context = multiprocessing.get_context("spawn")
-    return concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker)
+    executor = concurrent.futures.ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)
+    try:
+        yield executor
+    except BaseException:
+        # In the middle of what they do: nothing is lost that was not already.
+        processes = list((executor._processes or {}).values())
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+        raise
+    executor.shutdown()
 
 
 def train_shards(
@@ -51,30 +65,23 @@ def train_shards(
 ) -> Iterator[tuple[Shard, Outcome] | None]:
     """Trains shards and yields each with its outcome as it ends, and None every now and then in between.
 
-    A worker that dies is replaced, and the shards that it and its pool had are submitted again, a few times at most.
+    A worker that dies breaks the pool of its executor: the shards that were not done are submitted to a new one, a few
+    times at most.
     """
-    waiting = dict.fromkeys(shards, 0)
-    while waiting:
-        executor = make_executor()
-        try:
-            futures = {
-                executor.submit(train_shard, directory, shard, device, compiled): shard for shard in list(waiting)
-            }
+    attempts = dict.fromkeys(shards, 0)
+    while attempts:
+        with make_executor() as executor:
+            futures = {executor.submit(train_shard, directory, shard, device, compiled): shard for shard in attempts}
             for future in _as_completed(futures):
                 if future is None:
                     yield None
                     continue
                 shard, error = futures[future], future.exception()
-                if isinstance(error, BrokenProcessPool):
-                    waiting[shard] += 1
-                    if waiting[shard] < ATTEMPTS:
-                        continue
-                del waiting[shard]
+                attempts[shard] += 1
+                if isinstance(error, BrokenProcessPool) and attempts[shard] < ATTEMPTS:
+                    continue
+                del attempts[shard]
                 yield shard, error if error is not None else future.result()
-        except BaseException:
-            _kill(executor)
-            raise
-        executor.shutdown()
 
 
 def _as_completed(
@@ -87,11 +94,3 @@ def _as_completed(
         )
         yield from done
         yield None
-
-
-def _kill(executor: concurrent.futures.Executor) -> None:
-    """Stops workers in the middle of what they do: nothing is lost that was not already."""
-    processes = list((getattr(executor, "_processes", None) or {}).values())
-    executor.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.kill()

@@ -3,6 +3,7 @@
 import concurrent.futures
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import torch
 from nalm.errors import NalmError
 from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
-from nalm.sweeps.execute import default_workers, local_executor, train_shards
+from nalm.sweeps.execute import default_workers, local_workers, train_shards
 from nalm.sweeps.plan import Shard, plan
 from nalm.sweeps.store import Store
-from nalm.sweeps.worker import read_progress
+from nalm.sweeps.worker import ShardProgress, read_progress
+from nalm.training.compiling import notices
 
-__all__ = ["Forecast", "Progress", "forecast", "run"]
+__all__ = ["Progress", "check_device", "prepare", "run"]
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,6 @@ class Progress:
     def seconds_left(self) -> float | None:
         """Estimate from the pace so far; None before there is any."""
         return self.seconds * (1 - self.share) / self.share if self.share > 0 else None
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a run would take."""
-
-    runs: int
-    missing: int
-    shards: int
-    seconds: float
-    bytes: int
 
 
 def run(
@@ -80,20 +71,24 @@ def run(
     Raises:
         NalmError: the input is wrong, the directory cannot be written to, or shards failed (the others are saved).
     """
-    experiment, store, shards = _prepare(experiment, out, device, replace)
+    experiment, store, shards = prepare(experiment, out, device, replace)
     merged = store.merged(experiment, replace)
     store.make_directories()
     store.save_experiment(merged)
     tracker = _Tracker(experiment, store, shards)
     count = min(default_workers() if workers is None else workers, len(shards))
+
+    def make_executor() -> AbstractContextManager[concurrent.futures.Executor]:
+        return local_workers(count) if executor is None else nullcontext(executor)
+
     failures: list[BaseException] = []
-    for outcome in train_shards(store.path, shards, lambda: executor or local_executor(count), device, compiled):
+    for outcome in train_shards(store.path, shards, make_executor, device, compiled):
         if outcome is not None:
             shard, result = outcome
             if isinstance(result, BaseException):
                 failures.append(result)
             else:
-                tracker.finish(shard, result.solved)
+                tracker.finish(shard, result)
         if on_progress is not None:
             on_progress(tracker.progress())
     if failures:
@@ -105,45 +100,7 @@ def run(
     return store
 
 
-def forecast(experiment: Experiment | str, out: Path | str = "results", workers: int | None = None) -> Forecast:
-    """What `run` would do: the runs that are missing, and roughly the seconds and bytes that they will take.
-
-    The estimate is from shards of the same module and input size in the directory, or else from typical costs.
-    """
-    experiment, store, shards = _prepare(experiment, out, "cpu", replace=True)
-    measured: dict[tuple[str, int], float] = {}
-    for table, about in store.runs():
-        first = table.slice(0, 1).to_pylist()[0]
-        cost = about["seconds"] / table.num_rows / max(1, first["iteration"][-1])
-        measured[_kind(about["recipe"]["module"], first["task"])] = cost
-    seconds, size = 0.0, 0
-    for shard in shards:
-        columns = shard.runs[0].task.input_size
-        updates = len(shard.runs) * (shard.recipe.iterations + 1)
-        kind = (shard.recipe.module.name, columns)
-        seconds += STARTING_SECONDS + updates * measured.get(kind, TYPICAL_SECONDS_PER_INPUT * columns)
-        evaluations = shard.recipe.iterations // shard.recipe.evaluate_every + 1
-        size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * columns)
-    parallel = max(1, min(default_workers() if workers is None else workers, len(shards)))
-    return Forecast(experiment.runs, sum(len(shard.runs) for shard in shards), len(shards), seconds / parallel, size)
-
-
-STARTING_SECONDS = 5.0
-"""To start a worker and compile, or load what was compiled before."""
-TYPICAL_SECONDS_PER_INPUT = 0.5e-6
-"""A run's iteration on one core of 2026, compiled; `nalm bench` measures it."""
-BYTES_PER_EVALUATION = 30
-BYTES_PER_INPUT = 8
-
-
-def _kind(module: str | dict[str, object], task: str) -> tuple[str, int]:
-    import json
-
-    name = module if isinstance(module, str) else str(module["name"])
-    return name, json.loads(task).get("input_size", 2)
-
-
-def _prepare(
+def prepare(
     experiment: Experiment | str, out: Path | str, device: str, replace: bool
 ) -> tuple[Experiment, Store, list[Shard]]:
     """Everything that can be checked before anything is written."""
@@ -185,16 +142,19 @@ class _Tracker:
         self.solved = 0
         self.started = time.monotonic()
 
-    def finish(self, shard: Shard, solved: int) -> None:
+    def finish(self, shard: Shard, report: ShardProgress) -> None:
         """Counts a shard as saved."""
+        _pass_on(report)
         self.running.discard(shard.name)
         self.work_done += _work(shard, shard.recipe.iterations + 1)
         self.finished += len(shard.runs)
-        self.solved += solved
+        self.solved += report.solved
 
     def progress(self) -> Progress:
         """As of now."""
         reports = read_progress(self.directory, self.running)
+        for report in reports:
+            _pass_on(report)
         work = self.work_done + sum(report.iteration * report.runs for report in reports)
         return Progress(
             runs=self.runs,
@@ -203,6 +163,11 @@ class _Tracker:
             share=min(1.0, work / self.work) if self.missing else 1.0,
             seconds=time.monotonic() - self.started,
         )
+
+
+def _pass_on(report: ShardProgress) -> None:
+    for message in report.notices:
+        notices.add(message)
 
 
 def _work(shard: Shard, iterations: int) -> int:

@@ -25,9 +25,10 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class SingleRun:
-    """A trained module and its errors after the last update."""
+    """A trained module, whether it solved its task, and its errors after the last update."""
 
     module: nn.Module
+    solved: bool
     validation_error: float
     test_error: float
 
@@ -101,4 +102,7 @@ def train_single(
     with torch.no_grad():
         for name, value in history.parameters[-1].items():
             module.get_parameter(name).copy_(torch.from_numpy(value[0]))
-    return SingleRun(module, history.final_validation_errors.item(), history.final_test_errors.item())
+    solved = task.is_solved(
+        [errors.item() for errors in history.validation_errors], [errors.item() for errors in history.test_errors]
+    )
+    return SingleRun(module, solved, history.final_validation_errors.item(), history.final_test_errors.item())

@@ -20,7 +20,7 @@ import nalm
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.plan import Shard, recipe_fields, task_fields
-from nalm.training.compiling import notice
+from nalm.training.compiling import notices
 from nalm.training.ensemble import History
 
 __all__ = ["Store"]
@@ -137,7 +137,7 @@ class Store:
             if _content_hash(content) == path.stem:
                 yield pa.BufferReader(content)
             else:
-                notice(f"{path} is damaged and is left out: its runs count as missing")
+                notices.add(f"{path} is damaged and is left out: its runs count as missing")
 
     def add(self, shard: Shard, history: History, provenance: dict[str, Any]) -> Path:
         """Saves a finished shard and returns its file: written beside, then renamed into place."""

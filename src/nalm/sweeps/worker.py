@@ -14,6 +14,7 @@ import torch
 
 from nalm.sweeps.plan import Shard
 from nalm.sweeps.store import Store, write_atomically
+from nalm.training.compiling import notices
 from nalm.training.ensemble import Ensemble
 
 __all__ = ["ShardProgress", "read_progress", "start_worker", "train_shard"]
@@ -23,16 +24,18 @@ SECONDS_BETWEEN_REPORTS = 0.5
 
 @dataclass(frozen=True)
 class ShardProgress:
-    """How far a shard is: updates made of each run, and runs that are solved as of now."""
+    """How far a shard is: updates made of each run, runs that are solved as of now, and what its worker has to say."""
 
     iteration: int
     runs: int
     solved: int
+    notices: list[str]
 
 
 def start_worker() -> None:
     """Prepares a worker process: one thread, and interrupts are left to the process that started it."""
     torch.set_num_threads(1)
+    notices.silent = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -99,7 +102,7 @@ def _progress(ensemble: Ensemble, shard: Shard) -> ShardProgress:
         run.task.is_solved(validation[:, index].tolist(), test[:, index].tolist())
         for index, run in enumerate(shard.runs)
     )
-    return ShardProgress(ensemble.iteration, len(shard.runs), solved)
+    return ShardProgress(ensemble.iteration, len(shard.runs), solved, notices.said)
 
 
 def read_progress(directory: Path, shards: set[str]) -> list[ShardProgress]:

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
-__all__ = ["compile_once", "compiler_problem", "notice"]
+__all__ = ["compile_once", "compiler_problem", "notices"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,7 +45,19 @@ def _probe(x: torch.Tensor) -> torch.Tensor:
     return x * 2 + 1
 
 
-@functools.cache
-def notice(message: str) -> None:
-    """Says something on stderr, once per process."""
-    print(f"nalm: {message}", file=sys.stderr, flush=True)
+class Notices:
+    """What a person should know, said on stderr once; a worker keeps it for the process that started it to say."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.silent = False
+
+    def add(self, message: str) -> None:
+        """Says a message, unless it has been said."""
+        if message not in self.said:
+            self.said.append(message)
+            if not self.silent:
+                print(f"nalm: {message}", file=sys.stderr, flush=True)
+
+
+notices = Notices()

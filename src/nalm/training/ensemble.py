@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nalm.tasks.sampling import Sampler
 from nalm.tasks.task import Task
-from nalm.training.compiling import compiler_problem, notice
+from nalm.training.compiling import compiler_problem, notices
 from nalm.training.optimizers import optimizer
 from nalm.training.program import OneByOne, Program, Snapshot, Together
 from nalm.training.recipe import Recipe
@@ -100,7 +100,7 @@ class Ensemble:
         program = Program(Together(template, recipe), template, recipe, operation, columns, compiled=False)
         problem = self._vectorization_problem(program)
         if problem is not None:
-            notice(f"{recipe.module.name} cannot be vectorized ({problem}): its runs train one by one")
+            notices.add(f"{recipe.module.name} cannot be vectorized ({problem}): its runs train one by one")
             models = OneByOne([module.to(self.device) for module in modules], recipe, seeds)
             return Program(models, template, recipe, operation, columns, compiled=False)
         if compiled:
@@ -108,7 +108,7 @@ class Ensemble:
             if problem is None:
                 program = Program(program.models, template, recipe, operation, columns, compiled=True)
             else:
-                notice(f"cannot compile here ({problem}): training runs eagerly, many times slower")
+                notices.add(f"cannot compile here ({problem}): training runs eagerly, many times slower")
         _PROGRAMS[structure] = program
         return program
 

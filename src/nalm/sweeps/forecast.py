@@ -1,0 +1,61 @@
+"""What a run would take."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nalm.experiments.experiment import Experiment
+from nalm.sweeps.execute import default_workers
+from nalm.sweeps.run import prepare
+from nalm.sweeps.store import Store
+from nalm.training.recipe import Recipe
+
+__all__ = ["Forecast", "forecast"]
+
+STARTING_SECONDS = 5.0
+"""To start a worker and compile, or load what was compiled before."""
+TYPICAL_SECONDS_PER_INPUT = 0.5e-6
+"""A run's iteration, compiled, on a core of 2026; `nalm bench` measures it."""
+BYTES_PER_EVALUATION = 30
+BYTES_PER_INPUT = 8
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run would take: all its runs, those that are missing and their shards, and estimates."""
+
+    runs: int
+    missing: int
+    shards: int
+    seconds: float
+    bytes: int
+
+
+def forecast(experiment: Experiment | str, out: Path | str = "results", workers: int | None = None) -> Forecast:
+    """What `run` would do: the runs that are missing, and roughly the seconds and bytes that they will take.
+
+    The estimate is from finished shards of the same module in the directory, or else from typical costs.
+
+    Raises:
+        NalmError: the experiment is wrong.
+    """
+    experiment, store, shards = prepare(experiment, out, "cpu", replace=True)
+    measured = _measured_costs(store)
+    seconds = size = 0.0
+    for shard in shards:
+        recipe, inputs = shard.recipe, shard.runs[0].task.input_size
+        cost = measured.get(recipe.module.name, TYPICAL_SECONDS_PER_INPUT * inputs)
+        seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * cost
+        evaluations = recipe.iterations // recipe.evaluate_every + 1
+        size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * inputs)
+    parallel = max(1, min(default_workers() if workers is None else workers, len(shards)))
+    missing = sum(len(shard.runs) for shard in shards)
+    return Forecast(experiment.runs, missing, len(shards), seconds / parallel, round(size))
+
+
+def _measured_costs(store: Store) -> dict[str, float]:
+    """Seconds per run and iteration, by module."""
+    costs = {}
+    for table, about in store.runs():
+        recipe = Recipe.model_validate(about["recipe"])
+        costs[recipe.module.name] = about["seconds"] / table.num_rows / (recipe.iterations + 1)
+    return costs

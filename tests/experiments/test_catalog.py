@@ -1,0 +1,147 @@
+"""The catalog: Figure 3 as the paper trains it, and where names of experiments come from."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nalm
+from nalm.errors import NalmError
+from nalm.experiments.catalog import default_recipe
+from nalm.modules import NMRU, NRU, RealNPU
+from nalm.training.recipe import Recipe
+
+# The four recipes A0, A1, A2 and A3 of the paper's Figure 3, and what all its trainings share.
+SHARED = {
+    "criterion": "mse",
+    "optimizer": "adam",
+    "momentum": 0.0,
+    "clip_gradient_value": None,
+    "batch_size": 128,
+    "iterations": 50_000,
+    "evaluate_every": 1000,
+    "precision": "float32",
+}
+SLOW_GROWTH = {"start": 1e-9, "end": 1e-7, "factor": 10.0, "every": 10_000}
+L1 = {"coefficient": 1.0, "ramp": None, "exponential": None, "growth": SLOW_GROWTH}
+
+
+def ramp(coefficient: float, start: int, end: int) -> dict[str, Any]:
+    return {"coefficient": coefficient, "ramp": [start, end], "exponential": None, "growth": None}
+
+
+FIGURE_3: dict[str, dict[str, Any]] = {
+    "Real NPU (baseline)": {
+        "module": "RealNPU",
+        "learning_rate": 5e-3,
+        "clip_gradient_norm": None,
+        "regularizers": {"l1": L1},
+    },
+    "Real NPU (modified)": {
+        "module": {"name": "RealNPU", "clip": "both", "init": "constrained"},
+        "learning_rate": 5e-3,
+        "clip_gradient_norm": None,
+        "regularizers": {"l1": L1, "weight": ramp(1, 40_000, 50_000), "gate": ramp(1, 40_000, 50_000)},
+    },
+    "NRU": {
+        "module": "NRU",
+        "learning_rate": 1.0,
+        "clip_gradient_norm": None,
+        "regularizers": {"weight": ramp(10, 20_000, 35_000)},
+    },
+    "NMRU": {
+        "module": "NMRU",
+        "learning_rate": 1e-2,
+        "clip_gradient_norm": 1.0,
+        "regularizers": {"weight": ramp(10, 20_000, 35_000)},
+    },
+}
+
+R9: list[tuple[str, list[float], Any]] = [
+    ("U[-20,-10)", [-20, -10], [-40, -20]),
+    ("U[-2,-1)", [-2, -1], [-6, -2]),
+    ("U[-1.2,-1.1)", [-1.2, -1.1], [-6.1, -1.2]),
+    ("U[-0.2,-0.1)", [-0.2, -0.1], [-2, -0.2]),
+    ("U[-2,2)", [-2, 2], {"union": [[-6, -2], [2, 6]]}),
+    ("U[0.1,0.2)", [0.1, 0.2], [0.2, 2]),
+    ("U[1,2)", [1, 2], [2, 6]),
+    ("U[1.1,1.2)", [1.1, 1.2], [1.2, 6]),
+    ("U[10,20)", [10, 20], [20, 40]),
+]
+
+
+@pytest.fixture(scope="module")
+def figure_3() -> nalm.Experiment:
+    return nalm.load_experiment("figure-3")
+
+
+def test_figure_3_trains_900_runs_of_four_variants_and_25_seeds(figure_3: nalm.Experiment) -> None:
+    assert figure_3.runs == 900
+    assert list(figure_3.variants) == list(FIGURE_3)
+    assert figure_3.seeds == tuple(range(25))
+    assert (figure_3.name, figure_3.figure) == ("figure-3", "3")
+
+
+def test_figure_3_has_the_nine_ranges_in_the_papers_order(figure_3: nalm.Experiment) -> None:
+    ranges = [
+        (label, *(task.model_dump(mode="json")[field] for field in ("train", "test")))
+        for label, task in figure_3.tasks.items()
+    ]
+    assert ranges == R9
+
+
+@pytest.mark.parametrize("label", [label for label, *_ in R9])
+def test_figure_3_divides_two_inputs_and_succeeds_below_1e_5(figure_3: nalm.Experiment, label: str) -> None:
+    task = figure_3.tasks[label]
+    assert (task.operation, task.input_size, task.slices(0)) == ("div", 2, [(0, 1), (1, 2)])
+    assert task.threshold == 1e-5
+
+
+@pytest.mark.parametrize("label", FIGURE_3)
+def test_the_recipes_of_figure_3_are_the_papers(figure_3: nalm.Experiment, label: str) -> None:
+    recipe = figure_3.variants[label].model_dump(mode="json")
+    expected = SHARED | FIGURE_3[label]
+    assert {field: recipe[field] for field in expected} == expected
+
+
+def test_the_modules_of_figure_3_have_the_papers_options(figure_3: nalm.Experiment) -> None:
+    baseline, modified, nru, nmru = (recipe.module.build(2, 1) for recipe in figure_3.variants.values())
+    assert isinstance(baseline, RealNPU)
+    assert isinstance(modified, RealNPU)
+    assert (baseline.init, baseline.clip) == ("xavier", "none")
+    assert (modified.init, modified.clip, modified.attract) == ("constrained", "both", "signs")
+    assert isinstance(nru, NRU)
+    assert (nru.sign, nru.out_of_bounds, nru.shape) == ("joint", "clip", "linear")
+    assert isinstance(nmru, NMRU)
+    assert (nmru.sign, nmru.out_of_bounds, nmru.shape) == ("retrieved", "clip", "linear")
+
+
+@pytest.mark.parametrize("name", nalm.experiment_names())
+def test_every_experiment_of_the_catalog_loads(name: str) -> None:
+    experiment = nalm.load_experiment(name)
+    assert experiment.name == name
+    assert experiment.runs > 0
+
+
+@pytest.mark.parametrize(("module", "label"), [("RealNPU", "Real NPU (modified)"), ("NRU", "NRU"), ("NMRU", "NMRU")])
+def test_a_module_trained_on_its_own_has_its_recipe_of_figure_3(
+    figure_3: nalm.Experiment, module: str, label: str
+) -> None:
+    recipe = Recipe.model_validate(default_recipe(module))
+    assert recipe == figure_3.variants[label]
+
+
+def test_a_module_without_a_recipe_is_trained_with_defaults() -> None:
+    assert default_recipe("torch.nn:Linear") == {"module": "torch.nn:Linear"}
+
+
+def test_anybodys_file_is_an_experiment_by_its_path(write_yaml: Callable[..., Path]) -> None:
+    path = write_yaml("my-idea")
+    experiment = nalm.load_experiment(str(path))
+    assert (experiment.name, experiment.title, experiment.runs) == ("my-idea", "Mine", 2)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(NalmError, match=r"^found unknown experiment 'figure-33', expected one of: .*figure-3,"):
+        nalm.load_experiment("figure-33")
