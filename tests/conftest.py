@@ -12,7 +12,7 @@ import pytest
 import nalm
 from nalm.cli import main
 from nalm.experiments.experiment import Experiment
-from nalm.training.compiling import notice
+from nalm.training.compiling import notices
 from nalm.training.ensemble import History
 
 Cli = Callable[..., CompletedProcess[str]]
@@ -38,10 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _every_notice_is_new() -> Iterator[None]:
-    notice.cache_clear()
-    yield
-    notice.cache_clear()
+def _every_notice_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "said", [])
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Show the versi
 
 @app.command("list")
 def list_experiments(as_json: AsJson = False) -> None:
-    """List the experiments that come with nalm.
+    """List the experiments.
 
     Example: nalm list
     """
@@ -96,7 +96,9 @@ def run(
     replace: Replace = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and do nothing.")] = False,
 ) -> None:
-    """Train an experiment; what is in the results directory already is not trained again.
+    """Train an experiment.
+
+    What is in the results directory already is not trained again.
 
     Example: nalm run figure-3 --seeds 0-4 --variants NMRU --out results
     """
@@ -158,7 +160,9 @@ def _train(experiment: Experiment, out: Path, workers: int | None, device: str, 
 
 @app.command()
 def summary(directory: Directory, experiment: Name = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
-    """Summarize results: success, speed and sparsity per variant and task, and over all tasks of a variant.
+    """Summarize results.
+
+    Success, speed and sparsity per variant and task, and over all tasks of a variant.
 
     Example: nalm summary results figure-3
     """
@@ -173,7 +177,9 @@ def summary(directory: Directory, experiment: Name = None, as_json: AsJson = Fal
 
 @app.command()
 def runs(directory: Directory, experiment: Name = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
-    """List results run by run: solved or not, when, and the errors at the best validation row.
+    """List results run by run.
+
+    Solved or not, when, and the errors at the best validation row.
 
     Example: nalm runs results figure-3 --csv
     """
@@ -202,7 +208,9 @@ def plot(
     experiment: Name = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="FILE.pdf, .png or .svg")] = Path("figure.pdf"),
 ) -> None:
-    """Draw the paper's three panels: success rate, iteration at which runs were solved, sparsity error.
+    """Draw the three panels.
+
+    Success rate, iteration at which runs were solved, and sparsity error, as the paper draws them.
 
     Example: nalm plot results figure-3 -o figure-3.pdf
     """
@@ -224,7 +232,9 @@ def reproduce(
     no_compile: NoCompile = False,
     replace: Replace = False,
 ) -> None:
-    """Train, summarize and draw a figure of the paper, all into the results directory.
+    """Train, summarize and draw a figure.
+
+    Everything goes into the results directory.
 
     Example: nalm reproduce figure-3 --out results
     """
@@ -245,13 +255,15 @@ def reproduce(
 @app.command()
 def show(
     directory: Directory,
+    variant: Annotated[str, typer.Option(help="Label of the variant.")],
+    task: Annotated[str, typer.Option(help="Label of the task, such as 'U[1,2)'.")],
+    seed: Annotated[int, typer.Option(min=0)],
     experiment: Name = None,
-    variant: Annotated[str, typer.Option(help="Label of the variant.")] = ...,  # type: ignore[assignment]
-    task: Annotated[str, typer.Option(help="Label of the task, such as 'U[1,2)'.")] = ...,  # type: ignore[assignment]
-    seed: Annotated[int, typer.Option(min=0)] = ...,  # type: ignore[assignment]
     as_json: AsJson = False,
 ) -> None:
-    """Show one run: its weights, its history, and the expression it learnt.
+    """Show one run.
+
+    Its weights, its history, and the expression it learnt.
 
     Example: nalm show results --variant NMRU --task 'U[1,2)' --seed 0
     """
@@ -296,7 +308,9 @@ def train(
     no_compile: NoCompile = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train one module, with the recipe that the papers use for it, and print what it learnt.
+    """Train one module.
+
+    It gets the recipe that the papers use for it; what it learnt is printed, and nothing is stored.
 
     Example: nalm train NMRU --operation div --seed 0
     """
@@ -343,7 +357,9 @@ def bench(
     inputs: Annotated[list[int] | None, typer.Option(help="Numbers of inputs.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what a run's iteration costs in an ensemble, beside a plain PyTorch loop of one model.
+    """Measure the speed.
+
+    What a run's iteration costs in an ensemble, beside a plain PyTorch loop of one model.
 
     Example: nalm bench NMRU --inputs 2
     """
