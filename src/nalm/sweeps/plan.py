@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from nalm.experiments.experiment import Experiment
@@ -52,7 +53,7 @@ class Shard:
     recipe: Recipe
     runs: tuple[Run, ...]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Hash of its runs."""
         return _hash([run.key for run in self.runs])

@@ -15,7 +15,7 @@ from nalm.experiments.experiment import Experiment
 from nalm.sweeps.execute import default_workers, local_workers, train_shards
 from nalm.sweeps.plan import Shard, plan
 from nalm.sweeps.store import Store
-from nalm.sweeps.worker import ShardProgress, read_progress
+from nalm.sweeps.worker import ShardProgress, progress_path, read_progress
 from nalm.training.compiling import notices
 
 __all__ = ["Progress", "check_device", "prepare", "run"]
@@ -75,6 +75,8 @@ def run(
     merged = store.merged(experiment, replace)
     store.make_directories()
     store.save_experiment(merged)
+    for shard in shards:
+        progress_path(store.path, shard).unlink(missing_ok=True)  # of a run that was killed
     tracker = _Tracker(experiment, store, shards)
     count = min(default_workers() if workers is None else workers, len(shards))
 
@@ -134,10 +136,9 @@ class _Tracker:
         self.directory = store.path
         self.runs = experiment.runs
         self.missing = sum(len(shard.runs) for shard in shards)
-        self.running = {shard.name for shard in shards}
+        self.running = set(shards)
         self.work = sum(_work(shard, shard.recipe.iterations + 1) for shard in shards) or 1
         self.work_done = 0
-        self.iterations = {shard.name: shard.recipe.iterations + 1 for shard in shards}
         self.finished = self.runs - self.missing
         self.solved = 0
         self.started = time.monotonic()
@@ -145,7 +146,7 @@ class _Tracker:
     def finish(self, shard: Shard, report: ShardProgress) -> None:
         """Counts a shard as saved."""
         _pass_on(report)
-        self.running.discard(shard.name)
+        self.running.discard(shard)
         self.work_done += _work(shard, shard.recipe.iterations + 1)
         self.finished += len(shard.runs)
         self.solved += report.solved

@@ -2,10 +2,9 @@
 
 import contextlib
 import json
-import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from nalm.sweeps.store import Store, write_atomically
 from nalm.training.compiling import notices
 from nalm.training.ensemble import Ensemble
 
-__all__ = ["ShardProgress", "read_progress", "start_worker", "train_shard"]
+__all__ = ["ShardProgress", "progress_path", "read_progress", "start_worker", "train_shard"]
 
 SECONDS_BETWEEN_REPORTS = 0.5
 
@@ -88,7 +87,7 @@ class _Report:
 
 @contextlib.contextmanager
 def _reporting(directory: Path, shard: Shard) -> Iterator[_Report]:
-    path = directory / "running" / f"{shard.name}.{os.getpid()}.json"
+    path = progress_path(directory, shard)
     try:
         yield _Report(path, shard)
     finally:
@@ -105,11 +104,15 @@ def _progress(ensemble: Ensemble, shard: Shard) -> ShardProgress:
     return ShardProgress(ensemble.iteration, len(shard.runs), solved, notices.said)
 
 
-def read_progress(directory: Path, shards: set[str]) -> list[ShardProgress]:
-    """Progress of those of the named shards that are being trained."""
+def progress_path(directory: Path, shard: Shard) -> Path:
+    """Where the worker of a shard says how far it is."""
+    return directory / "running" / f"{shard.name}.json"
+
+
+def read_progress(directory: Path, shards: Iterable[Shard]) -> list[ShardProgress]:
+    """Progress of those of the shards that are being trained."""
     found = []
-    for path in (directory / "running").glob("*.json"):
-        with contextlib.suppress(OSError, ValueError):  # it may end, or be replaced, just now
-            if path.name.split(".")[0] in shards:
-                found.append(ShardProgress(**json.loads(path.read_text())))
+    for shard in shards:
+        with contextlib.suppress(FileNotFoundError):  # it has not begun, or has ended
+            found.append(ShardProgress(**json.loads(progress_path(directory, shard).read_text())))
     return found
