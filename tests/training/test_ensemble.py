@@ -91,6 +91,19 @@ class Plain(nn.Module):
         return result
 
 
+class Talking(nn.Module):
+    """Can be vectorized, but not compiled in one piece."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch._dynamo.graph_break()
+        result: Tensor = self.linear(x)
+        return result
+
+
 def own(module: type[nn.Module]) -> str:
     """The import path of a module of this file, which is importable only under the name that pytest gave it."""
     sys.modules.setdefault("test_ensemble_modules", sys.modules[__name__])
@@ -244,6 +257,16 @@ def test_a_compiled_run_is_bit_equal_in_any_company_of_the_same_size() -> None:
     first = Ensemble(recipe("RealNPU"), NINE_RUNS, compiled=True).train()
     second = Ensemble(recipe("RealNPU"), [NINE_RUNS[index] for index in shuffled], compiled=True).train()
     np.testing.assert_array_equal(errors(first)[:, :, shuffled], errors(second))
+
+
+@pytest.mark.compiled
+def test_a_module_that_cannot_be_compiled_trains_eagerly_and_one_line_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, second = (Ensemble(recipe(own(Talking), 3), NINE_RUNS, compiled=wanted) for wanted in (True, False))
+    np.testing.assert_array_equal(errors(first.train()), errors(second.train()))
+    assert not first.program.compiled
+    assert capsys.readouterr().err.count("cannot be compiled") == 1
 
 
 def test_without_a_compiler_runs_are_trained_eagerly_and_one_line_says_so(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ class _Tracker:
         self.runs = experiment.runs
         self.missing = sum(len(shard.runs) for shard in shards)
         self.running = set(shards)
-        self.work = sum(_work(shard, shard.recipe.iterations + 1) for shard in shards) or 1
+        self.work = sum(_work(shard) for shard in shards) or 1
         self.work_done = 0
         self.finished = self.runs - self.missing
         self.solved = 0
@@ -147,7 +147,7 @@ class _Tracker:
         """Counts a shard as saved."""
         _pass_on(report)
         self.running.discard(shard)
-        self.work_done += _work(shard, shard.recipe.iterations + 1)
+        self.work_done += _work(shard)
         self.finished += len(shard.runs)
         self.solved += report.solved
 
@@ -171,5 +171,5 @@ def _pass_on(report: ShardProgress) -> None:
         notices.add(message)
 
 
-def _work(shard: Shard, iterations: int) -> int:
-    return len(shard.runs) * iterations
+def _work(shard: Shard) -> int:
+    return len(shard.runs) * (shard.recipe.iterations + 1)

@@ -4,11 +4,12 @@ import functools
 import sys
 import types
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 import torch
+import torch._dynamo.exc
 
-__all__ = ["compile_once", "compiler_problem", "notices"]
+__all__ = ["Compiled", "compile_once", "compiler_problem", "notices"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,6 +30,30 @@ def compile_once(function: Callable[P, R]) -> Callable[P, R]:
         function.__closure__,
     )
     return torch.compile(own, fullgraph=True, dynamic=False)
+
+
+class Compiled(Generic[P, R]):
+    """A compiled function that goes on eagerly, and says so, if it turns out that it cannot be compiled."""
+
+    def __init__(self, function: Callable[P, R], name: str) -> None:
+        self._eager = function
+        self._call = compile_once(function)
+        self._name = name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Calls it; the first call compiles."""
+        try:
+            return self._call(*args, **kwargs)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            problem = str(error).strip().splitlines()[0]
+            notices.add(f"{self._name} cannot be compiled ({problem}): it runs eagerly, many times slower")
+            self._call = self._eager
+            return self._call(*args, **kwargs)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether it is compiled, as far as is known."""
+        return self._call is not self._eager
 
 
 @functools.cache

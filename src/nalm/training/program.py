@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import torch
@@ -11,7 +10,7 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from nalm.modules.base import ArithmeticModule
 from nalm.tasks.sampling import HeldOut, Placement, batch
-from nalm.training.compiling import compile_once
+from nalm.training.compiling import Compiled
 from nalm.training.objective import Evaluation, Objective
 from nalm.training.optimizers import State, Tensors, clip_gradients, optimizer
 from nalm.training.recipe import Recipe
@@ -28,6 +27,12 @@ class Snapshot(NamedTuple):
     parameters: Tensors
     optimizer: State
     diverged_at: Tensor
+
+
+Step = Callable[[Snapshot, Tensor, Placement, Tensor, Tensor], tuple[Snapshot, Tensor, Tensor]]
+"""Snapshot, draws, their placement, scalars and iteration, to the next snapshot, criteria and penalties."""
+Evaluate = Callable[[Tensors, HeldOut, HeldOut], tuple[Tensor, Tensor, Tensor]]
+"""Parameters, validation and test data, to validation, test and sparsity errors."""
 
 
 class Models(Protocol):
@@ -117,9 +122,8 @@ def _prefixed(parameters: Tensors) -> Tensors:
     return {f"module.{name}": value for name, value in parameters.items()}
 
 
-@dataclass
 class Program:
-    """One training step and one evaluation, compiled where ``compiled`` says so.
+    """One training step and one evaluation of an ensemble.
 
     Arguments:
         models: how losses and gradients are computed.
@@ -130,26 +134,32 @@ class Program:
         compiled: whether to compile.
     """
 
-    models: Models
-    module: nn.Module
-    recipe: Recipe
-    operation: str
-    columns: list[str]
-    compiled: bool
-    step: Callable[[Snapshot, Tensor, Placement, Tensor, Tensor], tuple[Snapshot, Tensor, Tensor]] = field(init=False)
-    evaluate: Callable[[Tensors, HeldOut, HeldOut], tuple[Tensor, Tensor, Tensor]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.step, self.evaluate = self._make_step(), self._make_evaluate()
-        if self.compiled:
-            self.step, self.evaluate = compile_once(self.step), compile_once(self.evaluate)
-
-    def _make_step(
+    def __init__(
         self,
-    ) -> Callable[[Snapshot, Tensor, Placement, Tensor, Tensor], tuple[Snapshot, Tensor, Tensor]]:
-        models, columns, operation, dtype = self.models, self.columns, self.operation, self.recipe.dtype
-        rule = optimizer(self.recipe)
-        bounds = self.module.bounds() if isinstance(self.module, ArithmeticModule) else {}
+        models: Models,
+        module: nn.Module,
+        recipe: Recipe,
+        operation: str,
+        columns: list[str],
+        compiled: bool,
+    ) -> None:
+        self.models = models
+        self.columns = columns
+        self.step = self._make_step(module, recipe, operation)
+        self.evaluate = self._make_evaluate(module)
+        if compiled:
+            self.step = Compiled(self.step, recipe.module.name)
+            self.evaluate = Compiled(self.evaluate, recipe.module.name)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether steps are compiled."""
+        return isinstance(self.step, Compiled) and self.step.compiled
+
+    def _make_step(self, module: nn.Module, recipe: Recipe, operation: str) -> Step:
+        models, columns, dtype = self.models, self.columns, recipe.dtype
+        rule = optimizer(recipe)
+        bounds = module.bounds() if isinstance(module, ArithmeticModule) else {}
 
         def step(
             snapshot: Snapshot, drawn: Tensor, placement: Placement, row: Tensor, iteration: Tensor
@@ -176,15 +186,15 @@ class Program:
 
         return step
 
-    def _make_evaluate(self) -> Callable[[Tensors, HeldOut, HeldOut], tuple[Tensor, Tensor, Tensor]]:
-        models, module = self.models, _SparsityError(self.module)
+    def _make_evaluate(self, module: nn.Module) -> Evaluate:
+        models, known_sparsity = self.models, _SparsityError(module)
 
         def error(parameters: Tensors, data: HeldOut) -> Tensor:
             inputs = data.inputs[data.input_index].transpose(1, 2)
             return models.errors(parameters, inputs, data.targets[data.target_index].unsqueeze(-1))
 
         def evaluate(parameters: Tensors, validation: HeldOut, test: HeldOut) -> tuple[Tensor, Tensor, Tensor]:
-            sparsity = vmap(lambda own: functional_call(module, own, ()))(_prefixed(parameters))
+            sparsity = vmap(lambda own: functional_call(known_sparsity, own, ()))(_prefixed(parameters))
             return error(parameters, validation), error(parameters, test), sparsity
 
         return evaluate

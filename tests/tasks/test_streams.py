@@ -1,0 +1,418 @@
+"""Random streams: the original's numbers, bit by bit, for many runs at once."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from nalm.tasks.operations import OPERATIONS
+from nalm.tasks.ranges import Range
+from nalm.tasks.sampling import Sampler, _parent_draws, batch
+from nalm.tasks.task import Task
+
+Floats = npt.NDArray[np.float64]
+Row = tuple[list[float], float]
+
+INTERVAL: Any = [1, 2]
+UNION: Any = {"union": [[-6, -2], [2, 6]]}
+HALVES: Any = {"halves": [[-2, -0.1], [0.1, 2]]}
+KINDS = {"interval": INTERVAL, "union": UNION, "halves": HALVES}
+every_kind = pytest.mark.parametrize("drawn_from", KINDS.values(), ids=KINDS)
+
+
+def make_task(operation: str = "div", train: Any = INTERVAL, test: Any = (2, 6), **fields: Any) -> Task:
+    return Task.model_validate({"operation": operation, "train": train, "test": test, **fields})
+
+
+TEN: dict[str, Any] = {"input_size": 10, "subset_ratio": 0.1}
+ONE: dict[str, Any] = {"operation": "reciprocal", "input_size": 1, "subset_ratio": 1.0, "subsets": 1}
+HUNDRED: dict[str, Any] = {"input_size": 100, "subset_ratio": 0.25, "overlap_ratio": 0.5}
+
+
+def make_sampler(*runs: tuple[Task, int], batch_size: int = 128, dtype: torch.dtype = torch.float32) -> Sampler:
+    return Sampler(runs, batch_size, dtype, torch.device("cpu"))
+
+
+def train(sampler: Sampler, batches: int = 1) -> list[tuple[Tensor, Tensor]]:
+    """Inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of the next iterations."""
+    return [
+        batch(drawn, sampler.placement, sampler.operation, sampler.dtype) for drawn in sampler.draw(batches).unbind()
+    ]
+
+
+def held_out(sampler: Sampler, kind: str, run: int) -> tuple[Tensor, Tensor]:
+    """Inputs ``(columns, rows)`` and targets ``(rows)`` of one run's evaluation."""
+    data = getattr(sampler, kind)
+    return data.inputs[data.input_index[run]], data.targets[data.target_index[run]]
+
+
+# --- the original's numbers, facts 11.1 -------------------------------------------------------------------------
+
+
+def assert_rows_equal(inputs: Tensor, targets: Tensor, rows: Sequence[Row]) -> None:
+    """Equality in float32: the expected numbers are those of float32, printed in full."""
+    assert torch.equal(inputs.T[: len(rows)], torch.tensor([x for x, _ in rows]))
+    assert torch.equal(targets[: len(rows)], torch.tensor([target for _, target in rows]))
+
+
+@pytest.mark.parametrize(
+    ("drawn_from", "batch_number", "rows"),
+    [
+        pytest.param(
+            INTERVAL,
+            1,
+            [
+                ([1.794160008430481, 1.1598246097564697], 1.5469235181808472),
+                ([1.3907872438430786, 1.9364851713180542], 0.7182018756866455),
+            ],
+            id="interval",
+        ),
+        pytest.param(
+            INTERVAL, 2, [([1.5181760787963867, 1.2513370513916016], 1.2132431268692017)], id="interval, second batch"
+        ),
+        pytest.param(
+            UNION,
+            1,
+            [
+                ([-2.8233602046966553, 3.005347967147827], -0.9394453167915344),
+                ([-4.4368510246276855, -2.254059314727783], 1.968382477760315),
+            ],
+            id="union",
+        ),
+        pytest.param(
+            HALVES,
+            1,
+            [
+                ([-0.4910960793495178, 0.5775403380393982], -0.8503234386444092),
+                ([-1.2575042247772217, 0.946814775466919], -1.328141689300537),
+            ],
+            id="halves",
+        ),
+    ],
+)
+def test_training_rows_of_seed_0_are_the_originals(drawn_from: Any, batch_number: int, rows: list[Row]) -> None:
+    inputs, targets = train(make_sampler((make_task(train=drawn_from), 0)), batch_number)[-1]
+    assert_rows_equal(inputs[0], targets[0], rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [
+        (
+            "validation",
+            [
+                ([1.9180948734283447, 1.881652593612671], 1.0193670988082886),
+                ([1.9913438558578491, 1.210306167602539], 1.645322322845459),
+            ],
+        ),
+        (
+            "test",
+            [
+                ([4.133045673370361, 3.264204978942871], 1.266172170639038),
+                ([3.8788561820983887, 5.606009006500244], 0.691910445690155),
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 7])
+def test_evaluation_rows_are_the_originals_whatever_the_seed(seed: int, kind: str, rows: list[Row]) -> None:
+    inputs, targets = held_out(make_sampler((make_task(), seed)), kind, 0)
+    assert inputs.shape == (2, 10_000)
+    assert_rows_equal(inputs, targets, rows)
+
+
+def test_the_first_row_of_ten_inputs_is_the_originals() -> None:
+    inputs, targets = train(make_sampler((make_task(**TEN), 1)))[0]
+    row = [
+        *(1.3144973516464233, 1.33069908618927, 1.1607879400253296, 1.4883286952972412, 1.7365963459014893),
+        *(1.3143868446350098, 1.7189654111862183, 1.6504945755004883, 1.1192481517791748, 1.0322824716567993),
+    ]
+    assert_rows_equal(inputs[0], targets[0], [(row, 0.7646383047103882)])
+
+
+PARENT_DRAWS = [
+    (0, 2357136044, 5, 3626093760),
+    (1, 1791095845, 5, 4282876139),
+    (2, 1872583848, 8, 794921487),
+    (3, 2365658986, 8, 3041471737),
+    (4, 4153361530, 7, 741720773),
+    (5, 953453411, 3, 236996814),
+    (6, 3834805130, 3, 899393492),
+    (7, 327741615, 4, 3349725721),
+    (8, 3751350723, 3, 47736148),
+    (9, 44556670, 5, 2129330102),
+    (10, 3312796937, 4, 2124247567),
+    (11, 774252441, 0, 2854952027),
+    (12, 662124363, 6, 3751169277),
+    (13, 3340206418, 2, 2608511152),
+    (14, 2207369835, 8, 3320718604),
+    (15, 3645644232, 8, 3494301429),
+    (16, 959027881, 5, 2365244737),
+    (17, 1265576559, 1, 2278852751),
+    (18, 2793336106, 3, 2170905720),
+    (19, 418903645, 5, 1772717410),
+    (20, 2526002531, 3, 3811404250),
+    (21, 209271753, 8, 2919899908),
+    (22, 895331189, 5, 3014908036),
+    (23, 2221777491, 3, 2873750246),
+    (24, 4123242914, 2, 1264583555),
+]
+"""Run seed; training seed of 1 and 2 inputs; offset and training seed of 10 inputs: facts, table 2.2."""
+
+
+@pytest.mark.parametrize(("seed", "training_seed", "offset_of_ten", "training_seed_of_ten"), PARENT_DRAWS)
+def test_offsets_and_training_seeds_are_the_originals(
+    seed: int, training_seed: int, offset_of_ten: int, training_seed_of_ten: int
+) -> None:
+    assert _parent_draws(make_task(), seed) == (0, training_seed)
+    assert _parent_draws(make_task(**ONE), seed) == (0, training_seed)
+    assert _parent_draws(make_task(**TEN), seed) == (offset_of_ten, training_seed_of_ten)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_simple_layout_draws_no_offset(seed: int) -> None:
+    # Nothing is drawn before the training seed, as with the forced offset of two inputs.
+    assert _parent_draws(make_task(simple=True), seed) == _parent_draws(make_task(), seed)
+
+
+@pytest.mark.parametrize(
+    ("seed", "slices"),
+    [(0, [(44, 69), (57, 82)]), (1, [(37, 62), (50, 75)]), (2, [(40, 65), (53, 78)])],
+)
+def test_slices_of_a_hundred_inputs_are_the_originals(seed: int, slices: list[tuple[int, int]]) -> None:
+    task = make_task(**HUNDRED)
+    assert task.slices(_parent_draws(task, seed)[0]) == slices
+    placed = make_sampler((task, seed)).placement.operands
+    assert [(columns[0, 0].item(), columns[0, -1].item() + 1) for columns in placed] == slices
+
+
+# --- a plain re-implementation ----------------------------------------------------------------------------------
+
+
+def sampled(rng: np.random.RandomState, drawn_from: Range, rows: int, columns: int) -> Floats:
+    """What the original draws for a batch, in its own terms (facts 2.3 and 2.4)."""
+    if drawn_from.kind == "interval":
+        ((low, high),) = drawn_from.intervals
+        return rng.uniform(low, high, (rows, columns))
+    first, second = (rng.uniform(low, high, (rows, columns)) for low, high in drawn_from.intervals)
+    if drawn_from.kind == "halves":
+        return np.hstack([first[:, : columns // 2], second[:, columns // 2 :]])
+    return np.where(rng.randint(2, size=(rows, columns)) != 0, first, second)
+
+
+APPLIED: dict[str, Callable[[list[Floats]], Floats]] = {
+    "add": lambda sums: np.add.reduce(sums),
+    "sub": lambda sums: sums[0] - sums[1],
+    "mul": lambda sums: np.multiply.reduce(sums),
+    "div": lambda sums: sums[0] / sums[1],
+    "squared": lambda sums: sums[0] ** 2,
+    "root": lambda sums: np.sqrt(sums[0]),
+    "reciprocal": lambda sums: 1 / sums[0],
+}
+
+
+def reimplemented(
+    task: Task, drawn_from: Range, seed: int, offset: int, rows: int, batches: int = 1
+) -> list[tuple[Floats, Floats]]:
+    """Inputs ``(columns, rows)`` and targets ``(rows)``, as numpy alone computes them."""
+    rng = np.random.RandomState(seed)
+    result = []
+    for _ in range(batches):
+        x = sampled(rng, drawn_from, rows, task.input_size)
+        sums = [x[:, start:end].sum(1) for start, end in task.slices(offset)]
+        result.append((x.T, APPLIED[task.operation](sums)))
+    return result
+
+
+def test_every_operation_is_reimplemented() -> None:
+    assert APPLIED.keys() == OPERATIONS.keys()
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("size", [{}, TEN, {"input_size": 3, "subset_ratio": 0.34}], ids=["2", "10", "3"])
+@every_kind
+@pytest.mark.parametrize("operation", [operation for operation in OPERATIONS if operation != "root"])
+def test_batches_equal_those_of_numpy_bit_by_bit(
+    operation: str, drawn_from: Any, size: dict[str, Any], seed: int
+) -> None:
+    task = make_task(operation, drawn_from, **size)
+    offset, stream = _parent_draws(task, seed)
+    ours = train(make_sampler((task, seed), batch_size=16, dtype=torch.float64), 3)
+    theirs = reimplemented(task, task.train, stream, offset, 16, 3)
+    for (inputs, targets), (x, target) in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(inputs[0], x)
+        np.testing.assert_array_equal(targets[0], target)
+
+
+def test_roots_equal_those_of_numpy_bit_by_bit() -> None:
+    task = make_task("root", **TEN)
+    offset, stream = _parent_draws(task, 2)
+    inputs, targets = train(make_sampler((task, 2), dtype=torch.float64))[0]
+    ((x, target),) = reimplemented(task, task.train, stream, offset, 128)
+    np.testing.assert_array_equal(inputs[0], x)
+    np.testing.assert_array_equal(targets[0], target)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [HUNDRED, {"simple": True}, {**TEN, "subsets": 3}, {"input_size": 12, "subset_ratio": 0.25, "subsets": 4}],
+    ids=["100", "simple", "3 subsets", "4 subsets"],
+)
+@every_kind
+@pytest.mark.parametrize("operation", ["add", "sub", "mul", "div"])
+def test_operands_are_sums_over_slices(operation: str, drawn_from: Any, layout: dict[str, Any]) -> None:
+    task = make_task(operation, drawn_from, **layout)
+    offset, stream = _parent_draws(task, 1)
+    inputs, targets = train(make_sampler((task, 1), batch_size=16, dtype=torch.float64))[0]
+    ((x, target),) = reimplemented(task, task.train, stream, offset, 16)
+    np.testing.assert_array_equal(inputs[0], x)
+    # numpy and torch add up to 25 numbers in different orders. Sums of both signs cancel, and a quotient may have a
+    # small one below: 1e-12 leaves three digits for that.
+    np.testing.assert_allclose(targets[0], target, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("validation", 43953907), ("test", 8689336)])
+@pytest.mark.parametrize("size", [{}, TEN], ids=["2", "10"])
+@every_kind
+def test_evaluation_data_equal_those_of_numpy_bit_by_bit(
+    drawn_from: Any, size: dict[str, Any], kind: str, seed: int
+) -> None:
+    task = make_task("div", drawn_from, drawn_from, **size)
+    ((x, target),) = reimplemented(task, task.train, seed, _parent_draws(task, 4)[0], 10_000)
+    inputs, targets = held_out(make_sampler((task, 4), dtype=torch.float64), kind, 0)
+    np.testing.assert_array_equal(inputs, x)
+    np.testing.assert_array_equal(targets, target)
+
+
+# --- many runs at once ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [{}, TEN], ids=["2", "10"])
+@every_kind
+def test_batches_drawn_together_equal_batches_drawn_one_by_one(drawn_from: Any, size: dict[str, Any]) -> None:
+    runs = [(make_task(train=drawn_from, **size), seed) for seed in (0, 1)]
+    together, apart = make_sampler(*runs), make_sampler(*runs)
+    assert torch.equal(together.draw(4), torch.cat([apart.draw(1), apart.draw(2), apart.draw(1)]))
+
+
+@every_kind
+def test_draws_have_a_place_for_each_batch_stream_layer_column_and_row(drawn_from: Any) -> None:
+    sampler = make_sampler(*((make_task(train=drawn_from, **TEN), seed) for seed in (0, 1, 0)), batch_size=7)
+    layers = 3 if drawn_from is UNION else 1
+    assert sampler.draw(2).shape == (2, 2, layers, 10, 7)
+    assert sampler.numbers_per_batch == 2 * layers * 10 * 7
+
+
+def test_runs_of_one_seed_share_a_stream_and_get_the_same_uniforms() -> None:
+    intervals = [[1, 2], [-20, -10], [0, 0.1]]
+    sampler = make_sampler(*((make_task(train=interval), 3) for interval in intervals), dtype=torch.float64)
+    assert sampler.placement.stream_index.tolist() == [0, 0, 0]
+    inputs, _ = train(sampler)[0]
+    uniforms = [(x - low) / (high - low) for x, (low, high) in zip(inputs, intervals, strict=True)]
+    for one, other in pairwise(uniforms):
+        # Adding 10 to a uniform leaves it 49 bits; mapping it back divides their rounding by the width.
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-14)
+
+
+def test_runs_of_different_seeds_have_different_streams() -> None:
+    sampler = make_sampler(*((make_task(), seed) for seed in (4, 2, 4, 9)))
+    first, second, third, fourth = sampler.placement.stream_index.tolist()
+    assert first == third
+    assert len({first, second, fourth}) == 3
+    inputs, _ = train(sampler)[0]
+    assert torch.equal(inputs[0], inputs[2])
+    assert not torch.equal(inputs[0], inputs[1])
+
+
+@pytest.mark.parametrize("size", [{}, TEN], ids=["2", "10"])
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [[1, 2], [-2, -1], [-20, -10]],
+        [UNION, {"union": [[-1, -0.1], [0.1, 1]]}, UNION],
+        [HALVES, {"halves": [[-6, -2], [2, 6]]}, HALVES],
+    ],
+    ids=KINDS,
+)
+def test_a_runs_data_do_not_depend_on_the_runs_beside_it(ranges: list[Any], size: dict[str, Any]) -> None:
+    tests = [[2, 6], UNION, [2, 6]]
+    tasks = [make_task("div", *pair, **size) for pair in zip(ranges, tests, strict=True)]
+    runs = [(task, seed) for seed in (5, 0, 11) for task in tasks]
+    sampler = make_sampler(*runs)
+    batches = train(sampler, 2)
+    for index, run in enumerate(runs):
+        alone = make_sampler(run)
+        for (inputs, targets), (own_inputs, own_targets) in zip(batches, train(alone, 2), strict=True):
+            assert torch.equal(inputs[index], own_inputs[0])
+            assert torch.equal(targets[index], own_targets[0])
+        for kind in ("validation", "test"):
+            for shared, own in zip(held_out(sampler, kind, index), held_out(alone, kind, 0), strict=True):
+                assert torch.equal(shared, own)
+
+
+def test_evaluation_data_are_kept_once_for_each_range_and_offset() -> None:
+    # Of ten inputs, seeds 0 and 1 have offset 5, seed 2 has offset 8.
+    tasks = [make_task(**TEN), make_task(train=[-2, -1], **TEN)]
+    sampler = make_sampler(*((task, seed) for task in tasks for seed in (0, 1, 2)))
+    assert sampler.validation.inputs.shape == (2, 10, 10_000)
+    assert sampler.validation.targets.shape == (4, 10_000)
+    assert sampler.validation.input_index.tolist() == [0, 0, 0, 1, 1, 1]
+    assert sampler.validation.target_index.tolist() == [0, 0, 1, 2, 2, 3]
+    assert sampler.test.inputs.shape == (1, 10, 10_000)
+    assert sampler.test.targets.shape == (2, 10_000)
+
+
+@every_kind
+def test_targets_are_computed_before_inputs_are_rounded(drawn_from: Any) -> None:
+    run = (make_task(train=drawn_from, test=drawn_from), 0)
+    single, double = make_sampler(run), make_sampler(run, dtype=torch.float64)
+    pairs = [
+        (train(single)[0], train(double)[0]),
+        *((held_out(single, kind, 0), held_out(double, kind, 0)) for kind in ("validation", "test")),
+    ]
+    for (inputs, targets), (exact_inputs, exact_targets) in pairs:
+        assert inputs.dtype == targets.dtype == torch.float32
+        assert torch.equal(inputs, exact_inputs.float())
+        assert torch.equal(targets, exact_targets.float())
+        dividends, divisors = inputs.unbind(-2)
+        assert not torch.equal(targets, dividends / divisors)
+
+
+@every_kind
+def test_inputs_stay_within_their_range(drawn_from: Any) -> None:
+    task = make_task(train=drawn_from, **TEN)
+    (inputs, _) = train(make_sampler((task, 0), batch_size=1000, dtype=torch.float64))[0]
+    inside = [(low <= inputs[0]) & (inputs[0] < high) for low, high in task.train.intervals]
+    if task.train.kind == "halves":
+        assert inside[0][:5].all()
+        assert inside[1][5:].all()
+    else:
+        assert torch.stack(inside).any(0).all()
+        assert all(part.any() for part in inside)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        make_task("mul"),
+        make_task(**TEN),
+        make_task(train=UNION),
+        make_task(train=HALVES),
+        make_task(subset_ratio=1.0, overlap_ratio=1.0),
+        make_task("mul", subsets=1),
+    ],
+    ids=["operation", "size", "union", "halves", "length", "subsets"],
+)
+def test_runs_of_unlike_tasks_are_refused(other: Task) -> None:
+    with pytest.raises(ValueError, match="must have the same operation, input layout and kind of range"):
+        make_sampler((make_task(), 0), (other, 0))
+
+
+def test_runs_may_differ_in_intervals_test_ranges_seeds_and_thresholds() -> None:
+    sampler = make_sampler((make_task(), 0), (make_task(train=[-2, -1], test=UNION, threshold=1e-7), 1))
+    assert sampler.test.inputs.shape == (2, 2, 10_000)
