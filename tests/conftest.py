@@ -8,6 +8,7 @@ from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
+import torch
 
 import nalm
 from nalm.cli import main
@@ -185,3 +186,14 @@ def history() -> Callable[..., History]:
         )
 
     return make
+
+
+@pytest.fixture
+def test_rows() -> Callable[[float, float], tuple[torch.Tensor, torch.Tensor]]:
+    """The original's 10,000 test rows for the division of two inputs from ``[low, high)``, apart from nalm's own."""
+
+    def draw(low: float, high: float) -> tuple[torch.Tensor, torch.Tensor]:
+        x = torch.from_numpy(np.random.RandomState(8689336).uniform(low, high, (10_000, 2)))
+        return x.float(), (x[:, :1] / x[:, 1:]).float()
+
+    return draw

@@ -176,6 +176,10 @@ def test_gold_weights_are_discrete_and_within_bounds(build: Build, operation: st
         torch.testing.assert_close(same.state_dict(), before, rtol=0, atol=0)
 
 
+def test_gold_gates_of_a_real_npu_are_open_for_its_operands_only() -> None:
+    assert RealNPU(4, 1).gold("div", 3, 1).gate.tolist() == [0, 1, 0, 1]
+
+
 @pytest.mark.parametrize("operation", COMMON)
 @pytest.mark.parametrize("build", [NRU, partial(NRU, sign="separate"), RealNPU], ids=["NRU", "separate", "RealNPU"])
 def test_gold_weights_compute_the_same_in_training(build: Build, operation: str) -> None:
@@ -205,6 +209,12 @@ def test_a_real_npu_of_open_gates_is_the_real_part_of_the_complex_power_product(
     exact = np.prod(np.asarray(inputs, dtype=complex) ** np.asarray(exponents))
     # The angle, up to 6 pi, is rounded on both sides: what is lost is relative to the modulus.
     assert module(float64(inputs)).item() == pytest.approx(exact.real, abs=1e-13 * abs(exact))
+
+
+def test_a_real_npu_takes_zero_for_a_positive_number_of_size_epsilon() -> None:
+    module = RealNPU(2, 1).double().gold("mul")
+    # Two terms are rounded, and eps is added to the 2 as well.
+    assert module(float64([2.0, 0.0])).item() == pytest.approx(2 * EPS32, rel=EPS32)
 
 
 # --- structure --------------------------------------------------------------------------------------------------

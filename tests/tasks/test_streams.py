@@ -309,7 +309,7 @@ def test_draws_have_a_place_for_each_batch_stream_layer_column_and_row(drawn_fro
 
 
 def test_runs_of_one_seed_share_a_stream_and_get_the_same_uniforms() -> None:
-    intervals = [[1, 2], [-20, -10], [0, 0.1]]
+    intervals = [(1.0, 2.0), (-20.0, -10.0), (0.0, 0.1)]
     sampler = make_sampler(*((make_task(train=interval), 3) for interval in intervals), dtype=torch.float64)
     assert sampler.placement.stream_index.tolist() == [0, 0, 0]
     inputs, _ = train(sampler)[0]

@@ -144,6 +144,8 @@ def test_ranges_can_be_compared_and_counted() -> None:
         ({"input_size": 100, "subset_ratio": 0.25, "overlap_ratio": 0.5}, 62, [(62, 87), (75, 100)]),
         ({"input_size": 6, "subset_ratio": 0.34, "subsets": 3}, 0, [(0, 2), (2, 4), (4, 6)]),
         ({"input_size": 5, "subset_ratio": 0.5}, 1, [(1, 3), (3, 5)]),
+        ({"input_size": 10, "subset_ratio": 0.28}, 0, [(0, 2), (2, 4)]),
+        ({"input_size": 10, "subset_ratio": 0.5, "overlap_ratio": 0.75}, 0, [(0, 5), (2, 7)]),
         ({"subset_ratio": 1.0, "overlap_ratio": 1.0}, 0, [(0, 2), (0, 2)]),
         ({"operation": "reciprocal", "input_size": 1, "subset_ratio": 1.0, "subsets": 1}, 0, [(0, 1)]),
         ({"simple": True}, 0, [(0, 4), (0, 2)]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from nalm.modules.functional import sparsity_error
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["ArithmeticModule", "as_symbols", "choice", "operand_exponents"]
+__all__ = ["ArithmeticModule", "as_symbols", "choice", "fraction", "operand_exponents"]
 
 
 class ArithmeticModule(nn.Module, ABC):
@@ -32,15 +32,12 @@ class ArithmeticModule(nn.Module, ABC):
         ValueError: a size is not a positive integer.
     """
 
-    domain: ClassVar[dict[str, tuple[int, int]]]
-    """First and last of the consecutive integers that are a parameter's discrete values."""
-
     weight: nn.Parameter
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
         for name, size in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(size, int) or size < 1:
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
                 raise ValueError(f"{type(self).__name__}: {name} is {size!r}, expected a positive integer")
         self.in_features = in_features
         self.out_features = out_features
@@ -48,6 +45,11 @@ class ArithmeticModule(nn.Module, ABC):
     @abstractmethod
     def reset_parameters(self) -> None:
         """Draws new initial parameters from torch's default generator."""
+
+    @property
+    @abstractmethod
+    def domain(self) -> dict[str, tuple[int, int]]:
+        """First and last of the consecutive integers that are a parameter's discrete values, by parameter name."""
 
     @abstractmethod
     def bounds(self) -> dict[str, tuple[float, float]]:
@@ -95,9 +97,10 @@ class ArithmeticModule(nn.Module, ABC):
     @torch.no_grad()
     def discretize(self) -> Self:
         """Rounds the parameters to their nearest discrete values (halves away from zero), and returns the module."""
-        for name, (low, high) in self.domain.items():
-            parameter = self.get_parameter(name)
-            parameter.copy_((parameter.sign() * (parameter.abs() + 0.5).floor()).clamp(low, high))
+        for name, parameter in self.named_parameters():
+            low, high = self.domain[name]
+            away = parameter.sign() * (parameter.frac().abs() >= 0.5)
+            parameter.copy_((parameter.trunc() + away).clamp(low, high))
         return self
 
     def extra_repr(self) -> str:
@@ -113,6 +116,17 @@ def choice(owner: object, option: str, value: str, allowed: Sequence[str]) -> st
     """
     if value not in allowed:
         raise ValueError(f"{type(owner).__name__}: {option} is {value!r}, expected one of: {', '.join(allowed)}")
+    return value
+
+
+def fraction(owner: object, option: str, value: float) -> float:
+    """Returns ``value`` if it is in [0, 1).
+
+    Raises:
+        ValueError: it is not; the sentence names the option, the value found and the values allowed.
+    """
+    if not 0 <= value < 1:
+        raise ValueError(f"{type(owner).__name__}: {option} is {value!r}, expected 0 or more and less than 1")
     return value
 
 

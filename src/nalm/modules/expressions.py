@@ -30,5 +30,5 @@ def expression(module: ArithmeticModule, names: Sequence[str] | None = None) -> 
     # With integer weights every sign rule of these modules is sgn(x)^w, so what holds for positive inputs is the
     # expression everywhere, and sympy can cancel it.
     positive = [sympy.Symbol(name, positive=True) for name in names]
-    plain = dict(zip(positive, sympy.symbols(list(names)), strict=True))
+    plain = {symbol: sympy.Symbol(symbol.name) for symbol in positive}
     return [sympy.nsimplify(sympy.simplify(formula)).subs(plain) for formula in discrete.to_sympy(positive)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from nalm.modules.base import ArithmeticModule, as_symbols, choice, operand_exponents
+from nalm.modules.base import ArithmeticModule, as_symbols, choice, fraction, operand_exponents
 from nalm.modules.functional import EPS32, Shape, binary_penalty, excess_penalty, product
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ class NMRU(ArithmeticModule):
     tensor([-0.7500])
     """
 
-    domain: ClassVar[dict[str, tuple[int, int]]] = {"weight": (0, 1)}
-
     def __init__(
         self,
         in_features: int,
@@ -69,7 +67,7 @@ class NMRU(ArithmeticModule):
         self.out_of_bounds = choice(self, "out_of_bounds", out_of_bounds, ("clip", "penalty"))
         self.shape: Shape = shape
         choice(self, "shape", shape, ("linear", "squared", "none"))
-        self.identity_epsilon = identity_epsilon
+        self.identity_epsilon = fraction(self, "identity_epsilon", identity_epsilon)
         self.weight = nn.Parameter(torch.empty(out_features, 2 * in_features))
         self.gate = nn.Parameter(torch.empty(2 * in_features)) if sign == "gated" else None
         self.reset_parameters()
@@ -106,10 +104,15 @@ class NMRU(ArithmeticModule):
             return result
         # The angle takes the weights as they are, also where a penalty lets them leave [0, 1], as published.
         direct, reciprocal = (
-            (torch.where(z < 0, math.pi, 0.0).to(z.dtype) * w).sum(-1)
+            ((z < 0).to(z.dtype) * math.pi * w).sum(-1)
             for z, w in zip(candidates, self._halves(self.weight), strict=True)
         )
         return result * torch.cos(direct + reciprocal)
+
+    @property
+    def domain(self) -> dict[str, tuple[int, int]]:
+        """Discrete values of the parameters."""
+        return {"weight": (0, 1)} | ({} if self.gate is None else {"gate": (0, 1)})
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Weights (and gates) in [0, 1], unless a penalty is used instead."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from nalm.modules.base import ArithmeticModule, as_symbols, choice, operand_exponents
+from nalm.modules.base import ArithmeticModule, as_symbols, choice, fraction, operand_exponents
 from nalm.modules.functional import EPS32, binary_penalty, ternary_penalty
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ class RealNPU(ArithmeticModule):
     tensor([-0.7500], grad_fn=<RoundBackward1>)
     """
 
-    domain: ClassVar[dict[str, tuple[int, int]]] = {"weight": (-1, 1), "gate": (0, 1)}
-
     def __init__(
         self,
         in_features: int,
@@ -68,7 +66,7 @@ class RealNPU(ArithmeticModule):
         self.init = choice(self, "init", init, ("xavier", "constrained"))
         self.clip = choice(self, "clip", clip, ("none", "weight", "gate", "both"))
         self.attract = choice(self, "attract", attract, ("signs", "ternary"))
-        self.eps = eps
+        self.eps = fraction(self, "eps", eps)
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.gate = nn.Parameter(torch.empty(in_features))
         self.reset_parameters()
@@ -79,7 +77,8 @@ class RealNPU(ArithmeticModule):
         limit = math.sqrt(6 / (self.in_features + self.out_features))
         if self.init == "constrained":
             limit = min(0.5, limit)
-        self.weight.copy_(torch.empty_like(self.weight.T).uniform_(-limit, limit).T)
+        drawn = self.weight.new_empty(self.in_features, self.out_features).uniform_(-limit, limit)
+        self.weight.copy_(drawn.T)
         self.gate.fill_(0.5)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,6 +89,11 @@ class RealNPU(ArithmeticModule):
         power = (log_magnitude.unsqueeze(-2) * self.weight).sum(-1)
         angle = (phase.unsqueeze(-2) * self.weight).sum(-1)
         return torch.exp(power) * torch.cos(angle)
+
+    @property
+    def domain(self) -> dict[str, tuple[int, int]]:
+        """Discrete values of the parameters."""
+        return {"weight": (-1, 1), "gate": (0, 1)}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Weights and gates, as far as ``clip`` names them."""

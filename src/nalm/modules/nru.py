@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from nalm.modules.base import ArithmeticModule, as_symbols, choice, operand_exponents
+from nalm.modules.base import ArithmeticModule, as_symbols, choice, fraction, operand_exponents
 from nalm.modules.functional import Shape, excess_penalty, product, ternary_penalty
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ class NRU(ArithmeticModule):
     tensor([-0.7500])
     """
 
-    domain: ClassVar[dict[str, tuple[int, int]]] = {"weight": (-1, 1)}
-
     def __init__(
         self,
         in_features: int,
@@ -71,7 +69,7 @@ class NRU(ArithmeticModule):
         self.shape: Shape = shape
         choice(self, "shape", shape, ("linear", "squared", "none"))
         self.init = choice(self, "init", init, ("uniform", "beta"))
-        self.identity_epsilon = identity_epsilon
+        self.identity_epsilon = fraction(self, "identity_epsilon", identity_epsilon)
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.reset_parameters()
 
@@ -100,6 +98,11 @@ class NRU(ArithmeticModule):
             return product(torch.sign(x) * powers * selected + ignored)
         signs = torch.sign(x.detach()) ** torch.round(weight.detach())
         return product(powers * selected + ignored) * product(signs)
+
+    @property
+    def domain(self) -> dict[str, tuple[int, int]]:
+        """Discrete values of the parameters."""
+        return {"weight": (-1, 1)}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Weights in [-1, 1], unless a penalty is used instead."""

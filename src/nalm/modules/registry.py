@@ -37,7 +37,7 @@ def resolve(name: str) -> ModuleFactory:
     path, _, attribute = name.partition(":")
     try:
         factory = getattr(importlib.import_module(path), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"cannot import module {name!r}: {error}") from error
     if not callable(factory):
         raise ValueError(f"{name!r} is not a module class")
@@ -59,7 +59,12 @@ def build(name: str, in_features: int, out_features: int, options: Mapping[str, 
     for option in options:
         if option not in allowed:
             raise ValueError(f"{name} has no option {option!r}, expected one of: {', '.join(allowed) or 'none'}")
-    module = factory(in_features, out_features, **options)
+    try:
+        module = factory(in_features, out_features, **options)
+    except TypeError as error:
+        raise ValueError(
+            f"cannot build {name!r} with {in_features} inputs and {out_features} outputs: {error}"
+        ) from error
     if not isinstance(module, nn.Module):
         raise ValueError(f"{name!r} makes a {type(module).__name__}, expected a torch.nn.Module")
     return module

@@ -40,6 +40,8 @@ class Range(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if len(self.intervals) != (1 if self.kind == "interval" else 2):
+            raise ValueError(f"found {len(self.intervals)} intervals, expected {1 if self.kind == 'interval' else 2}")
         for low, high in self.intervals:
             if not (np.isfinite(low) and np.isfinite(high) and low < high):
                 raise ValueError(f"the range [{low:g}, {high:g}] is empty, expected low < high, both finite")

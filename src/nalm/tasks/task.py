@@ -52,10 +52,15 @@ class Task(BaseModel):
         if self.simple and self.input_size != 4:
             raise ValueError(f"the simple layout has 4 inputs, found input_size {self.input_size}")
         length, end = slices[0][1] - slices[0][0], slices[-1][1]
-        if length < 1 or end > self.input_size:
+        if length < 1:
+            raise ValueError(
+                f"found subsets of 0 inputs (subset_ratio {self.subset_ratio:g} of input_size {self.input_size}), "
+                "expected at least 1"
+            )
+        if end > self.input_size:
             raise ValueError(
                 f"{self.subsets} subsets of {length} inputs (subset_ratio {self.subset_ratio:g}, overlap_ratio "
-                f"{self.overlap_ratio:g}) need {max(end, self.subsets)} inputs, expected at most input_size "
+                f"{self.overlap_ratio:g}) need {end} inputs, expected at most input_size "
                 f"{self.input_size}"
             )
         needed = OPERATIONS[self.operation].operands
@@ -92,4 +97,6 @@ def best_row(validation_errors: Sequence[float]) -> int:
     """Row of the smallest validation error among the last 5,000, the first of equals; the last row if all are NaN."""
     recent = np.asarray(validation_errors, dtype=np.float64)[-5000:]
     start = len(validation_errors) - len(recent)
-    return len(validation_errors) - 1 if np.isnan(recent).all() else start + int(np.nanargmin(recent))
+    if np.isnan(recent).all():
+        return len(validation_errors) - 1
+    return start + int(np.flatnonzero(recent == np.nanmin(recent))[0])
