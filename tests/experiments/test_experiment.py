@@ -105,17 +105,6 @@ def test_ranges_can_be_named(read: Callable[..., Experiment]) -> None:
     assert read(ranges="ranges: nine").tasks == nalm.load_experiment("figure-3").tasks
 
 
-def test_the_documentations_example_is_an_experiment(tmp_path: Path, user_module: Callable[[str, str], None]) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
-    example = text.partition("```yaml\n")[2].partition("```")[0]
-    user_module("mylayers", "from torch import nn\n\nclass MyUnit(nn.Linear):\n    pass\n")
-    path = tmp_path / "division.yaml"
-    path.write_text(example.replace("mypackage.layers:MyUnit", "mylayers:MyUnit"))
-    experiment = nalm.load_experiment(str(path))
-    assert {"NMRU", "mine", "NRU, rate 0.001", "NRU, rate 0.01"} <= set(experiment.variants)
-    assert experiment.runs == len(experiment.variants) * len(experiment.tasks) * 25
-
-
 # Changes
 
 

@@ -64,6 +64,9 @@ class TrainedRun:
         with torch.no_grad():
             for name, values in self._parameters().items():
                 module.get_parameter(name).copy_(torch.from_numpy(values[-1]))
+            for name, buffer in module.named_buffers():
+                if (stored := self.row.get(f"buffer.{name}")) is not None:
+                    buffer.copy_(torch.tensor(stored).reshape(buffer.shape))
         return module
 
     def _parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
@@ -130,7 +133,7 @@ class Results:
     def task_summary(self) -> pd.DataFrame:
         """The summary without the rows over all tasks."""
         summary = self.summary()
-        return summary[summary["task"].notna()]
+        return summary[summary["task"].notna()] if len(summary) else summary
 
     def run(self, variant: str, task: str, seed: int) -> TrainedRun:
         """One run.

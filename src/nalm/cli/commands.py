@@ -128,8 +128,12 @@ def _choose(
     changes = {field: value for field, value in changes.items() if value is not None}
     if changes:
         experiment = experiment.changed(changes)
-    labels = [label.strip() for text in variants for label in text.split(",")] if variants else None
+    labels = [label for text in variants for label in _labels(text, experiment)] if variants else None
     return experiment.narrowed(parse_seeds(seeds) if seeds is not None else None, labels)
+
+
+def _labels(text: str, experiment: Experiment) -> list[str]:
+    return [text] if text in experiment.variants else [label.strip() for label in text.split(",")]
 
 
 def _train(experiment: Experiment, out: Path, workers: int | None, device: str, compiled: bool, replace: bool) -> None:
@@ -316,6 +320,8 @@ def train(
     """
     experiment = nalm.single_run(module, operation, _pair(train_range), _pair(test_range), inputs, seed)
     for setting in settings or ():
+        if "=" not in setting:
+            raise NalmError(f"found setting {setting!r}, expected FIELD=VALUE")
         experiment = experiment.with_setting(f"{module}.{setting}")
     changes = {"iterations": iterations, "evaluate_every": evaluate_every}
     experiment = experiment.changed({field: value for field, value in changes.items() if value is not None})

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -18,6 +19,7 @@ from nalm.sweeps.run import Progress as RunProgress
 __all__ = ["progress_reporter", "say", "write_csv", "write_json", "write_table"]
 
 SECONDS_BETWEEN_LINES = 10.0
+WIDEST = 100_000
 
 
 def say(message: str) -> None:
@@ -53,14 +55,16 @@ def write_csv(frame: pd.DataFrame) -> None:
 
 def write_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
     """Writes a table for people; numbers stand to the right."""
-    console = Console(width=None if sys.stdout.isatty() else 180)
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, header in enumerate(headers):
         numeric = all(not row[index] or row[index][0] in "0123456789-–" for row in rows)
         table.add_column(header, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console.print(table, markup=False, highlight=False)
+    # A row that is wider than the terminal is wrapped by the terminal: nothing is cut off.
+    wide = Console(width=WIDEST)
+    width = Measurement.get(wide, wide.options, table).maximum
+    Console(width=max(Console().width, width)).print(table, crop=False, markup=False, highlight=False)
 
 
 @contextlib.contextmanager

@@ -61,8 +61,8 @@ class Document:
             raise NalmError(f"{path}{line}: not valid YAML: {problem}") from None
         except NalmError:
             raise
-        except (ValueError, RecursionError) as error:
-            raise NalmError(f"{path}: not valid YAML: {error}") from None
+        except Exception as error:  # what constructors raise for a tag that does not fit its value, and deep nesting
+            raise NalmError(f"{path}: not valid YAML: {type(error).__name__}: {error}") from None
         if not isinstance(value, dict):
             raise NalmError(f"{path}:1: found {_show(value)}, expected a mapping of fields")
         self.value: dict[str, Any] = value
@@ -78,6 +78,11 @@ class Document:
         self.lines[location] = line
         if isinstance(node, yaml.MappingNode):
             for key, child in node.value:
+                if key.tag != "tag:yaml.org,2002:str":
+                    found = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+                    raise NalmError(
+                        f"{self.source}:{key.start_mark.line + 1}: found {found} as a key, expected the name of a field"
+                    )
                 self._index(child, (*location, key.value))
         elif isinstance(node, yaml.SequenceNode):
             for index, child in enumerate(node.value):
@@ -107,27 +112,45 @@ def check(model: type[M], value: Any, document: Document, origins: Sequence[Loca
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise NalmError("\n".join(_sentences(model, error, document, origins))) from None
+        raise NalmError("\n".join(_sentences(model, error, value, document, origins))) from None
 
 
 def _sentences(
-    model: type[BaseModel], error: ValidationError, document: Document, origins: Sequence[Location]
+    model: type[BaseModel], error: ValidationError, value: Any, document: Document, origins: Sequence[Location]
 ) -> Iterator[str]:
-    seen = set()
+    found: dict[Location, list[ErrorDetails]] = {}
     for details in error.errors():
-        location = tuple(part for part in details["loc"] if not str(part).startswith(("function-", "tuple[")))
-        if location in seen:  # the other alternatives of the same field
-            continue
-        seen.add(location)
-        origin = next((origin for origin in origins if (*origin, *location) in document.lines), origins[0])
-        yield str(document.error((*origin, *location), sentence(model, details)))
+        found.setdefault(_place(details, value), []).append(details)
+    for place, alternatives in found.items():
+        if any(len(other) > len(place) and other[: len(place)] == place for other in found):
+            continue  # another alternative of the same field goes deeper: it was meant
+        origin = next((origin for origin in origins if (*origin, *place) in document.lines), origins[0])
+        first, *others = (sentence(model, details) for details in alternatives)
+        expected = [other.partition(", expected ")[2] for other in others]
+        yield str(document.error((*origin, *place), " or ".join([first, *expected])))
+
+
+def _place(details: ErrorDetails, value: Any) -> Location:
+    """Location in the value; pydantic's also names the alternatives of a type, which are not there."""
+    *parents, last = details["loc"] or ("",)
+    place: list[str | int] = []
+    for part in [*parents, last]:
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list | tuple) and isinstance(part, int)):
+            place.append(part)
+            value = value[part]  # type: ignore[index]
+        elif details["type"] in ("missing", "extra_forbidden") and part == last:
+            place.append(part)
+    return tuple(place)
 
 
 def sentence(model: type[BaseModel], details: ErrorDetails) -> str:
     """What pydantic found and expected, in plain words."""
     kind, found = details["type"], _show(details["input"])
     if kind == "value_error":
-        return str(details["ctx"]["error"])
+        message = str(details["ctx"]["error"])
+        return f"found {found}, {message}" if message.startswith("expected") else message
+    if kind == "too_short":
+        return f"found {found}, expected at least {details['ctx']['min_length']}"
     if kind == "missing":
         return "found nothing, expected a value"
     if kind == "extra_forbidden":
@@ -137,6 +160,7 @@ def sentence(model: type[BaseModel], details: ErrorDetails) -> str:
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         return f"found unknown field {name!r}, expected one of: {', '.join(fields)}{hint}"
     expected = details["msg"].removeprefix("Input should be ").replace("a valid ", "a ").split(", unable")[0]
+    expected = expected.split(", got a number")[0].replace("a integer", "an integer")
     return f"found {found}, expected {expected}"
 
 
@@ -161,5 +185,5 @@ def parse_value(text: str) -> Any:
     """
     try:
         return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+    except Exception as error:  # as for documents
         raise NalmError(f"found {text!r}, expected a YAML value: {getattr(error, 'problem', error)}") from None

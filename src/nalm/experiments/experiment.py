@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from nalm.errors import NalmError
 from nalm.experiments.document import Document, Location, check, parse_value, sentence
@@ -64,10 +64,12 @@ class Experiment(BaseModel):
         variants = dict(self.variants)
         for label in self.variants if only is None else [only]:
             fields = variants[label].model_dump(mode="json", exclude_unset=True)
-            for path, value in changes.items():
-                _set(fields, path.split("."), value)
             try:
+                for path, value in changes.items():
+                    _set(fields, path, value)
                 variants[label] = Recipe.model_validate(fields)
+            except NalmError as error:
+                raise NalmError(f"{label}: {', '.join(changes)}: {error}") from None
             except ValidationError as error:
                 details = error.errors()[0]
                 place = ".".join(map(str, details["loc"])) or ", ".join(changes)
@@ -90,12 +92,14 @@ class Experiment(BaseModel):
         return self.changed({target[len(label) + 1 :]: parse_value(value)}, None if label == "*" else label)
 
 
-def _set(fields: Fields, path: list[str], value: Any) -> None:
-    *parents, last = path
+def _set(fields: Fields, path: str, value: Any) -> None:
+    *parents, last = path.split(".")
     for parent in parents:
-        if isinstance(fields.get(parent), str):  # a module without options
+        if parent == "module" and isinstance(fields.get(parent), str):  # a module without options
             fields[parent] = {"name": fields[parent]}
         fields = fields.setdefault(parent, {})
+        if not isinstance(fields, dict):
+            raise NalmError(f"found field {path!r}, but {parent} has no fields")
     fields[last] = value
 
 
@@ -104,7 +108,7 @@ class _Variant(BaseModel):
 
     label: StrictStr
     recipe: Fields = {}
-    grid: dict[str, list[Any]] = {}
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
 
 
 class _File(BaseModel):
@@ -115,9 +119,9 @@ class _File(BaseModel):
     title: StrictStr
     figure: StrictStr | None = None
     task: Fields = {}
-    ranges: str | list[Fields]
+    ranges: StrictStr | Annotated[list[Fields], Field(min_length=1)]
     recipe: Fields = {}
-    seeds: str | int = "0-24"
+    seeds: StrictStr | StrictInt = "0-24"
     variants: list[_Variant] = Field(min_length=1)
 
 
@@ -159,6 +163,8 @@ def _tasks(file: _File, document: Document, known: Mapping[str, list[Fields]]) -
         label = fields.get("label")
         own = {name: value for name, value in fields.items() if name != "label"}
         task = check(Task, file.task | own, document, [("ranges", index), ("task",)])
+        if label is not None and not isinstance(label, str):
+            raise document.error(("ranges", index, "label"), f"found {label!r}, expected a string")
         label = label or task.label
         if label in tasks:
             raise document.error(("ranges", index), f"found the label {label!r} twice, expected it once")
@@ -175,7 +181,10 @@ def _variants(file: _File, document: Document, known: Mapping[str, Fields]) -> d
             point = dict(zip(variant.grid, values, strict=True))
             own = deepcopy(fields)
             for path, value in point.items():
-                _set(own, path.split("."), value)
+                try:
+                    _set(own, path, value)
+                except NalmError as error:
+                    raise document.error((*origin, "grid", path), str(error)) from None
             label = _grid_label(variant.label, point)
             if label in variants:
                 raise document.error((*origin, "label"), f"found the label {label!r} twice, expected it once")
@@ -188,7 +197,7 @@ def _based(fields: Fields, document: Document, location: Location, known: Mappin
     if "base" not in fields:
         return fields
     own = {name: value for name, value in fields.items() if name != "base"}
-    if fields["base"] not in known:
+    if not isinstance(fields["base"], str) or fields["base"] not in known:
         found = f"found {fields['base']!r}, expected one of: {', '.join(known)}"
         raise document.error((*location, "base"), found)
     return known[fields["base"]] | own

@@ -125,7 +125,7 @@ def fraction(owner: object, option: str, value: float) -> float:
     Raises:
         ValueError: it is not; the sentence names the option, the value found and the values allowed.
     """
-    if not 0 <= value < 1:
+    if not isinstance(value, int | float) or not 0 <= value < 1:
         raise ValueError(f"{type(owner).__name__}: {option} is {value!r}, expected 0 or more and less than 1")
     return value
 

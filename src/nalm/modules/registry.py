@@ -37,7 +37,7 @@ def resolve(name: str) -> ModuleFactory:
     path, _, attribute = name.partition(":")
     try:
         factory = getattr(importlib.import_module(path), attribute)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever the package raises while it is imported
         raise ValueError(f"cannot import module {name!r}: {error}") from error
     if not callable(factory):
         raise ValueError(f"{name!r} is not a module class")

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from nalm.errors import NalmError
 from nalm.experiments.catalog import default_recipe, load_experiment
 from nalm.modules import ArithmeticModule
 from nalm.sweeps.plan import Run, Shard
+from nalm.sweeps.single import valid
 from nalm.sweeps.store import Store
 from nalm.tasks.task import Task
 from nalm.training.ensemble import Ensemble
@@ -43,10 +45,15 @@ def benchmark(
         inputs: numbers of inputs.
         say: hears what is being measured.
 
+    Raises:
+        NalmError: a module is unknown, or there are too few inputs to divide.
+
     Returns:
         A row per module and number of inputs: ``module``, ``inputs``, ``runs``, ``us_per_run_iteration``,
         ``plain_us`` (both microseconds) and their ``ratio``.
     """
+    if min(inputs) < 2:
+        raise NalmError(f"found {min(inputs)} inputs, expected at least 2")
     rows = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -62,7 +69,7 @@ def benchmark(
 
 def _measure(module: str, inputs: int) -> dict[str, Any]:
     fields = default_recipe(module) | {"iterations": ENSEMBLE_ITERATIONS - 1, "evaluate_every": EVALUATE_EVERY}
-    recipe = Recipe.model_validate(fields)
+    recipe = valid(Recipe, fields)
     tasks = [
         task.model_copy(update={"input_size": inputs, "subset_ratio": 1 / inputs})
         for task in load_experiment("figure-3").tasks.values()

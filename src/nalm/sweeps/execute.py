@@ -65,23 +65,39 @@ def train_shards(
 ) -> Iterator[tuple[Shard, Outcome] | None]:
     """Trains shards and yields each with its outcome as it ends, and None every now and then in between.
 
-    A worker that dies breaks the pool of its executor: the shards that were not done are submitted to a new one, a few
-    times at most.
+    A worker that dies breaks the pool of its executor: what was not done is submitted to a new one. At the last attempt
+    every shard has an executor of its own, so that one which kills its workers takes no other with it.
     """
-    attempts = dict.fromkeys(shards, 0)
-    while attempts:
-        with make_executor() as executor:
-            futures = {executor.submit(train_shard, directory, shard, device, compiled): shard for shard in attempts}
-            for future in _as_completed(futures):
-                if future is None:
-                    yield None
-                    continue
-                shard, error = futures[future], future.exception()
-                attempts[shard] += 1
-                if isinstance(error, BrokenProcessPool) and attempts[shard] < ATTEMPTS:
-                    continue
-                del attempts[shard]
-                yield shard, error if error is not None else future.result()
+    waiting = shards
+    for attempt in range(ATTEMPTS):
+        alone = attempt == ATTEMPTS - 1
+        broken: list[Shard] = []
+        for group in [[shard] for shard in waiting] if alone else [waiting]:
+            with make_executor() as executor:
+                for item in _train_group(executor, group, directory, device, compiled):
+                    if item is None or alone or not isinstance(item[1], BrokenProcessPool):
+                        yield item
+                    else:
+                        broken.append(item[0])
+        waiting = broken
+        if not waiting:
+            return
+
+
+def _train_group(
+    executor: concurrent.futures.Executor, shards: list[Shard], directory: Path, device: str, compiled: bool
+) -> Iterator[tuple[Shard, Outcome] | None]:
+    futures = {}
+    for shard in shards:
+        try:
+            futures[executor.submit(train_shard, directory, shard, device, compiled)] = shard
+        except BrokenProcessPool as error:
+            yield shard, error
+    for future in _as_completed(futures):
+        if future is None:
+            yield None
+        else:
+            yield futures[future], future.exception() or future.result()
 
 
 def _as_completed(

@@ -13,12 +13,13 @@ from nalm.errors import NalmError
 from nalm.experiments.catalog import default_recipe
 from nalm.experiments.document import sentence
 from nalm.experiments.experiment import Experiment
+from nalm.experiments.seeds import LARGEST_SEED
 from nalm.sweeps.run import check_device
 from nalm.tasks.task import Task
 from nalm.training.ensemble import Ensemble
 from nalm.training.recipe import Recipe
 
-__all__ = ["SingleRun", "single_run", "train_single"]
+__all__ = ["SingleRun", "single_run", "train_single", "valid"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -46,6 +47,8 @@ def single_run(
     Raises:
         NalmError: the module, the operation or a range is wrong.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise NalmError(f"found seed {seed}, expected 0 to {LARGEST_SEED}")
     operands = min(2, inputs)
     fields = {
         "operation": operation,
@@ -55,8 +58,8 @@ def single_run(
         "subset_ratio": min(1.0, math.nextafter(1 / inputs, 2)),
         "subsets": operands,
     }
-    task = _valid(Task, fields)
-    recipe = _valid(Recipe, default_recipe(module))
+    task = valid(Task, fields)
+    recipe = valid(Recipe, default_recipe(module))
     return Experiment(
         name="single",
         title=f"{module} learns {operation}",
@@ -66,7 +69,12 @@ def single_run(
     )
 
 
-def _valid(model: type[M], fields: dict[str, Any]) -> M:
+def valid(model: type[M], fields: dict[str, Any]) -> M:
+    """Validates fields that a person typed.
+
+    Raises:
+        NalmError: one of them is wrong.
+    """
     try:
         return model.model_validate(fields)
     except ValidationError as error:
@@ -102,6 +110,8 @@ def train_single(
     with torch.no_grad():
         for name, value in history.parameters[-1].items():
             module.get_parameter(name).copy_(torch.from_numpy(value[0]))
+        for name, value in history.buffers.items():
+            module.get_buffer(name).copy_(torch.from_numpy(value[0]))
     solved = task.is_solved(
         [errors.item() for errors in history.validation_errors], [errors.item() for errors in history.test_errors]
     )

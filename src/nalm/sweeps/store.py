@@ -7,7 +7,7 @@ import platform
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,15 @@ from pydantic import ValidationError
 
 import nalm
 from nalm.errors import NalmError
+from nalm.experiments.document import sentence
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.plan import Shard, recipe_fields, task_fields
 from nalm.training.compiling import notices
 from nalm.training.ensemble import History
 
 __all__ = ["Store"]
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = 1
 
@@ -82,7 +85,7 @@ class Store:
             try:
                 found[path.stem] = Experiment.model_validate_json(path.read_text(encoding="utf-8"))
             except (ValidationError, UnicodeDecodeError) as error:
-                reason = str(error).splitlines()[0]
+                reason = _reason(error)
                 raise NalmError(f"{path} is not an experiment that this version of nalm can read: {reason}") from None
         return found
 
@@ -108,8 +111,8 @@ class Store:
                     )
         return experiment.model_copy(
             update={
-                "variants": experiment.variants | {**known.variants, **experiment.variants},
-                "tasks": experiment.tasks | {**known.tasks, **experiment.tasks},
+                "variants": _in_order(known.variants, experiment.variants),
+                "tasks": _in_order(known.tasks, experiment.tasks),
                 "seeds": tuple(sorted({*known.seeds, *experiment.seeds})),
             }
         )
@@ -117,7 +120,10 @@ class Store:
     def save_experiment(self, experiment: Experiment) -> None:
         """Writes the experiment, replacing what is known under its name."""
         text = json.dumps(experiment.model_dump(mode="json", exclude_defaults=True), indent=2)
-        write_atomically(self.path / "experiments" / f"{experiment.name}.json", text.encode())
+        try:
+            write_atomically(self.path / "experiments" / f"{experiment.name}.json", text.encode())
+        except OSError as error:
+            raise NalmError(f"cannot write results to {str(self.path)!r}: {error.strerror}") from None
 
     # Runs
 
@@ -160,6 +166,18 @@ class Store:
         path = self.path / "shards" / f"{_content_hash(content)}.parquet"
         write_atomically(path, content)
         return path
+
+
+def _in_order(known: dict[str, T], new: dict[str, T]) -> dict[str, T]:
+    """Both together, in the new order if it has everything, else in the known one."""
+    return new if known.keys() <= new.keys() else known | new
+
+
+def _reason(error: ValidationError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text"
+    details = error.errors()[0]
+    return f"{'.'.join(map(str, details['loc']))}: {sentence(Experiment, details)}"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -218,4 +236,6 @@ def _table(shard: Shard, history: History) -> pa.Table:
         values = np.stack([snapshot[name] for snapshot in history.parameters], axis=1)
         rows = [row.reshape(-1) for row in values]
         columns[f"parameter.{name}"] = pa.array(rows, pa.list_(pa.float64()))
+    for name, values in history.buffers.items():
+        columns[f"buffer.{name}"] = pa.array([row.reshape(-1) for row in values], pa.list_(pa.float64()))
     return pa.table(columns)

@@ -26,7 +26,7 @@ class Task(BaseModel):
     seed draws. The ``simple`` layout has 4 inputs and the slices [0, 4) and [0, 2).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     operation: Annotated[str, AfterValidator(_known_operation)]
     train: Range

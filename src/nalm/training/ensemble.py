@@ -32,8 +32,8 @@ class History:
     """What happened to every run: arrays of ``(evaluations, runs)`` unless said otherwise.
 
     ``iterations`` and ``wall_times`` (seconds since the epoch) are ``(evaluations)``; ``parameters`` holds one array
-    of ``(runs, …)`` per evaluation and one after the last update; the ``final`` errors, ``(runs)``, are those after
-    the last update; ``diverged_at``, ``(runs)``, is the iteration of the first NaN weight, or -1.
+    of ``(runs, …)`` per evaluation and one after the last update; ``buffers`` and the ``final`` errors are those after
+    the last update, with the runs first; ``diverged_at``, ``(runs)``, is the iteration of the first NaN weight, or -1.
     """
 
     iterations: list[int] = field(default_factory=list)
@@ -44,6 +44,7 @@ class History:
     criteria: list[Array] = field(default_factory=list)
     penalties: list[Array] = field(default_factory=list)
     parameters: list[dict[str, Array]] = field(default_factory=list)
+    buffers: dict[str, Array] = field(default_factory=dict)
     final_validation_errors: Array = field(default_factory=lambda: np.empty(0))
     final_test_errors: Array = field(default_factory=lambda: np.empty(0))
     diverged_at: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
@@ -200,6 +201,7 @@ class Ensemble:
     def _finish(self) -> None:
         self.history.final_validation_errors, self.history.final_test_errors, _ = self._errors()
         self.history.parameters.append(self._parameters())
+        self.history.buffers = {name: _array(value) for name, value in self.program.models.buffers().items()}
         self.history.diverged_at = self.snapshot.diverged_at.cpu().numpy()
 
     def _errors(self) -> tuple[Array, Array, Array]:

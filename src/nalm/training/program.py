@@ -46,6 +46,9 @@ class Models(Protocol):
     def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
         """Mean squared error of every run in evaluation mode."""
 
+    def buffers(self) -> Tensors:
+        """What the models have learnt besides parameters, every tensor with the runs first."""
+
 
 class Together:
     """All models in one vectorized computation: the sum of their losses gives every model its own gradient."""
@@ -78,6 +81,10 @@ class Together:
             return error
 
         return vmap(one)(_prefixed(parameters), x, target)
+
+    def buffers(self) -> Tensors:
+        """Nothing: a module whose buffers change cannot be vectorized."""
+        return {}
 
 
 class OneByOne:
@@ -116,6 +123,11 @@ class OneByOne:
             own = {name: value[run] for name, value in parameters.items()}
             errors.append(functional_call(evaluation.eval(), _prefixed(own), (x[run], target[run])))
         return torch.stack(errors)
+
+    def buffers(self) -> Tensors:
+        """Every run's own buffers."""
+        own = [dict(objective.module.named_buffers()) for objective in self.objectives]
+        return {name: torch.stack([buffers[name] for buffers in own]) for name in own[0]}
 
 
 def _prefixed(parameters: Tensors) -> Tensors:

@@ -20,7 +20,7 @@ PARAMETER_NORMS = {"l1": 1, "l2": 2}
 class ModuleChoice(BaseModel):
     """A module by name and options, written as ``NRU`` or as ``{name: NRU, sign: separate}``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     options: dict[str, Any] = {}
@@ -37,7 +37,8 @@ class ModuleChoice(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        self.probe()
+        if not list(self.probe().parameters()):
+            raise ValueError(f"found module {self.name!r} without parameters, expected one that can learn")
         # An option that says what is the default anyway must not make another run of it.
         defaults = {name: item.default for name, item in inspect.signature(resolve(self.name)).parameters.items()}
         object.__setattr__(
@@ -62,7 +63,7 @@ class ModuleChoice(BaseModel):
 class Recipe(BaseModel):
     """How a module is trained. ``iterations: N`` makes N + 1 updates, as the original does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     module: ModuleChoice
     criterion: Literal["mse", "pcc", "pcc_then_mse", "mape"] = "mse"

@@ -20,7 +20,7 @@ class Growth(BaseModel):
     exactly 1e-7.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     start: StrictFloat = Field(gt=0)
     end: StrictFloat = Field(gt=0)
@@ -53,7 +53,7 @@ class Term(BaseModel):
     ``growth`` is stepwise.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     coefficient: StrictFloat = 1.0
     ramp: tuple[StrictInt, StrictInt] | None = None
