@@ -115,6 +115,7 @@ def test_an_unknown_module_or_a_wrong_option(
         (("--seeds=-3",), "found seeds '-3', expected numbers and ranges"),
         (("--seeds", "5-2"), "found seeds '5-2', expected first <= last"),
         (("--seeds", str(2**32)), f"found seeds '{2**32}', expected first <= last <= {2**32 - 1}"),
+        (("--seeds", "9" * 300), "found seeds '999"),
         (("--set", "NMRU.learning_rate"), "found setting 'NMRU.learning_rate', expected VARIANT.FIELD=VALUE with"),
         (("--set", "NAU.learning_rate=1"), "found setting 'NAU.learning_rate=1', expected VARIANT.FIELD=VALUE with"),
         (("--set", "learning_rate=1"), "found setting 'learning_rate=1', expected VARIANT.FIELD=VALUE with"),

@@ -211,6 +211,11 @@ def test_a_mistake_is_named_by_line_field_what_was_found_and_what_was_expected(
         ("regularizers: {waight: {}}", "found regularizer 'waight', expected one that NMRU has: input, l1, "),
         ("regularizers: {l1: {coefficient: .nan}}", "regularizers.l1.coefficient: found nan, expected "),
         ("regularizers: {l1: {ramp: [5, 2]}}", "regularizers.l1: found ramp [5, 2], expected [start, end] with 0 <="),
+        ("regularizers: {l1: 5}", "regularizers.l1: found 5, expected "),
+        ("regularizers: {l1: {ramp: 5}}", "regularizers.l1.ramp: found 5, expected "),
+        ("regularizers: {l1: {ramp: [5]}}", "regularizers.l1.ramp"),
+        ("regularizers: {l1: {ramp: [1, 2, 3]}}", "regularizers.l1.ramp: found [1, 2, 3], expected "),
+        ("regularizers: {l1: {ramp: [1, x]}}", "regularizers.l1.ramp[1]: found 'x', expected an integer"),
         ("regularizers: {l1: {growth: {start: 1}}}", "regularizers.l1.growth.end: found nothing, expected a value"),
         ("regularizers: {l1: {ramp: [1, 2], exponential: 1}}", "regularizers.l1: found the schedules ramp and expon"),
     ],
@@ -222,6 +227,25 @@ def test_a_mistake_in_a_recipe_is_named_by_line_field_what_was_found_and_what_wa
     (found,) = mistakes(write_yaml(variants=f"variants: [{{label: A, recipe: {{{base}{field}}}}}]"))
     place = "6: variants[0].recipe"
     assert found.startswith((f"{place}.{sentence}", f"{place}: {sentence}"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"extra": "a: !!bool maybe"},
+        {"extra": "a: !!float ''"},
+        {"extra": "a: !!timestamp today"},
+        {"ranges": "ranges: []"},
+        {"variants": "variants: [{label: A, recipe: {module: NMRU, regularizers: {l1: 5}}}]"},
+        {"variants": "variants: [{label: A, recipe: {module: NMRU, regularizers: {l1: {ramp: 5}}}}]"},
+        {"variants": "variants: [{label: A, recipe: {module: NMRU, regularizers: {l1: {growth: 5}}}}]"},
+    ],
+    ids=lambda fields: ", ".join(fields.values()),
+)
+def test_a_mistake_is_not_told_in_the_words_of_the_program(write_yaml: WriteYaml, fields: dict[str, str]) -> None:
+    (found,) = mistakes(write_yaml(**fields))
+    for word in ("Error", "NoneType", "attribute", "instance of", "tuple", "or at least 1", "index out of range"):
+        assert word not in found
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,7 @@ def test_an_experiment_that_cannot_be_saved_leaves_the_old_one(
 ) -> None:
     before = contents(results)
     monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(ValueError, match="No space left on device"):
+    with pytest.raises(NalmError, match=r"^cannot write results to '.*': No space left on device$"):
         Store(results).save_experiment(tiny_experiment.narrowed([99]))
     assert contents(results) == before
 

@@ -149,6 +149,22 @@ def test_a_users_trained_module_has_the_error_that_was_stored(
     assert error == pytest.approx(trained.row["final_test_error"], rel=1e-4)  # sums of 10,000 float32 numbers
 
 
+@pytest.mark.parametrize(("name", "source"), [("single_plain", PLAIN), ("single_normalized", NORMALIZED)])
+def test_a_users_module_trained_on_its_own_has_the_error_that_is_returned(
+    user_module: UserModule,
+    test_rows: Callable[[float, float], tuple[torch.Tensor, torch.Tensor]],
+    name: str,
+    source: str,
+) -> None:
+    user_module(name, source)
+    experiment = nalm.single_run(f"{name}:MyUnit", "div").changed({"iterations": 20, "evaluate_every": 10})
+    trained = nalm.train_single(experiment, compiled=False)
+    x, target = test_rows(2, 6)
+    with torch.no_grad():
+        error = ((trained.module(x) - target) ** 2).mean().item()
+    assert error == pytest.approx(trained.test_error, rel=1e-4)  # sums of 10,000 float32 numbers
+
+
 def test_a_module_that_raises_where_it_trains_is_reported_in_one_sentence_and_the_others_are_saved(
     write_yaml: WriteYaml, user_module: UserModule, tmp_path: Path
 ) -> None:
