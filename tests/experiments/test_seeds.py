@@ -25,6 +25,6 @@ def test_seeds_are_numbers_and_ranges_each_once(text: str, seeds: list[int]) -> 
     "text", ["", "a", "0-", "-1", "1,,2", "0.5", "1-2-3", "4294967296", "5-2", "0-2000000", "9" * 5000]
 )
 def test_other_seeds_are_refused_and_named(text: str) -> None:
-    part = text.partition(",")[0]
+    part = text.partition(",")[0][:60]
     with pytest.raises(NalmError, match=rf"^found seeds '{part}.*', expected "):
         parse_seeds(text)

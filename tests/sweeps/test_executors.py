@@ -126,7 +126,9 @@ def test_a_shard_that_raises_is_reported_in_one_sentence_and_the_others_are_save
     executor: Any = FailsFor("NMRU", error)
     with pytest.raises(NalmError) as reported:
         nalm.run(tiny_experiment, tmp_path / "results", executor=executor, compiled=False)
-    assert str(reported.value) == f"1 of 2 shards failed, the others are saved; the first failed with {reason}"
+    assert (
+        str(reported.value) == f"1 of 2 shards failed, what else was trained is saved; the first failed with {reason}"
+    )
     assert reported.value.__cause__ is error
     assert executor.submitted == ["NMRU", "NRU"]  # what raises is not tried again
     assert set(nalm.load(tmp_path / "results").runs()["variant"]) == {"NRU"}

@@ -174,7 +174,7 @@ def test_a_module_that_raises_where_it_trains_is_reported_in_one_sentence_and_th
     with pytest.raises(NalmError) as error:
         nalm.run(str(path), tmp_path / "results", workers=0, compiled=False)
     assert str(error.value) == (
-        "1 of 2 shards failed, the others are saved; the first failed with RuntimeError: no luck today"
+        "1 of 2 shards failed, what else was trained is saved; the first failed with RuntimeError: no luck today"
     )
     results = nalm.load(tmp_path / "results")
     assert set(results.runs()["variant"]) == {"NMRU"}

@@ -1,5 +1,6 @@
 """The commands. Each one parses, calls one function, and prints."""
 
+import os
 import sys
 
 from nalm.errors import NalmError
@@ -11,6 +12,7 @@ def main() -> None:
     """Runs the command line; wrong input is one sentence on stderr and exit code 2."""
     from nalm.cli.commands import app
 
+    sys.path.insert(0, os.getcwd())  # as `python -m nalm` does, so that a module of one's own is found
     try:
         app()
     except NalmError as error:

@@ -104,7 +104,7 @@ def run(
     """
     chosen = _choose(experiment, seeds, variants, iterations, evaluate_every, settings)
     if dry_run:
-        forecast = nalm.forecast(chosen, out, workers)
+        forecast = nalm.forecast(chosen, out, workers=workers, device=device, replace=replace)
         print(f"{chosen.name}: {chosen.title}")
         print(f"runs      {forecast.runs:,}, of which {forecast.missing:,} are missing, in {forecast.shards} shards")
         print(f"time      about {duration(forecast.seconds)} (an estimate)")

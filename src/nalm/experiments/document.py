@@ -19,27 +19,35 @@ Location = tuple[str | int, ...]
 MOST_VALUES = 100_000
 
 
+CORE = "tag:yaml.org,2002:"
+SCALARS = {
+    "null": r"null|Null|NULL|~|",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?[0-9]{1,100}",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+
+
 class _Loader(yaml.SafeLoader):
     """Safe loading with the numbers and booleans of YAML 1.2: ``5e-3`` is a number, ``off`` is a string."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012
+    yaml_constructors = {  # noqa: RUF012
+        tag: yaml.SafeLoader.yaml_constructors[tag]
+        for tag in (None, *(CORE + kind for kind in ("str", "seq", "map", *SCALARS)))
+    }
 
 
-for _tag, _pattern in {
-    "null": r"null|Null|NULL|~|",
-    "bool": r"true|True|TRUE|false|False|FALSE",
-    "int": r"[-+]?[0-9]+",
-    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-}.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), None)
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
+for _kind, _pattern in SCALARS.items():
+    _Loader.add_implicit_resolver(CORE + _kind, re.compile(rf"^(?:{_pattern})$"), None)
+_Loader.add_constructor(CORE + "int", lambda loader, node: int(node.value))
 
 
 class Document:
     """A YAML file's plain value, and the line of everything in it.
 
     Raises:
-        NalmError: the file cannot be read, is not valid YAML, repeats a key, uses aliases, or is not a mapping.
+        NalmError: the file cannot be read, is not valid YAML, repeats a key, or is not a mapping.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,12 +86,16 @@ class Document:
         self.lines[location] = line
         if isinstance(node, yaml.MappingNode):
             for key, child in node.value:
-                if key.tag != "tag:yaml.org,2002:str":
+                if key.tag != CORE + "str":
                     found = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
                     raise NalmError(
                         f"{self.source}:{key.start_mark.line + 1}: found {found} as a key, expected the name of a field"
                     )
                 self._index(child, (*location, key.value))
+        elif isinstance(node, yaml.ScalarNode):
+            kind = node.tag.removeprefix(CORE)
+            if kind in SCALARS and not re.fullmatch(SCALARS[kind], node.value):
+                raise self.error(location, f"found {node.value!r}, expected what its tag says, a valid {kind}")
         elif isinstance(node, yaml.SequenceNode):
             for index, child in enumerate(node.value):
                 self._index(child, (*location, index))
@@ -135,7 +147,9 @@ def _place(details: ErrorDetails, value: Any) -> Location:
     *parents, last = details["loc"] or ("",)
     place: list[str | int] = []
     for part in [*parents, last]:
-        if (isinstance(value, dict) and part in value) or (isinstance(value, list | tuple) and isinstance(part, int)):
+        if (isinstance(value, dict) and part in value) or (
+            isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
+        ):
             place.append(part)
             value = value[part]  # type: ignore[index]
         elif details["type"] in ("missing", "extra_forbidden") and part == last:
@@ -150,7 +164,11 @@ def sentence(model: type[BaseModel], details: ErrorDetails) -> str:
         message = str(details["ctx"]["error"])
         return f"found {found}, {message}" if message.startswith("expected") else message
     if kind == "too_short":
-        return f"found {found}, expected at least {details['ctx']['min_length']}"
+        return f"found {found}, expected a list of at least {details['ctx']['min_length']}"
+    if kind in ("dict_type", "model_type"):
+        return f"found {found}, expected a mapping of fields"
+    if kind == "tuple_type":
+        return f"found {found}, expected a list"
     if kind == "missing":
         return "found nothing, expected a value"
     if kind == "extra_forbidden":

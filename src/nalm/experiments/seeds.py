@@ -21,9 +21,9 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """
     seeds: dict[int, None] = {}
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*(\d{1,20})(?:-(\d{1,20}))?\s*", part)
         if match is None:
-            raise NalmError(f"found seeds {text!r}, expected numbers and ranges such as 0-24 or 0-4,10")
+            raise NalmError(f"found seeds {text[:60]!r}, expected numbers and ranges such as 0-24 or 0-4,10")
         first, last = int(match[1]), int(match[2] or match[1])
         if not first <= last <= LARGEST_SEED:
             raise NalmError(f"found seeds {part.strip()!r}, expected first <= last <= {LARGEST_SEED}")

@@ -87,17 +87,22 @@ def train_shards(
 def _train_group(
     executor: concurrent.futures.Executor, shards: list[Shard], directory: Path, device: str, compiled: bool
 ) -> Iterator[tuple[Shard, Outcome] | None]:
-    futures = {}
+    futures: dict[concurrent.futures.Future[Any], Shard] = {}
     for shard in shards:
         try:
-            futures[executor.submit(train_shard, directory, shard, device, compiled)] = shard
+            future = executor.submit(train_shard, directory, shard, device, compiled)
         except BrokenProcessPool as error:
             yield shard, error
-    for future in _as_completed(futures):
-        if future is None:
+            continue
+        if future.done():  # the executor is this process
+            yield shard, future.exception() or future.result()
+        else:
+            futures[future] = shard
+    for done in _as_completed(futures):
+        if done is None:
             yield None
         else:
-            yield futures[future], future.exception() or future.result()
+            yield futures[done], done.exception() or done.result()
 
 
 def _as_completed(

@@ -30,15 +30,22 @@ class Forecast:
     bytes: int
 
 
-def forecast(experiment: Experiment | str, out: Path | str = "results", workers: int | None = None) -> Forecast:
+def forecast(
+    experiment: Experiment | str,
+    out: Path | str = "results",
+    *,
+    workers: int | None = None,
+    device: str = "cpu",
+    replace: bool = False,
+) -> Forecast:
     """What `run` would do: the runs that are missing, and roughly the seconds and bytes that they will take.
 
     The estimate is from finished shards of the same module in the directory, or else from typical costs.
 
     Raises:
-        NalmError: the experiment is wrong.
+        NalmError: what `run` would refuse.
     """
-    experiment, store, shards = prepare(experiment, out, "cpu", replace=True)
+    experiment, store, shards = prepare(experiment, out, device, replace)
     measured = _measured_costs(store)
     seconds = size = 0.0
     for shard in shards:

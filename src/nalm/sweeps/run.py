@@ -3,6 +3,7 @@
 import concurrent.futures
 import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,7 @@ def run(
     experiment, store, shards = prepare(experiment, out, device, replace)
     merged = store.merged(experiment, replace)
     store.make_directories()
+    store.set_damaged_aside()
     store.save_experiment(merged)
     for shard in shards:
         progress_path(store.path, shard).unlink(missing_ok=True)  # of a run that was killed
@@ -94,12 +96,17 @@ def run(
         if on_progress is not None:
             on_progress(tracker.progress())
     if failures:
-        first = str(failures[0]).splitlines() or [""]
         raise NalmError(
-            f"{len(failures)} of {len(shards)} shards failed, the others are saved; "
-            f"the first failed with {type(failures[0]).__name__}: {first[0]}"
+            f"{len(failures)} of {len(shards)} shards failed, what else was trained is saved; "
+            f"the first failed with {_reason(failures[0])}"
         ) from failures[0]
     return store
+
+
+def _reason(failure: BaseException) -> str:
+    if isinstance(failure, BrokenProcessPool):
+        return "a worker process that died (out of memory? a script without `if __name__ == '__main__':`?)"
+    return f"{type(failure).__name__}: {(str(failure).splitlines() or [''])[0]}"
 
 
 def prepare(

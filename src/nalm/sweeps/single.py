@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import torch
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
@@ -106,13 +105,12 @@ def train_single(
             on_evaluation(ensemble.iteration, history.validation_errors[-1].item(), history.test_errors[-1].item())
 
     history = ensemble.train(report)
-    module = recipe.module.build(task.input_size, 1).to(recipe.dtype).eval()
-    with torch.no_grad():
-        for name, value in history.parameters[-1].items():
-            module.get_parameter(name).copy_(torch.from_numpy(value[0]))
-        for name, value in history.buffers.items():
-            module.get_buffer(name).copy_(torch.from_numpy(value[0]))
-    solved = task.is_solved(
-        [errors.item() for errors in history.validation_errors], [errors.item() for errors in history.test_errors]
+    validation, test = (
+        [errors.item() for errors in series] for series in (history.validation_errors, history.test_errors)
     )
-    return SingleRun(module, solved, history.final_validation_errors.item(), history.final_test_errors.item())
+    return SingleRun(
+        ensemble.module(0),
+        task.is_solved(validation, test),
+        history.final_validation_errors.item(),
+        history.final_test_errors.item(),
+    )

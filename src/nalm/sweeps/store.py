@@ -36,7 +36,7 @@ class Store:
 
     ``shards/`` holds one immutable Parquet file per finished shard, named after the hash of its content: a row per
     run, with list columns for its evaluations. ``experiments/`` holds the experiments as they were run. ``running/``
-    holds the progress of shards that are being trained.
+    holds the progress of shards that are being trained, ``damaged/`` files that were found not to be whole.
 
     Arguments:
         path: the directory; nothing is created before something is saved.
@@ -102,8 +102,8 @@ class Store:
             ("recipe of", known.variants, experiment.variants),
             ("task", known.tasks, experiment.tasks),
         ):
-            for label in old.keys() & new.keys():
-                if old[label] != new[label]:
+            for label in new:
+                if label in old and old[label] != new[label]:
                     difference = _difference(old[label].model_dump(mode="json"), new[label].model_dump(mode="json"))
                     raise NalmError(
                         f"the {kind} {label!r} in {str(self.path)!r} is another one ({difference}): "
@@ -138,12 +138,23 @@ class Store:
             yield table, json.loads(table.schema.metadata[b"nalm"])
 
     def _shards(self) -> Iterator[pa.BufferReader]:
-        for path in sorted((self.path / "shards").glob("*.parquet")):
-            content = path.read_bytes()
-            if _content_hash(content) == path.stem:
+        for path, content in self._files():
+            if _is_whole(path, content):
                 yield pa.BufferReader(content)
             else:
                 notices.add(f"{path} is damaged and is left out: its runs count as missing")
+
+    def _files(self) -> Iterator[tuple[Path, bytes]]:
+        for path in sorted((self.path / "shards").glob("*.parquet")):
+            yield path, path.read_bytes()
+
+    def set_damaged_aside(self) -> None:
+        """Moves files that are not whole out of the way of those that will be trained in their place."""
+        for path, content in self._files():
+            if not _is_whole(path, content):
+                aside = self.path / "damaged"
+                aside.mkdir(exist_ok=True)
+                path.rename(aside / path.name)
 
     def add(self, shard: Shard, history: History, provenance: dict[str, Any]) -> Path:
         """Saves a finished shard and returns its file: written beside, then renamed into place."""
@@ -195,6 +206,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _is_whole(path: Path, content: bytes) -> bool:
+    return _content_hash(content) == path.stem
 
 
 def _content_hash(content: bytes) -> str:

@@ -45,30 +45,19 @@ def train_shard(directory: Path, shard: Shard, device: str, compiled: bool) -> S
         OSError: the results cannot be saved.
     """
     store = Store(directory)
-    with _one_thread(), _reporting(directory, shard) as report:
+    with _reporting(directory, shard) as report:
         started = time.time()
         ensemble = Ensemble(shard.recipe, [(run.task, run.seed) for run in shard.runs], device, compiled)
         history = ensemble.train(report)
         provenance = {
             "device": str(ensemble.device),
-            "threads": torch.get_num_threads(),
+            "threads": 1,
             "compiled": ensemble.program.compiled,
             "started": started,
             "seconds": time.time() - started,
         }
         store.add(shard, history, provenance)
         return _progress(ensemble, shard)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """The same sums in the same order everywhere, and no nested thread pools."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Report:
@@ -101,7 +90,7 @@ def _progress(ensemble: Ensemble, shard: Shard) -> ShardProgress:
         run.task.is_solved(validation[:, index].tolist(), test[:, index].tolist())
         for index, run in enumerate(shard.runs)
     )
-    return ShardProgress(ensemble.iteration, len(shard.runs), solved, notices.said)
+    return ShardProgress(ensemble.iteration, len(shard.runs), solved, list(notices.said))
 
 
 def progress_path(directory: Path, shard: Shard) -> Path:

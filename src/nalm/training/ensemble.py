@@ -1,6 +1,7 @@
 """Trains many runs of one recipe in lockstep."""
 
-from collections.abc import Callable, Hashable, Sequence
+import contextlib
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import time
 
@@ -157,20 +158,33 @@ class Ensemble:
                 columns[name] = np.full(len(iterations), limit)
         return columns
 
-    @torch.no_grad()
     def train(self, on_evaluation: Callable[["Ensemble"], None] | None = None) -> History:
-        """Trains to the end and returns what happened; ``on_evaluation`` is called after every evaluation."""
+        """Trains to the end with one thread and returns what happened.
+
+        Arguments:
+            on_evaluation: called after every evaluation.
+        """
+        with torch.no_grad(), _one_thread():
+            self._train(on_evaluation or (lambda ensemble: None))
+        return self.history
+
+    def module(self, run: int) -> nn.Module:
+        """The model of one run as it is now, in evaluation mode."""
+        module = _initial_module(self.recipe, self.sampler.columns, seed=0).eval()
+        state = {**self.snapshot.parameters, **self.program.models.buffers()}
+        module.load_state_dict({name: value[run] for name, value in state.items()}, strict=False)
+        return module
+
+    def _train(self, on_evaluation: Callable[["Ensemble"], None]) -> None:
         every, last = self.recipe.evaluate_every, self.recipe.iterations
         per_batch = self.sampler.numbers_per_batch
         while self.iteration <= last:
             if self.iteration % every == 0:
                 self._evaluate()
-                if on_evaluation is not None:
-                    on_evaluation(self)
+                on_evaluation(self)
             until_evaluation = every - self.iteration % every
             self._advance(min(until_evaluation, last + 1 - self.iteration, max(1, DRAWN_AT_ONCE // per_batch)))
         self._finish()
-        return self.history
 
     def _advance(self, steps: int) -> None:
         """Trains for some steps, of which only the first may be one that is reported."""
@@ -212,6 +226,17 @@ class Ensemble:
 
     def _parameters(self) -> dict[str, Array]:
         return {name: _array(value) for name, value in self.snapshot.parameters.items()}
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """The same sums in the same order everywhere, and no nested thread pools."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _array(values: Tensor) -> Array:
