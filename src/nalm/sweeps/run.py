@@ -32,6 +32,7 @@ class Progress:
         solved: of those trained now, the ones solved as of now.
         share: of the work to be done now, between 0 and 1.
         seconds: since training began.
+        seconds_left: estimate from the pace since the first progress; None before there is any.
     """
 
     runs: int
@@ -39,11 +40,7 @@ class Progress:
     solved: int
     share: float
     seconds: float
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimate from the pace so far; None before there is any."""
-        return self.seconds * (1 - self.share) / self.share if self.share > 0 else None
+    seconds_left: float | None
 
 
 def run(
@@ -149,6 +146,7 @@ class _Tracker:
         self.finished = self.runs - self.missing
         self.solved = 0
         self.started = time.monotonic()
+        self.first: tuple[float, float] | None = None
 
     def finish(self, shard: Shard, report: ShardProgress) -> None:
         """Counts a shard as saved."""
@@ -164,13 +162,25 @@ class _Tracker:
         for report in reports:
             _pass_on(report)
         work = self.work_done + sum(report.iteration * report.runs for report in reports)
+        share = min(1.0, work / self.work) if self.missing else 1.0
+        seconds = time.monotonic() - self.started
         return Progress(
             runs=self.runs,
             finished=self.finished,
             solved=self.solved + sum(report.solved for report in reports),
-            share=min(1.0, work / self.work) if self.missing else 1.0,
-            seconds=time.monotonic() - self.started,
+            share=share,
+            seconds=seconds,
+            seconds_left=self._seconds_left(share, seconds),
         )
+
+    def _seconds_left(self, share: float, seconds: float) -> float | None:
+        """Starting and compiling come before the first progress and say nothing about the pace."""
+        if share == 0:
+            return None
+        first_share, first_seconds = self.first = self.first or (share, seconds)
+        if share == 1:
+            return 0.0
+        return (seconds - first_seconds) * (1 - share) / (share - first_share) if share > first_share else None
 
 
 def _pass_on(report: ShardProgress) -> None:

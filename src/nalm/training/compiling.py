@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
 
 import torch
-import torch._dynamo.exc
 
 __all__ = ["Compiled", "compile_once", "compiler_problem", "notices"]
 
@@ -44,7 +43,11 @@ class Compiled(Generic[P, R]):
         """Calls it; the first call compiles."""
         try:
             return self._call(*args, **kwargs)
-        except torch._dynamo.exc.TorchDynamoException as error:
+        except Exception as error:
+            from torch._dynamo.exc import TorchDynamoException  # takes a second to import
+
+            if not isinstance(error, TorchDynamoException):
+                raise
             problem = str(error).strip().splitlines()[0]
             notices.add(f"{self._name} cannot be compiled ({problem}): it runs eagerly, many times slower")
             self._call = self._eager

@@ -19,7 +19,7 @@ from nalm.training.recipe import Recipe
 
 __all__ = ["Ensemble", "History"]
 
-DRAWN_AT_ONCE = 2**21
+DRAWN_AT_ONCE = 2**17
 """Numbers drawn ahead of the steps that use them: enough to make draws cheap, few enough to stay in the cache."""
 
 Array = npt.NDArray[np.float64]
