@@ -13,8 +13,8 @@ import torch
 import nalm
 from nalm.cli import main
 from nalm.experiments.experiment import Experiment
-from nalm.training.compiling import notices
 from nalm.training.ensemble import History
+from nalm.training.notices import notices
 
 Cli = Callable[..., CompletedProcess[str]]
 Contents = dict[str, bytes | None]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from nalm.experiments.catalog import experiment_names as experiment_names
     from nalm.experiments.catalog import load_experiment as load_experiment
     from nalm.experiments.experiment import Experiment as Experiment
+    from nalm.figures.results import plot as plot
+    from nalm.figures.results import reproduce as reproduce
+    from nalm.figures.results import write_figure as write_figure
     from nalm.sweeps.benchmark import benchmark as benchmark
     from nalm.sweeps.forecast import Forecast as Forecast
     from nalm.sweeps.forecast import forecast as forecast
@@ -35,9 +38,12 @@ _HOMES = {
     "forecast": "nalm.sweeps.forecast",
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
+    "plot": "nalm.figures.results",
+    "reproduce": "nalm.figures.results",
     "run": "nalm.sweeps.run",
     "single_run": "nalm.sweeps.single",
     "train_single": "nalm.sweeps.single",
+    "write_figure": "nalm.figures.results",
 }
 
 __all__ = [*_HOMES]  # noqa: PLE0604

@@ -269,7 +269,9 @@ def test_results_of_a_module_that_cannot_be_imported_any_more(
     assert nalm_cli("run", path, *EAGERLY).returncode == 0
     (tmp_path / "fleeting_layers.py").rename(tmp_path / "elsewhere.txt")
     del sys.modules["fleeting_layers"]
-    assert "cannot import module 'fleeting_layers:MyUnit'" in refused("summary", "results")
+    assert nalm_cli("summary", "results").returncode == 0
+    one_run = ("--variant", "A", "--task", "U[1,2)", "--seed", 0)
+    assert "cannot import module 'fleeting_layers:MyUnit'" in refused("show", "results", *one_run)
 
 
 # One module

@@ -233,7 +233,7 @@ def test_missing_runs_are_counted_on_stderr(nalm_cli: Cli, results: Path, comman
     sorted((results / "shards").iterdir())[0].unlink()
     done = nalm_cli(command, results, "--json")
     assert done.returncode == 0
-    assert done.stderr == "nalm: 6 of 12 runs are missing; `nalm run tiny` trains them\n"
+    assert done.stderr == f"nalm: 6 of 12 runs (variants × tasks × seeds) of tiny are not in {results}\n"
     assert json.loads(done.stdout)
 
 
@@ -306,6 +306,7 @@ def test_one_module_is_trained_and_described_as_json(nalm_cli: Cli, tmp_path: Pa
         "test_error",
         "weights",
         "expression",
+        "diverged_at",
     ]
     assert (described["module"], described["operation"], described["task"]) == ("NRU", "div", "U[1,2)")
     assert (described["seed"], described["solved"], described["expression"]) == (0, True, "x1/x2")

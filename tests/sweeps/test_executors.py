@@ -1,6 +1,9 @@
 """Where shards are trained: anything with ``submit``, and worker processes that may die."""
 
 import concurrent.futures
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -68,7 +71,7 @@ def test_an_executor_that_was_lent_can_be_used_again(tiny_experiment: Experiment
 
 
 def test_it_does_not_matter_who_trained_a_run(results: Path, tiny_experiment: Experiment, tmp_path: Path) -> None:
-    with ThreadPoolExecutor(1) as executor:
+    with ThreadPoolExecutor(4) as executor:  # seeds and precision are set for the whole process: threads take turns
         nalm.run(tiny_experiment, tmp_path / "threads", executor=executor, compiled=False)
     assert nalm.load(tmp_path / "threads").runs().equals(nalm.load(results).runs())
 
@@ -126,9 +129,12 @@ def test_a_shard_that_raises_is_reported_in_one_sentence_and_the_others_are_save
     executor: Any = FailsFor("NMRU", error)
     with pytest.raises(NalmError) as reported:
         nalm.run(tiny_experiment, tmp_path / "results", executor=executor, compiled=False)
-    assert (
-        str(reported.value) == f"1 of 2 shards failed, what else was trained is saved; the first failed with {reason}"
+    sentence = (
+        f"1 of 2 shards failed, what else was trained is saved; the first failed with {reason} (tracebacks are in "
     )
+    assert str(reported.value).startswith(sentence)
+    (traceback,) = (tmp_path / "results" / "failed").iterdir()
+    assert "Traceback" in traceback.read_text() or reason.split(":", maxsplit=1)[0] in traceback.read_text()
     assert reported.value.__cause__ is error
     assert executor.submitted == ["NMRU", "NRU"]  # what raises is not tried again
     assert set(nalm.load(tmp_path / "results").runs()["variant"]) == {"NRU"}
@@ -234,3 +240,27 @@ def test_a_worker_that_dies_in_the_middle_is_replaced_and_its_shard_trained(
 
     alone = nalm.run(str(path), tmp_path / "alone", workers=0, compiled=False)
     assert nalm.load(alone.path).runs().equals(results.runs())
+
+
+@pytest.mark.processes
+def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path: Path, tiny: Path) -> None:
+    command = [sys.executable, "-m", "nalm", "run", str(tiny), "--out", str(tmp_path / "results"), "--no-compile"]
+    run = subprocess.Popen([*command, "--iterations", "1000000", "--workers", "2"], stderr=subprocess.DEVNULL)
+    progress = tmp_path / "results" / "running"
+    wait_until(lambda: progress.is_dir() and len(list(progress.glob("*.json"))) == 2)
+    run.kill()
+    run.wait()
+
+    def is_silent() -> bool:
+        before = {path: path.stat().st_mtime_ns for path in progress.glob("*.json")}
+        time.sleep(2)
+        return before == {path: path.stat().st_mtime_ns for path in progress.glob("*.json")}
+
+    wait_until(is_silent)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)

@@ -248,7 +248,7 @@ def test_an_experiment_that_cannot_be_saved_leaves_the_old_one(
 def test_an_experiment_comes_back_as_it_was_saved(store: Store) -> None:
     experiment = nalm.load_experiment("figure-3")
     store.save_experiment(experiment)
-    assert store.experiments() == {"figure-3": experiment}
+    assert store.experiment("figure-3") == experiment
 
 
 def test_experiments_run_into_a_directory_are_merged(store: Store, tiny_experiment: Experiment) -> None:
@@ -281,6 +281,8 @@ def test_a_changed_recipe_is_refused_unless_it_is_to_replace_the_old_one(
         store.merged(changed)
     assert difference in str(error.value)
     assert store.merged(changed, replace=True) == changed
+    one_variant = changed.narrowed([5], ["NRU"])
+    assert store.merged(one_variant, replace=True).variants == tiny_experiment.variants | one_variant.variants
 
 
 def test_a_changed_task_is_refused(store: Store, tiny_experiment: Experiment) -> None:
@@ -295,14 +297,14 @@ def test_an_experiment_that_cannot_be_read_is_named(store: Store, text: str) -> 
     path = store.path / "experiments" / "tiny.json"
     path.write_text(text)
     with pytest.raises(NalmError) as error:
-        store.experiments()
+        store.experiment("tiny")
     assert str(error.value).startswith(f"{path} is not an experiment that this version of nalm can read: ")
 
 
 def test_an_experiment_that_cannot_be_read_says_why(store: Store) -> None:
     (store.path / "experiments" / "tiny.json").write_text('{"name": "tiny"}')
     with pytest.raises(NalmError, match=r"this version of nalm can read: .*(title|variants|tasks|seeds)"):
-        store.experiments()
+        store.experiment("tiny")
 
 
 # Directories

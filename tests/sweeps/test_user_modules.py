@@ -168,14 +168,51 @@ def test_a_users_module_trained_on_its_own_has_the_error_that_is_returned(
 def test_a_module_that_raises_where_it_trains_is_reported_in_one_sentence_and_the_others_are_saved(
     write_yaml: WriteYaml, user_module: UserModule, tmp_path: Path
 ) -> None:
-    user_module("raising_layers", PLAIN.replace("return ", "raise RuntimeError('no luck today'); return "))
+    user_module(
+        "raising_layers",
+        PLAIN.replace("return ", "if len(x) > 2: raise RuntimeError('no luck today')\n        return "),
+    )
     variants = "{label: mine, recipe: {module: 'raising_layers:MyUnit'}}, {label: NMRU, recipe: {base: nmru}}"
     path = write_yaml(variants=f"variants: [{variants}]")
     with pytest.raises(NalmError) as error:
         nalm.run(str(path), tmp_path / "results", workers=0, compiled=False)
-    assert str(error.value) == (
-        "1 of 2 shards failed, what else was trained is saved; the first failed with RuntimeError: no luck today"
-    )
+    sentence = "1 of 2 shards failed, what else was trained is saved; the first failed with RuntimeError: no luck today"
+    assert str(error.value).startswith(sentence)
     results = nalm.load(tmp_path / "results")
     assert set(results.runs()["variant"]) == {"NMRU"}
     assert results.missing == 2
+
+
+POWER = "self.power = power"
+BUFFERED = PLAIN.replace(POWER, f"{POWER}; self.register_buffer('fixed', torch.rand(1))")
+FROZEN = PLAIN.replace(POWER, f"{POWER}; self.fixed = nn.Parameter(torch.rand(1), requires_grad=False)")
+
+
+@pytest.mark.parametrize(("name", "source"), [("buffered_layers", BUFFERED), ("frozen_layers", FROZEN)])
+def test_what_a_module_does_not_train_is_the_seeds_own_and_stays(train: Train, name: str, source: str) -> None:
+    results = train(name, source.replace("return (", "return self.fixed + ("))
+    first, second = (results.run("mine", "U[1,2)", seed) for seed in (0, 1))
+    values = [trained.module().state_dict()["fixed"].item() for trained in (first, second)]
+    assert values[0] != values[1]
+    alone = nalm.single_run(f"{name}:MyUnit", "div", seed=1).changed({"iterations": 20, "learning_rate": 1e-2})
+    trained = nalm.train_single(alone, compiled=False)
+    assert trained.module.state_dict()["fixed"].item() == values[1]
+    assert trained.test_error == pytest.approx(second.row["final_test_error"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "sentence"),
+    [
+        ("flat_layers", PLAIN.replace("mean(-1)", "mean(-1).mean(-1)"), "maps shape (2, 2) to (2,), expected (2, 1)"),
+        ("lost_layers", PLAIN.replace("((x", "(nowhere(x"), "fails on an input of shape (2, 2): NameError"),
+    ],
+)
+def test_a_module_that_does_not_map_inputs_to_outputs_is_refused_before_anything_is_written(
+    write_yaml: WriteYaml, user_module: UserModule, tmp_path: Path, name: str, source: str, sentence: str
+) -> None:
+    user_module(name, source)
+    path = write_yaml(variants=f"variants: [{{label: mine, recipe: {{module: '{name}:MyUnit'}}}}]")
+    with pytest.raises(NalmError) as error:
+        nalm.run(str(path), tmp_path / "results", workers=0, compiled=False)
+    assert sentence in str(error.value)
+    assert not (tmp_path / "results").exists()

@@ -14,11 +14,12 @@ from torch import nn
 from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
+from nalm.modules import ArithmeticModule, expression
 from nalm.sweeps.plan import Run
 from nalm.sweeps.store import Store
-from nalm.tasks.task import Task, best_row
+from nalm.tasks.task import best_row
 
-__all__ = ["Results", "TrainedRun", "load"]
+__all__ = ["Results", "TrainedRun", "learnt_expression", "load"]
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,16 @@ class TrainedRun:
     row: dict[str, Any]
     provenance: dict[str, Any]
 
-    def outcome(self, success_target: Task) -> dict[str, Any]:
+    def outcome(self) -> dict[str, Any]:
         """What became of it: solved or not, when, and its errors at the best validation row."""
         validation, test = self.row["validation_error"], self.row["test_error"]
         best = best_row(validation) if validation else None
-        under = [error < success_target.threshold for error in test]
+        under = [error < self.run.task.threshold for error in test]
         return {
             "variant": self.variant,
             "task": self.task,
             "seed": self.run.seed,
-            "solved": success_target.is_solved(validation, test),
+            "solved": self.run.task.is_solved(validation, test),
             "iteration_solved": self.row["iteration"][under.index(True)] if any(under) else None,
             "validation_error": _at(validation, best),
             "test_error": _at(test, best),
@@ -60,21 +61,44 @@ class TrainedRun:
 
     def module(self) -> nn.Module:
         """The trained module, in evaluation mode."""
-        module = self.run.recipe.module.build(self.run.task.input_size, 1).to(self.run.recipe.dtype).eval()
-        with torch.no_grad():
-            for name, values in self._parameters().items():
-                module.get_parameter(name).copy_(torch.from_numpy(values[-1]))
-            for name, buffer in module.named_buffers():
-                if (stored := self.row.get(f"buffer.{name}")) is not None:
-                    buffer.copy_(torch.tensor(stored).reshape(buffer.shape))
-        return module
+        module = self._untrained().to(self.run.recipe.dtype)
+        state = {name: torch.tensor(values[-1]) for name, values in self._parameters().items()}
+        for name, buffer in module.state_dict().items():
+            if name not in state:
+                state[name] = torch.tensor(self.row[f"buffer.{name}"]).reshape(buffer.shape)
+        module.load_state_dict(state)
+        return module.eval()
+
+    def description(self) -> dict[str, Any]:
+        """Everything about the run: its outcome, expression, weights, provenance and history."""
+        module = self.module()
+        return {
+            **self.outcome(),
+            "expression": learnt_expression(module),
+            "weights": {name: value.tolist() for name, value in module.named_parameters()},
+            "provenance": self.provenance,
+            "history": self.history().to_dict(orient="records"),
+        }
+
+    def _untrained(self) -> nn.Module:
+        try:
+            return self.run.recipe.module.probe(self.run.task.input_size)
+        except ValueError as error:
+            raise NalmError(str(error)) from None
 
     def _parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-        module = self.run.recipe.module.build(self.run.task.input_size, 1)
         return {
             name: np.asarray(self.row[f"parameter.{name}"]).reshape(-1, *parameter.shape)
-            for name, parameter in module.named_parameters()
+            for name, parameter in self._untrained().named_parameters()
+            if f"parameter.{name}" in self.row
         }
+
+
+def learnt_expression(module: nn.Module) -> str | None:
+    """The expression that a trained module computes; None where it does not know any, or diverged."""
+    if not isinstance(module, ArithmeticModule) or any(value.isnan().any() for value in module.parameters()):
+        return None
+    return ", ".join(map(str, expression(module)))
 
 
 class Results:
@@ -111,7 +135,7 @@ class Results:
         """A row per run: ``variant``, ``task``, ``seed``, ``solved``, ``iteration_solved`` (first crossing of the
         threshold), the errors at the best validation row, and ``diverged_at``.
         """
-        frame = pd.DataFrame([run.outcome(self.experiment.tasks[run.task]) for run in self.trained])
+        frame = pd.DataFrame([run.outcome() for run in self.trained])
         return frame.astype({"iteration_solved": "Int64", "diverged_at": "Int64"}) if len(frame) else frame
 
     def summary(self) -> pd.DataFrame:
@@ -171,13 +195,13 @@ def load(directory: Path | str, experiment: str | None = None) -> Results:
         NalmError: there are no results, or not of this experiment.
     """
     store = Store.existing(directory)
-    known = store.experiments()
+    known = store.experiment_names()
     if experiment is None and len(known) > 1:
         raise NalmError(f"{str(directory)!r} holds several experiments, name one of: {', '.join(known)}")
-    name = next(iter(known)) if experiment is None else experiment
+    name = known[0] if experiment is None else experiment
     if name not in known:
         raise NalmError(f"found unknown experiment {name!r} in {str(directory)!r}, expected one of: {', '.join(known)}")
-    return Results(known[name], store)
+    return Results(store.experiment(name), store)
 
 
 def _at(values: Sequence[float], index: int | None) -> float | None:

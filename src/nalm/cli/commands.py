@@ -1,12 +1,14 @@
 """The ``nalm`` command."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 
 import nalm
+from nalm.analysis.results import learnt_expression
 from nalm.cli.console import duration, progress_reporter, say, write_csv, write_json, write_table
 from nalm.cli.tables import show_runs, show_summary
 from nalm.errors import NalmError
@@ -15,6 +17,8 @@ from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import parse_seeds, show_seeds
 
 __all__ = ["app"]
+
+Report = Callable[[nalm.Progress], None]
 
 app = typer.Typer(
     name="nalm",
@@ -110,7 +114,19 @@ def run(
         print(f"time      about {duration(forecast.seconds)} (an estimate)")
         print(f"disk      about {forecast.bytes / 1e6:,.1f} MB")
         return
-    _train(chosen, out, workers, device, not no_compile, replace)
+
+    def call(report: Report) -> None:
+        nalm.run(
+            chosen,
+            out,
+            workers=workers,
+            device=device,
+            compiled=not no_compile,
+            replace=replace,
+            on_progress=report,
+        )
+
+    _with_progress(chosen, out, call)
 
 
 def _choose(
@@ -136,7 +152,8 @@ def _labels(text: str, experiment: Experiment) -> list[str]:
     return [text] if text in experiment.variants else [label.strip() for label in text.split(",")]
 
 
-def _train(experiment: Experiment, out: Path, workers: int | None, device: str, compiled: bool, replace: bool) -> None:
+def _with_progress(experiment: Experiment, out: Path, call: Callable[[Report], None]) -> None:
+    """Calls something that trains an experiment, and shows how far it is."""
     say(f"{experiment.name}: {experiment.title} ({experiment.runs:,} runs, seeds {show_seeds(experiment.seeds)})")
     last: list[nalm.Progress] = []
     try:
@@ -146,15 +163,7 @@ def _train(experiment: Experiment, out: Path, workers: int | None, device: str, 
                 last[:] = [progress]
                 report(progress)
 
-            nalm.run(
-                experiment,
-                out,
-                workers=workers,
-                device=device,
-                compiled=compiled,
-                replace=replace,
-                on_progress=on_progress,
-            )
+            call(on_progress)
     except KeyboardInterrupt:
         say("nalm: interrupted; finished shards are saved, and the same command goes on with the others")
         raise typer.Exit(130) from None
@@ -171,11 +180,7 @@ def summary(directory: Directory, experiment: Name = None, as_json: AsJson = Fal
     Example: nalm summary results figure-3
     """
     results = _load(directory, experiment)
-    if as_json:
-        write_json(results.summary())
-    elif as_csv:
-        write_csv(results.summary())
-    else:
+    if not _write_data(results.summary(), as_json, as_csv):
         show_summary(results.summary(), results.experiment.title)
 
 
@@ -188,19 +193,25 @@ def runs(directory: Directory, experiment: Name = None, as_json: AsJson = False,
     Example: nalm runs results figure-3 --csv
     """
     results = _load(directory, experiment)
-    if as_json:
-        write_json(results.runs())
-    elif as_csv:
-        write_csv(results.runs())
-    else:
+    if not _write_data(results.runs(), as_json, as_csv):
         show_runs(results.runs())
+
+
+def _write_data(frame: pd.DataFrame, as_json: bool, as_csv: bool) -> bool:
+    if as_json and as_csv:
+        raise NalmError("found --json and --csv, expected one of them")
+    if as_json:
+        write_json(frame)
+    elif as_csv:
+        write_csv(frame)
+    return as_json or as_csv
 
 
 def _load(directory: Path, experiment: str | None) -> nalm.Results:
     results = nalm.load(directory, experiment)
     if results.missing:
-        name = results.experiment.name
-        say(f"nalm: {results.missing} of {results.experiment.runs} runs are missing; `nalm run {name}` trains them")
+        missing = f"{results.missing} of {results.experiment.runs} runs (variants × tasks × seeds)"
+        say(f"nalm: {missing} of {results.experiment.name} are not in {directory}")
     if not results.trained:
         raise NalmError(f"found no finished runs of {results.experiment.name} in {str(directory)!r}")
     return results
@@ -218,10 +229,7 @@ def plot(
 
     Example: nalm plot results figure-3 -o figure-3.pdf
     """
-    from nalm.figures.panels import save, three_panels
-
-    results = _load(directory, experiment)
-    save(three_panels(results.task_summary()), output)
+    nalm.plot(_load(directory, experiment), output)
     say(f"drew {output}")
 
 
@@ -230,7 +238,10 @@ def reproduce(
     experiment: ExperimentName,
     out: Out = Path("results"),
     seeds: Seeds = None,
+    variants: Variants = None,
     iterations: Iterations = None,
+    evaluate_every: EvaluateEvery = None,
+    settings: Settings = None,
     workers: Workers = None,
     device: Device = "cpu",
     no_compile: NoCompile = False,
@@ -242,18 +253,23 @@ def reproduce(
 
     Example: nalm reproduce figure-3 --out results
     """
-    from nalm.figures.panels import save, three_panels
+    chosen = _choose(experiment, seeds, variants, iterations, evaluate_every, settings)
 
-    chosen = _choose(experiment, seeds, None, iterations, None, None)
-    _train(chosen, out, workers, device, not no_compile, replace)
+    def call(report: Report) -> None:
+        nalm.reproduce(
+            chosen,
+            out,
+            workers=workers,
+            device=device,
+            compiled=not no_compile,
+            replace=replace,
+            on_progress=report,
+        )
+
+    _with_progress(chosen, out, call)
     results = _load(out, chosen.name)
-    table = results.summary()
-    show_summary(table, results.experiment.title)
-    table.to_csv(out / f"{chosen.name}.csv", index=False)
-    figure = three_panels(results.task_summary())
-    for suffix in ("pdf", "png"):
-        save(figure, out / f"{chosen.name}.{suffix}")
-    say(f"wrote {out / chosen.name}.csv, .pdf and .png")
+    show_summary(results.summary(), results.experiment.title)
+    say(f"wrote {chosen.name}.csv, .pdf and .png into {out}")
 
 
 @app.command()
@@ -271,28 +287,15 @@ def show(
 
     Example: nalm show results --variant NMRU --task 'U[1,2)' --seed 0
     """
-    results = nalm.load(directory, experiment)
-    trained = results.run(variant, task, seed)
-    description = {
-        **trained.outcome(results.experiment.tasks[task]),
-        "expression": _expression(trained.module()),
-        "weights": {name: value.tolist() for name, value in trained.module().named_parameters()},
-        "provenance": trained.provenance,
-        "history": trained.history().to_dict(orient="records"),
-    }
+    description = nalm.load(directory, experiment).run(variant, task, seed).description()
     if as_json:
         write_json(description)
         return
     history = description.pop("history")
     for name, value in description.items():
         print(f"{name:18}{value}")
-    write_table(list(history[0]), [[f"{value:.6g}" for value in row.values()] for row in history])
-
-
-def _expression(module: Any) -> str | None:
-    from nalm.modules import ArithmeticModule, expression
-
-    return ", ".join(map(str, expression(module))) if isinstance(module, ArithmeticModule) else None
+    if history:
+        write_table(list(history[0]), [[f"{value:.6g}" for value in row.values()] for row in history])
 
 
 @app.command()
@@ -340,7 +343,8 @@ def train(
         "validation_error": trained.validation_error,
         "test_error": trained.test_error,
         "weights": {name: value.tolist() for name, value in trained.module.named_parameters()},
-        "expression": _expression(trained.module),
+        "expression": learnt_expression(trained.module),
+        "diverged_at": trained.diverged_at,
     }
     if as_json:
         write_json(described)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from nalm.sweeps.run import Progress as RunProgress
 
@@ -58,9 +59,9 @@ def write_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: st
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, header in enumerate(headers):
         numeric = all(not row[index] or row[index][0] in "0123456789-–" for row in rows)
-        table.add_column(header, justify="right" if numeric else "left", no_wrap=True)
+        table.add_column(Text(header), justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     # A row that is wider than the terminal is wrapped by the terminal: nothing is cut off.
     wide = Console(width=WIDEST)
     width = Measurement.get(wide, wide.options, table).maximum

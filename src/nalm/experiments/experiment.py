@@ -1,7 +1,7 @@
 """An experiment: variants × tasks × seeds, read from a YAML file."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any
@@ -142,12 +142,13 @@ def read_experiment(path: Path, recipes: Mapping[str, Fields], ranges: Mapping[s
         seeds = parse_seeds(str(file.seeds))
     except NalmError as error:
         raise document.error(("seeds",), str(error)) from None
+    tasks = _tasks(file, document, ranges)
     return Experiment(
         name=path.stem,
         title=file.title,
         figure=file.figure,
-        variants=_variants(file, document, recipes),
-        tasks=_tasks(file, document, ranges),
+        variants=_variants(file, document, recipes, {task.input_size for task in tasks.values()}),
+        tasks=tasks,
         seeds=seeds,
     )
 
@@ -172,7 +173,9 @@ def _tasks(file: _File, document: Document, known: Mapping[str, list[Fields]]) -
     return tasks
 
 
-def _variants(file: _File, document: Document, known: Mapping[str, Fields]) -> dict[str, Recipe]:
+def _variants(
+    file: _File, document: Document, known: Mapping[str, Fields], sizes: Collection[int]
+) -> dict[str, Recipe]:
     variants: dict[str, Recipe] = {}
     for index, variant in enumerate(file.variants):
         origin: Location = ("variants", index)
@@ -190,6 +193,11 @@ def _variants(file: _File, document: Document, known: Mapping[str, Fields]) -> d
                 raise document.error((*origin, "label"), f"found the label {label!r} twice, expected it once")
             origins: list[Location] = [(*origin, "recipe"), ("recipe",), (*origin, "grid")]
             variants[label] = check(Recipe, own, document, origins)
+            try:
+                for size in sizes:
+                    variants[label].check(size)
+            except ValueError as error:
+                raise document.error((*origin, "recipe"), str(error)) from None
     return variants
 
 

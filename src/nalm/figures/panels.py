@@ -1,7 +1,8 @@
 """The papers' three panels: success rate, iteration solved and sparsity error by task."""
 
-__all__ = ["save", "three_panels"]
+__all__ = ["check_figures", "save", "three_panels"]
 
+import contextlib
 import os
 import warnings
 from itertools import cycle, islice
@@ -74,14 +75,27 @@ def save(figure: "ggplot", path: Path) -> None:
     """Write a figure as PDF, PNG or SVG, by the suffix of its path; whole or not at all."""
     if path.suffix.lower() not in SUFFIXES:
         raise NalmError(f"figures are saved as {', '.join(SUFFIXES)}: found {path.suffix or 'no suffix'!r} in {path}")
+    check_figures()
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", _plotnine().exceptions.PlotnineWarning)
             figure.save(unfinished, dpi=200, verbose=False)
         unfinished.replace(path)
+    except OSError as error:
+        raise NalmError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def check_figures() -> None:
+    """Checks that figures can be drawn.
+
+    Raises:
+        NalmError: plotnine is not installed.
+    """
+    _plotnine()
 
 
 def _plotnine() -> Any:

@@ -5,6 +5,6 @@ from nalm.modules.expressions import expression
 from nalm.modules.nmru import NMRU
 from nalm.modules.npu import RealNPU
 from nalm.modules.nru import NRU
-from nalm.modules.registry import MODULES, build, resolve
+from nalm.modules.registry import MODULES, build, option_defaults, resolve
 
-__all__ = ["MODULES", "NMRU", "NRU", "ArithmeticModule", "RealNPU", "build", "expression", "resolve"]
+__all__ = ["MODULES", "NMRU", "NRU", "ArithmeticModule", "RealNPU", "build", "expression", "option_defaults", "resolve"]

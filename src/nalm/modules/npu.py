@@ -106,6 +106,16 @@ class RealNPU(ArithmeticModule):
         return {"weight": weight, "gate": binary_penalty(self.gate)}
 
     @torch.no_grad()
+    def discretize(self) -> Self:
+        """Rounds to the domain; a free weight within 0.1 of another multiple of 1/2 is a root or a power, and stays."""
+        halves = (2 * self.weight).round() / 2
+        is_power = (halves - self.weight).abs() <= 0.1
+        super().discretize()
+        if "weight" not in self.bounds():
+            self.weight.copy_(torch.where(is_power, halves, self.weight))
+        return self
+
+    @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Sets exponents as weights, and gates of 1 where the exponent is not 0."""
         exponents = operand_exponents(self, ("mul", "div", "reciprocal", "squared", "root"), operation, operands)

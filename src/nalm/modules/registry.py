@@ -11,7 +11,7 @@ from nalm.modules.nmru import NMRU
 from nalm.modules.npu import RealNPU
 from nalm.modules.nru import NRU
 
-__all__ = ["MODULES", "build", "resolve"]
+__all__ = ["MODULES", "build", "option_defaults", "resolve"]
 
 ModuleFactory = Callable[..., nn.Module]
 
@@ -44,26 +44,38 @@ def resolve(name: str) -> ModuleFactory:
     return factory  # type: ignore[no-any-return]
 
 
+def option_defaults(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults of the options that the module ``name`` has.
+
+    Raises:
+        ValueError: there is no such module, or it has not all of the given options.
+    """
+    defaults = {
+        parameter.name: parameter.default
+        for parameter in [*inspect.signature(resolve(name)).parameters.values()][2:]  # after the two sizes
+        if parameter.kind is not parameter.VAR_KEYWORD
+    }
+    for option in options:
+        if option not in defaults:
+            raise ValueError(f"{name} has no option {option!r}, expected one of: {', '.join(defaults) or 'none'}")
+    return defaults
+
+
 def build(name: str, in_features: int, out_features: int, options: Mapping[str, Any]) -> nn.Module:
     """Builds the module ``name`` with the given sizes and options.
 
     Raises:
         ValueError: there is no such module, or an option is unknown or has a wrong value.
     """
-    factory = resolve(name)
-    allowed = [
-        parameter.name
-        for parameter in inspect.signature(factory).parameters.values()
-        if parameter.name not in ("in_features", "out_features") and parameter.kind is not parameter.VAR_KEYWORD
-    ]
-    for option in options:
-        if option not in allowed:
-            raise ValueError(f"{name} has no option {option!r}, expected one of: {', '.join(allowed) or 'none'}")
+    option_defaults(name, options)
     try:
-        module = factory(in_features, out_features, **options)
-    except TypeError as error:
+        module = resolve(name)(in_features, out_features, **options)
+    except ValueError:
+        raise
+    except Exception as error:  # whatever the module raises
+        reason = str(error) or type(error).__name__
         raise ValueError(
-            f"cannot build {name!r} with {in_features} inputs and {out_features} outputs: {error}"
+            f"cannot build {name!r} with {in_features} inputs and {out_features} outputs: {reason}"
         ) from error
     if not isinstance(module, nn.Module):
         raise ValueError(f"{name!r} makes a {type(module).__name__}, expected a torch.nn.Module")

@@ -14,7 +14,7 @@ from nalm.errors import NalmError
 from nalm.experiments.catalog import default_recipe, load_experiment
 from nalm.modules import ArithmeticModule
 from nalm.sweeps.plan import Run, Shard
-from nalm.sweeps.single import valid
+from nalm.sweeps.single import one_input_each, valid
 from nalm.sweeps.store import Store
 from nalm.tasks.task import Task
 from nalm.training.ensemble import Ensemble
@@ -71,10 +71,11 @@ def _measure(module: str, inputs: int) -> dict[str, Any]:
     fields = default_recipe(module) | {"iterations": ENSEMBLE_ITERATIONS - 1, "evaluate_every": EVALUATE_EVERY}
     recipe = valid(Recipe, fields)
     tasks = [
-        task.model_copy(update={"input_size": inputs, "subset_ratio": 1 / inputs})
+        task.model_copy(update={"input_size": inputs, "subset_ratio": one_input_each(inputs)})
         for task in load_experiment("figure-3").tasks.values()
     ]
     runs = tuple(Run(recipe, task, seed) for task in tasks for seed in range(SEEDS))
+    recipe.check(inputs)
     _time_ensemble(recipe.model_copy(update={"iterations": 10}), runs)  # compiles
     ensemble_times, plain_times = [], []
     for _ in range(REPETITIONS):
@@ -105,7 +106,6 @@ def plain_loop(recipe: Recipe, task: Task, iterations: int, fused: bool) -> floa
     """Trains one model as one would write it in plain PyTorch, and returns the seconds per iteration."""
     torch.manual_seed(0)
     module = recipe.module.build(task.input_size, 1)
-    assert isinstance(module, ArithmeticModule)
     optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=fused)
     ((low, high),) = task.train.intervals
 
@@ -125,7 +125,7 @@ def plain_loop(recipe: Recipe, task: Task, iterations: int, fused: bool) -> floa
         x, target = sample(train_rng, recipe.batch_size)
         optimizer.zero_grad()
         loss = ((module(x) - target) ** 2).mean()
-        terms = module.regularizers()
+        terms = module.regularizers() if isinstance(module, ArithmeticModule) else {}
         for name, values in coefficients.items():
             if name in PARAMETER_NORMS:
                 term = sum(torch.linalg.vector_norm(p, PARAMETER_NORMS[name]) for p in module.parameters())
@@ -136,5 +136,6 @@ def plain_loop(recipe: Recipe, task: Task, iterations: int, fused: bool) -> floa
         if recipe.clip_gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.clip_gradient_norm)
         optimizer.step()
-        module.project_()
+        if isinstance(module, ArithmeticModule):
+            module.project_()
     return (time.perf_counter() - start) / iterations

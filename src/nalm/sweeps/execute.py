@@ -4,7 +4,7 @@ import concurrent.futures
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -62,7 +62,7 @@ def local_workers(count: int) -> Iterator[concurrent.futures.Executor]:
 
 def train_shards(
     directory: Path, shards: list[Shard], make_executor: MakeExecutor, device: str, compiled: bool
-) -> Iterator[tuple[Shard, Outcome] | None]:
+) -> Generator[tuple[Shard, Outcome] | None, None, None]:
     """Trains shards and yields each with its outcome as it ends, and None every now and then in between.
 
     A worker that dies breaks the pool of its executor: what was not done is submitted to a new one. At the last attempt

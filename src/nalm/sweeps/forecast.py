@@ -1,5 +1,6 @@
 """What a run would take."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from nalm.experiments.experiment import Experiment
 from nalm.sweeps.execute import default_workers
 from nalm.sweeps.run import prepare
 from nalm.sweeps.store import Store
-from nalm.training.recipe import Recipe
+from nalm.training.recipe import STORED, Recipe
 
 __all__ = ["Forecast", "forecast"]
 
@@ -40,7 +41,8 @@ def forecast(
 ) -> Forecast:
     """What `run` would do: the runs that are missing, and roughly the seconds and bytes that they will take.
 
-    The estimate is from finished shards of the same module in the directory, or else from typical costs.
+    The estimate is for compiled training, from long shards of the same module and number of inputs in the directory,
+    or else from typical costs.
 
     Raises:
         NalmError: what `run` would refuse.
@@ -50,7 +52,7 @@ def forecast(
     seconds = size = 0.0
     for shard in shards:
         recipe, inputs = shard.recipe, shard.runs[0].task.input_size
-        cost = measured.get(recipe.module.name, TYPICAL_SECONDS_PER_INPUT * inputs)
+        cost = measured.get((recipe.module.name, inputs), TYPICAL_SECONDS_PER_INPUT * inputs)
         seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * cost
         evaluations = recipe.iterations // recipe.evaluate_every + 1
         size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * inputs)
@@ -59,10 +61,13 @@ def forecast(
     return Forecast(experiment.runs, missing, len(shards), seconds / parallel, round(size))
 
 
-def _measured_costs(store: Store) -> dict[str, float]:
-    """Seconds per run and iteration, by module."""
+def _measured_costs(store: Store) -> dict[tuple[str, int], float]:
+    """Seconds per run and iteration, by module and number of inputs; short shards say nothing about the pace."""
     costs = {}
     for table, about in store.runs():
-        recipe = Recipe.model_validate(about["recipe"])
-        costs[recipe.module.name] = about["seconds"] / table.num_rows / (recipe.iterations + 1)
+        recipe = Recipe.model_validate(about["recipe"], context=STORED)
+        training = about["seconds"] - STARTING_SECONDS
+        if about["compiled"] and training > STARTING_SECONDS:
+            inputs = json.loads(table["task"][0].as_py()).get("input_size", 2)
+            costs[recipe.module.name, inputs] = training / table.num_rows / (recipe.iterations + 1)
     return costs

@@ -4,7 +4,7 @@ import concurrent.futures
 import time
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from nalm.sweeps.execute import default_workers, local_workers, train_shards
 from nalm.sweeps.plan import Shard, plan
 from nalm.sweeps.store import Store
 from nalm.sweeps.worker import ShardProgress, progress_path, read_progress
-from nalm.training.compiling import notices
+from nalm.training.notices import notices
 
 __all__ = ["Progress", "check_device", "prepare", "run"]
 
@@ -83,19 +83,22 @@ def run(
         return local_workers(count) if executor is None else nullcontext(executor)
 
     failures: list[BaseException] = []
-    for outcome in train_shards(store.path, shards, make_executor, device, compiled):
-        if outcome is not None:
-            shard, result = outcome
-            if isinstance(result, BaseException):
-                failures.append(result)
-            else:
-                tracker.finish(shard, result)
-        if on_progress is not None:
-            on_progress(tracker.progress())
+    # Closing the generator at once stops the workers, whatever interrupts this loop.
+    with closing(train_shards(store.path, shards, make_executor, device, compiled)) as outcomes:
+        for outcome in outcomes:
+            if outcome is not None:
+                shard, result = outcome
+                if isinstance(result, BaseException):
+                    failures.append(result)
+                    store.add_failure(shard, result)
+                else:
+                    tracker.finish(shard, result)
+            if on_progress is not None:
+                on_progress(tracker.progress())
     if failures:
         raise NalmError(
             f"{len(failures)} of {len(shards)} shards failed, what else was trained is saved; "
-            f"the first failed with {_reason(failures[0])}"
+            f"the first failed with {_reason(failures[0])} (tracebacks are in {store.path / 'failed'})"
         ) from failures[0]
     return store
 
@@ -113,9 +116,20 @@ def prepare(
     if isinstance(experiment, str):
         experiment = load_experiment(experiment)
     check_device(device)
+    _check_modules(experiment)
     store = Store(out)
     store.merged(experiment, replace)
     return experiment, store, plan(experiment, store.finished())
+
+
+def _check_modules(experiment: Experiment) -> None:
+    sizes = {task.input_size for task in experiment.tasks.values()}
+    for label, recipe in experiment.variants.items():
+        for size in sizes:
+            try:
+                recipe.check(size)
+            except ValueError as error:
+                raise NalmError(f"{label}: {error}") from None
 
 
 def check_device(device: str) -> None:
@@ -125,7 +139,7 @@ def check_device(device: str) -> None:
         NalmError: torch does not know the device, or this machine does not have it.
     """
     try:
-        torch.ones(1, device=device).sum().item()
+        torch.ones(1, device=device, dtype=torch.float64).sum().item()  # inputs are placed in float64
     except Exception as error:  # every back-end raises what it likes
         reason = str(error).splitlines()[0].split(". ")[0][:200]
         raise NalmError(

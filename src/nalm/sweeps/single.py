@@ -18,17 +18,18 @@ from nalm.tasks.task import Task
 from nalm.training.ensemble import Ensemble
 from nalm.training.recipe import Recipe
 
-__all__ = ["SingleRun", "single_run", "train_single", "valid"]
+__all__ = ["SingleRun", "one_input_each", "single_run", "train_single", "valid"]
 
 M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class SingleRun:
-    """A trained module, whether it solved its task, and its errors after the last update."""
+    """A trained module, whether it solved its task or diverged, and its errors after the last update."""
 
     module: nn.Module
     solved: bool
+    diverged_at: int | None
     validation_error: float
     test_error: float
 
@@ -54,11 +55,15 @@ def single_run(
         "train": list(train),
         "test": list(test),
         "input_size": inputs,
-        "subset_ratio": min(1.0, math.nextafter(1 / inputs, 2)),
+        "subset_ratio": one_input_each(inputs),
         "subsets": operands,
     }
     task = valid(Task, fields)
     recipe = valid(Recipe, default_recipe(module))
+    try:
+        recipe.check(inputs)
+    except ValueError as error:
+        raise NalmError(str(error)) from None
     return Experiment(
         name="single",
         title=f"{module} learns {operation}",
@@ -66,6 +71,11 @@ def single_run(
         tasks={task.label: task},
         seeds=(seed,),
     )
+
+
+def one_input_each(inputs: int) -> float:
+    """The subset ratio with which every operand is one input, in spite of rounding."""
+    return min(1.0, math.nextafter(1 / inputs, 2))
 
 
 def valid(model: type[M], fields: dict[str, Any]) -> M:
@@ -111,6 +121,7 @@ def train_single(
     return SingleRun(
         ensemble.module(0),
         task.is_solved(validation, test),
+        history.diverged_at.item() if history.diverged_at.item() >= 0 else None,
         history.final_validation_errors.item(),
         history.final_test_errors.item(),
     )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import traceback
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,9 @@ from nalm.errors import NalmError
 from nalm.experiments.document import sentence
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.plan import Shard, recipe_fields, task_fields
-from nalm.training.compiling import notices
 from nalm.training.ensemble import History
+from nalm.training.notices import notices
+from nalm.training.recipe import STORED
 
 __all__ = ["Store"]
 
@@ -36,7 +38,8 @@ class Store:
 
     ``shards/`` holds one immutable Parquet file per finished shard, named after the hash of its content: a row per
     run, with list columns for its evaluations. ``experiments/`` holds the experiments as they were run. ``running/``
-    holds the progress of shards that are being trained, ``damaged/`` files that were found not to be whole.
+    holds the progress of shards that are being trained, ``damaged/`` files that were found
+    not to be whole, and ``failed/`` the tracebacks of shards that failed.
 
     Arguments:
         path: the directory; nothing is created before something is saved.
@@ -53,7 +56,7 @@ class Store:
             NalmError: it has none.
         """
         store = cls(path)
-        if not store.experiments():
+        if not store.experiment_names():
             raise NalmError(f"found no results in {str(path)!r}, expected a directory that `nalm run` has written to")
         return store
 
@@ -74,36 +77,45 @@ class Store:
 
     # Experiments
 
-    def experiments(self) -> dict[str, Experiment]:
-        """The experiments that were run into the directory, by name.
+    def experiment_names(self) -> list[str]:
+        """Names of the experiments that were run into the directory."""
+        return sorted(path.stem for path in (self.path / "experiments").glob("*.json"))
+
+    def experiment(self, name: str) -> Experiment:
+        """An experiment that was run into the directory; its modules are not imported.
 
         Raises:
-            NalmError: one of them cannot be read.
+            NalmError: it cannot be read.
         """
-        found = {}
-        for path in sorted((self.path / "experiments").glob("*.json")):
-            try:
-                found[path.stem] = Experiment.model_validate_json(path.read_text(encoding="utf-8"))
-            except (ValidationError, UnicodeDecodeError) as error:
-                reason = _reason(error)
-                raise NalmError(f"{path} is not an experiment that this version of nalm can read: {reason}") from None
-        return found
+        path = self._experiment_path(name)
+        try:
+            return Experiment.model_validate_json(path.read_text(encoding="utf-8"), context=STORED)
+        except (ValidationError, UnicodeDecodeError) as error:
+            reason = _reason(error)
+            raise NalmError(f"{path} is not an experiment that this version of nalm can read: {reason}") from None
+
+    def _experiment_path(self, name: str) -> Path:
+        return self.path / "experiments" / f"{name}.json"
 
     def merged(self, experiment: Experiment, replace: bool = False) -> Experiment:
         """The experiment together with what is already known under its name.
 
+        Arguments:
+            experiment: what is to be run now.
+            replace: whether its recipes and tasks may take the place of other ones under the same labels.
+
         Raises:
             NalmError: a recipe or a task has changed, and ``replace`` is not set.
         """
-        known = self.experiments().get(experiment.name)
-        if known is None or replace:
+        if not self._experiment_path(experiment.name).exists():
             return experiment
+        known = self.experiment(experiment.name)
         for kind, old, new in (
             ("recipe of", known.variants, experiment.variants),
             ("task", known.tasks, experiment.tasks),
         ):
             for label in new:
-                if label in old and old[label] != new[label]:
+                if label in old and old[label] != new[label] and not replace:
                     difference = _difference(old[label].model_dump(mode="json"), new[label].model_dump(mode="json"))
                     raise NalmError(
                         f"the {kind} {label!r} in {str(self.path)!r} is another one ({difference}): "
@@ -121,7 +133,7 @@ class Store:
         """Writes the experiment, replacing what is known under its name."""
         text = json.dumps(experiment.model_dump(mode="json", exclude_defaults=True), indent=2)
         try:
-            write_atomically(self.path / "experiments" / f"{experiment.name}.json", text.encode())
+            write_atomically(self._experiment_path(experiment.name), text.encode())
         except OSError as error:
             raise NalmError(f"cannot write results to {str(self.path)!r}: {error.strerror}") from None
 
@@ -156,6 +168,12 @@ class Store:
                 aside.mkdir(exist_ok=True)
                 path.rename(aside / path.name)
 
+    def add_failure(self, shard: Shard, error: BaseException) -> None:
+        """Keeps the traceback of a shard that failed."""
+        path = _failure_path(self.path, shard)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+
     def add(self, shard: Shard, history: History, provenance: dict[str, Any]) -> Path:
         """Saves a finished shard and returns its file: written beside, then renamed into place."""
         table = _table(shard, history)
@@ -176,6 +194,7 @@ class Store:
         content = sink.getvalue().to_pybytes()
         path = self.path / "shards" / f"{_content_hash(content)}.parquet"
         write_atomically(path, content)
+        _failure_path(self.path, shard).unlink(missing_ok=True)
         return path
 
 
@@ -206,6 +225,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _failure_path(directory: Path, shard: Shard) -> Path:
+    return directory / "failed" / f"{shard.name}.txt"
 
 
 def _is_whole(path: Path, content: bytes) -> bool:

@@ -2,19 +2,21 @@
 
 import contextlib
 import json
+import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from nalm.sweeps.plan import Shard
 from nalm.sweeps.store import Store, write_atomically
-from nalm.training.compiling import notices
 from nalm.training.ensemble import Ensemble
+from nalm.training.notices import notices
 
 __all__ = ["ShardProgress", "progress_path", "read_progress", "start_worker", "train_shard"]
 
@@ -32,10 +34,21 @@ class ShardProgress:
 
 
 def start_worker() -> None:
-    """Prepares a worker process: one thread, and interrupts are left to the process that started it."""
-    torch.set_num_threads(1)
+    """Prepares a worker process: interrupts are left to the process that started it, and it ends with that one."""
     notices.silent = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Seeds, precision and threads are set for a whole process: in an executor of threads, shards take turns."""
 
 
 def train_shard(directory: Path, shard: Shard, device: str, compiled: bool) -> ShardProgress:
@@ -45,7 +58,7 @@ def train_shard(directory: Path, shard: Shard, device: str, compiled: bool) -> S
         OSError: the results cannot be saved.
     """
     store = Store(directory)
-    with _reporting(directory, shard) as report:
+    with _ONE_AT_A_TIME, _reporting(directory, shard) as report:
         started = time.time()
         ensemble = Ensemble(shard.recipe, [(run.task, run.seed) for run in shard.runs], device, compiled)
         history = ensemble.train(report)

@@ -1,14 +1,15 @@
 """Compiling, where the machine can."""
 
 import functools
-import sys
 import types
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
 
 import torch
 
-__all__ = ["Compiled", "compile_once", "compiler_problem", "notices"]
+from nalm.training.notices import notices
+
+__all__ = ["Compiled", "compile_once", "compiler_problem"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,21 +72,3 @@ def compiler_problem(device_type: str) -> str | None:
 
 def _probe(x: torch.Tensor) -> torch.Tensor:
     return x * 2 + 1
-
-
-class Notices:
-    """What a person should know, said on stderr once; a worker keeps it for the process that started it to say."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.silent = False
-
-    def add(self, message: str) -> None:
-        """Says a message, unless it has been said."""
-        if message not in self.said:
-            self.said.append(message)
-            if not self.silent:
-                print(f"nalm: {message}", file=sys.stderr, flush=True)
-
-
-notices = Notices()

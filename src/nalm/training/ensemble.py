@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from nalm.tasks.sampling import Sampler
 from nalm.tasks.task import Task
-from nalm.training.compiling import compiler_problem, notices
+from nalm.training.compiling import compiler_problem
+from nalm.training.notices import notices
 from nalm.training.optimizers import optimizer
-from nalm.training.program import OneByOne, Program, Snapshot, Together
+from nalm.training.program import OneByOne, Program, Snapshot, Together, fixed_state
 from nalm.training.recipe import Recipe
 
 __all__ = ["Ensemble", "History"]
@@ -76,11 +77,13 @@ class Ensemble:
         self.recipe = recipe
         self.device = torch.device(device)
         self.sampler = Sampler(runs, recipe.batch_size, recipe.dtype, self.device)
-        modules = [_initial_module(recipe, self.sampler.columns, seed) for _, seed in runs]
-        self.parameter_names = [name for name, _ in modules[0].named_parameters()]
+        modules, random_states = zip(
+            *(_initial_module(recipe, self.sampler.columns, seed) for _, seed in runs), strict=True
+        )
         parameters = {
             name: torch.stack([module.get_parameter(name).detach() for module in modules]).to(self.device)
-            for name in self.parameter_names
+            for name, parameter in modules[0].named_parameters()
+            if parameter.requires_grad
         }
         self.snapshot = Snapshot(
             parameters,
@@ -89,9 +92,9 @@ class Ensemble:
         )
         self.iteration = 0
         self.history = History()
-        self.program = self._program(modules, [seed for _, seed in runs], compiled)
+        self.program = self._program(modules, random_states, compiled)
 
-    def _program(self, modules: list[nn.Module], seeds: list[int], compiled: bool) -> Program:
+    def _program(self, modules: Sequence[nn.Module], random_states: Sequence[Tensor], compiled: bool) -> Program:
         """The program for models of this structure; ensembles that differ only in numbers share it."""
         structure = self._structure(compiled)
         if structure in _PROGRAMS:
@@ -100,10 +103,10 @@ class Ensemble:
         columns = list(self._scalars(np.zeros(1, dtype=np.int64)))
         template = modules[0].to(self.device)
         program = Program(Together(template, recipe), template, recipe, operation, columns, compiled=False)
-        problem = self._vectorization_problem(program)
+        problem = self._vectorization_problem(modules, program)
         if problem is not None:
             notices.add(f"{recipe.module.name} cannot be vectorized ({problem}): its runs train one by one")
-            models = OneByOne([module.to(self.device) for module in modules], recipe, seeds)
+            models = OneByOne([module.to(self.device) for module in modules], recipe, list(random_states))
             return Program(models, template, recipe, operation, columns, compiled=False)
         if compiled:
             problem = compiler_problem(self.device.type)
@@ -111,7 +114,8 @@ class Ensemble:
                 program = Program(program.models, template, recipe, operation, columns, compiled=True)
             else:
                 notices.add(f"cannot compile here ({problem}): training runs eagerly, many times slower")
-        _PROGRAMS[structure] = program
+        if not fixed_state(template):  # which is the seed's, not the structure's
+            _PROGRAMS[structure] = program
         return program
 
     def _structure(self, compiled: bool) -> Hashable:
@@ -135,8 +139,11 @@ class Ensemble:
             compiled,
         )
 
-    def _vectorization_problem(self, program: Program) -> str | None:
-        """Why the module cannot be vectorized, found by two small steps in both modes, or None."""
+    def _vectorization_problem(self, modules: Sequence[nn.Module], program: Program) -> str | None:
+        """Why the module cannot be vectorized, found by looking at its buffers and by small steps, or None."""
+        first, *others = map(fixed_state, modules)
+        if any(not torch.equal(first[name], other[name]) for other in others for name in first):
+            return "its buffers differ from run to run"
         rows = torch.ones(len(self.snapshot.diverged_at), 2, self.sampler.columns, dtype=self.recipe.dtype)
         rows = rows.to(self.device)
         scalars = {name: rows.new_ones(()) for name in program.columns}
@@ -170,12 +177,14 @@ class Ensemble:
 
     def module(self, run: int) -> nn.Module:
         """The model of one run as it is now, in evaluation mode."""
-        module = _initial_module(self.recipe, self.sampler.columns, seed=0).eval()
-        state = {**self.snapshot.parameters, **self.program.models.buffers()}
-        module.load_state_dict({name: value[run] for name, value in state.items()}, strict=False)
-        return module
+        module, _ = _initial_module(self.recipe, self.sampler.columns, seed=0)
+        state = {**self.snapshot.parameters, **self.program.models.fixed(len(self.snapshot.diverged_at))}
+        module.load_state_dict({name: value[run] for name, value in state.items()})
+        return module.eval()
 
     def _train(self, on_evaluation: Callable[["Ensemble"], None]) -> None:
+        if self.history.parameters and self.iteration > self.recipe.iterations:
+            return
         every, last = self.recipe.evaluate_every, self.recipe.iterations
         per_batch = self.sampler.numbers_per_batch
         while self.iteration <= last:
@@ -215,8 +224,9 @@ class Ensemble:
     def _finish(self) -> None:
         self.history.final_validation_errors, self.history.final_test_errors, _ = self._errors()
         self.history.parameters.append(self._parameters())
-        self.history.buffers = {name: _array(value) for name, value in self.program.models.buffers().items()}
         self.history.diverged_at = self.snapshot.diverged_at.cpu().numpy()
+        fixed = self.program.models.fixed(len(self.history.diverged_at))
+        self.history.buffers = {name: _array(value) for name, value in fixed.items()}
 
     def _errors(self) -> tuple[Array, Array, Array]:
         sampler = self.sampler
@@ -243,8 +253,11 @@ def _array(values: Tensor) -> Array:
     return values.cpu().numpy().astype(np.float64)
 
 
-def _initial_module(recipe: Recipe, in_features: int, seed: int) -> nn.Module:
-    """A model with the run's initial weights: constructed and then reset once more, as the original does."""
+def _initial_module(recipe: Recipe, in_features: int, seed: int) -> tuple[nn.Module, Tensor]:
+    """A model with the run's initial weights, and the state of torch's generator after they were drawn.
+
+    It is constructed and then reset once more, as the original does.
+    """
     before = torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -255,4 +268,4 @@ def _initial_module(recipe: Recipe, in_features: int, seed: int) -> nn.Module:
                 reset()
         finally:
             torch.set_default_dtype(before)
-    return module
+        return module, torch.get_rng_state()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nalm.modules.base import ArithmeticModule
 from nalm.training.recipe import PARAMETER_NORMS, Recipe
 
-__all__ = ["Evaluation", "Objective", "criterion"]
+__all__ = ["Objective", "SquaredError", "criterion"]
 
 
 def criterion(name: str, prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
@@ -74,8 +74,8 @@ class Objective(nn.Module):
         return penalty
 
 
-class Evaluation(nn.Module):
-    """Errors of one module in evaluation mode, which have no regularizers and are MSE whatever the criterion."""
+class SquaredError(nn.Module):
+    """Error of one module in evaluation mode, which has no regularizers whatever the criterion is."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

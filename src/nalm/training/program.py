@@ -11,11 +11,11 @@ from torch.func import functional_call, grad_and_value, vmap
 from nalm.modules.base import ArithmeticModule
 from nalm.tasks.sampling import HeldOut, Placement, batch
 from nalm.training.compiling import Compiled
-from nalm.training.objective import Evaluation, Objective
+from nalm.training.objective import Objective, SquaredError
 from nalm.training.optimizers import State, Tensors, clip_gradients, optimizer
 from nalm.training.recipe import Recipe
 
-__all__ = ["Models", "OneByOne", "Program", "Snapshot", "Together"]
+__all__ = ["Models", "OneByOne", "Program", "Snapshot", "Together", "fixed_state"]
 
 
 class Snapshot(NamedTuple):
@@ -46,8 +46,8 @@ class Models(Protocol):
     def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
         """Mean squared error of every run in evaluation mode."""
 
-    def buffers(self) -> Tensors:
-        """What the models have learnt besides parameters, every tensor with the runs first."""
+    def fixed(self, runs: int) -> Tensors:
+        """The models' buffers and frozen parameters, every tensor with the runs first."""
 
 
 class Together:
@@ -55,7 +55,7 @@ class Together:
 
     def __init__(self, module: nn.Module, recipe: Recipe) -> None:
         self.objective = Objective(copy.deepcopy(module).train(), recipe)
-        self.evaluation = Evaluation(copy.deepcopy(module))
+        self.error = SquaredError(copy.deepcopy(module))
 
     def gradients(
         self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor]
@@ -77,14 +77,14 @@ class Together:
         """Mean squared error of every run in evaluation mode."""
 
         def one(parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
-            error: Tensor = functional_call(self.evaluation, parameters, (x, target))
+            error: Tensor = functional_call(self.error, parameters, (x, target))
             return error
 
         return vmap(one)(_prefixed(parameters), x, target)
 
-    def buffers(self) -> Tensors:
-        """Nothing: a module whose buffers change cannot be vectorized."""
-        return {}
+    def fixed(self, runs: int) -> Tensors:
+        """The same for all: a module where they change, or differ, is not vectorized."""
+        return {name: value.expand(runs, *value.shape) for name, value in fixed_state(self.error.module).items()}
 
 
 class OneByOne:
@@ -93,10 +93,10 @@ class OneByOne:
     Every run keeps its own module, buffers and random numbers, so it does not depend on its company here either.
     """
 
-    def __init__(self, modules: list[nn.Module], recipe: Recipe, seeds: list[int]) -> None:
+    def __init__(self, modules: list[nn.Module], recipe: Recipe, random_states: list[Tensor]) -> None:
         self.objectives = [Objective(module, recipe) for module in modules]
-        self.evaluations = [Evaluation(module) for module in modules]
-        self.random_states = [torch.Generator().manual_seed(seed).get_state() for seed in seeds]
+        self.squared_errors = [SquaredError(module) for module in modules]
+        self.random_states = list(random_states)
 
     def gradients(
         self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor]
@@ -109,7 +109,8 @@ class OneByOne:
                 torch.set_rng_state(self.random_states[run])
                 own = {name: value[run].clone().requires_grad_() for name, value in parameters.items()}
                 loss, *report = functional_call(objective.train(), _prefixed(own), (x[run], target[run], scalars))
-                for name, gradient in zip(own, torch.autograd.grad(loss, list(own.values())), strict=True):
+                derivatives = torch.autograd.grad(loss, list(own.values()), allow_unused=True, materialize_grads=True)
+                for name, gradient in zip(own, derivatives, strict=True):
                     gradients[name].append(gradient)
                 reports.append(torch.stack(report).detach())
                 self.random_states[run] = torch.get_rng_state()
@@ -119,15 +120,21 @@ class OneByOne:
     def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
         """Mean squared error of every run in evaluation mode."""
         errors = []
-        for run, evaluation in enumerate(self.evaluations):
+        for run, squared_error in enumerate(self.squared_errors):
             own = {name: value[run] for name, value in parameters.items()}
-            errors.append(functional_call(evaluation.eval(), _prefixed(own), (x[run], target[run])))
+            errors.append(functional_call(squared_error.eval(), _prefixed(own), (x[run], target[run])))
         return torch.stack(errors)
 
-    def buffers(self) -> Tensors:
-        """Every run's own buffers."""
-        own = [dict(objective.module.named_buffers()) for objective in self.objectives]
-        return {name: torch.stack([buffers[name] for buffers in own]) for name in own[0]}
+    def fixed(self, runs: int) -> Tensors:
+        """Every run's own."""
+        own = [fixed_state(objective.module) for objective in self.objectives]
+        return {name: torch.stack([state[name] for state in own]) for name in own[0]}
+
+
+def fixed_state(module: nn.Module) -> Tensors:
+    """Buffers, and parameters that ask for no gradient."""
+    trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    return {name: value.detach() for name, value in module.state_dict().items() if name not in trained}
 
 
 def _prefixed(parameters: Tensors) -> Tensors:

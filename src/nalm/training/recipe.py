@@ -1,20 +1,31 @@
 """A recipe: all that decides a run besides its task and its seed."""
 
-import inspect
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 from torch import nn
 
-from nalm.modules import build, resolve
+from nalm.modules import MODULES, build, option_defaults
 from nalm.modules.base import ArithmeticModule
 from nalm.training.schedules import Term
 
-__all__ = ["PARAMETER_NORMS", "ModuleChoice", "Recipe"]
+__all__ = ["PARAMETER_NORMS", "STORED", "ModuleChoice", "Recipe"]
 
 PARAMETER_NORMS = {"l1": 1, "l2": 2}
 """Regularizers that any module can have: the sum over its parameters of their 1-norm, or their unsquared 2-norm."""
+
+STORED = "stored"
+"""Validation context of what was checked before it was stored: modules are not imported to read it again."""
 
 
 class ModuleChoice(BaseModel):
@@ -36,28 +47,33 @@ class ModuleChoice(BaseModel):
         raise ValueError("expected a module's name, or {name: …, option: …}")
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        if not list(self.probe().parameters()):
-            raise ValueError(f"found module {self.name!r} without parameters, expected one that can learn")
-        # An option that says what is the default anyway must not make another run of it.
-        defaults = {name: item.default for name, item in inspect.signature(resolve(self.name)).parameters.items()}
-        object.__setattr__(
-            self, "options", {name: item for name, item in self.options.items() if item != defaults[name]}
-        )
+    def _check(self, info: ValidationInfo) -> Self:
+        if info.context != STORED:
+            defaults = option_defaults(self.name, self.options)
+            if self.name in MODULES:  # somebody's own may want other sizes: Recipe.check builds it with the task's
+                self.probe(1)
+            # An option that says what is the default anyway must not make another run of it.
+            kept = {name: _like(defaults[name], item) for name, item in self.options.items() if item != defaults[name]}
+            object.__setattr__(self, "options", kept)
         return self
 
     @model_serializer
     def _dump(self) -> Any:
         return {"name": self.name, **self.options} if self.options else self.name
 
-    def probe(self) -> nn.Module:
-        """Builds a small one to look at; torch's random numbers are as if nothing had been drawn."""
+    def probe(self, in_features: int) -> nn.Module:
+        """Builds one to look at; torch's random numbers are as if nothing had been drawn."""
         with torch.random.fork_rng(devices=[]):
-            return self.build(1, 1)
+            return self.build(in_features, 1)
 
     def build(self, in_features: int, out_features: int) -> nn.Module:
         """Builds the module."""
         return build(self.name, in_features, out_features, self.options)
+
+
+def _like(default: Any, value: Any) -> Any:
+    """The same number whether it was written as 1 or as 1.0."""
+    return float(value) if isinstance(default, float) and isinstance(value, int) else value
 
 
 class Recipe(BaseModel):
@@ -80,19 +96,38 @@ class Recipe(BaseModel):
     precision: Literal["float32", "float64"] = "float32"
 
     @model_validator(mode="after")
-    def _check_terms(self) -> Self:
-        module = self.module.probe()
-        known = set(PARAMETER_NORMS)
-        if isinstance(module, ArithmeticModule):
-            known |= set(module.regularizers(torch.ones(1, 1)))
-        for name in self.regularizers:
-            if name not in known:
-                raise ValueError(
-                    f"found regularizer {name!r}, expected one that {self.module.name} has: {', '.join(sorted(known))}"
-                )
+    def _check(self, info: ValidationInfo) -> Self:
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"found momentum {self.momentum:g} with {self.optimizer}, expected it with sgd only")
+        if info.context != STORED and self.module.name in MODULES:
+            self.check(1)
         return self
+
+    def check(self, in_features: int) -> None:
+        """Checks that the module can be built with so many inputs, and trained as the recipe says.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        name, module = self.module.name, self.module.probe(in_features)
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            raise ValueError(f"found module {name!r} without parameters to train, expected one that can learn")
+        known = set(PARAMETER_NORMS)
+        if isinstance(module, ArithmeticModule):
+            known |= set(module.regularizers(torch.ones(1, in_features)))
+        for term in self.regularizers:
+            if term not in known:
+                raise ValueError(
+                    f"found regularizer {term!r}, expected one that {name} has: {', '.join(sorted(known))}"
+                )
+        try:
+            with torch.random.fork_rng(devices=[]):
+                shape = tuple(module(torch.ones(2, in_features)).shape)
+        except Exception as error:  # whatever the module raises
+            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+            raise ValueError(f"module {name!r} fails on an input of shape (2, {in_features}): {reason}") from error
+        if shape != (2, 1):
+            raise ValueError(f"module {name!r} maps shape (2, {in_features}) to {shape}, expected (2, 1)")
 
     @property
     def dtype(self) -> torch.dtype:
