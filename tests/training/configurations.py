@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from nalm.experiments.catalog import default_recipe, load_experiment
+from nalm.tasks.task import Task
 
 Fields = dict[str, Any]
 
@@ -72,8 +73,75 @@ CONFIGURATIONS: dict[str, Fields] = {
     "A0-sgd-momentum": FIGURE_3["A0"] | {"optimizer": "sgd", "momentum": 0.9},
     **_reciprocal_units(),
 }
+
+
+def _ten_inputs() -> dict[str, Fields]:
+    """B0 to B20: division by two of ten inputs."""
+    ramp = {"ramp": [50_000, 75_000]}
+    modified = real_npu({"gate": ramp, "weight": ramp}, clip="both", init="constrained")
+    nru = FIGURE_3["A2"] | {"learning_rate": 1e-3, "regularizers": {"weight": {"coefficient": 10, **ramp}}}
+    nmru = FIGURE_3["A3"] | {"regularizers": {"weight": {"coefficient": 10, **ramp}}}
+    unclipped = {name: value for name, value in nmru.items() if name != "clip_gradient_norm"}
+    plain = {"module": {"name": "NMRU", "sign": "none"}}
+    gated = {"module": {"name": "NMRU", "sign": "gated"}}
+    ternary = real_npu({"gate": ramp, "weight": ramp}, clip="both", init="constrained", attract="ternary")
+    late_terms = {"gate": late(), "weight": late()}
+    return {
+        "B0": real_npu(),
+        "B1": modified,
+        "B2": nru,
+        "B3": nmru,
+        "B6": ternary,
+        "B7": unclipped | plain,
+        "B8": nmru | plain,
+        "B9": unclipped,
+        "B10": nmru | gated | {"regularizers": nmru["regularizers"] | {"gate": ramp}},
+        "B11": nmru | {"learning_rate": 1e-3},
+        "B12": nmru | {"learning_rate": 1e-1},
+        "B13": nmru | {"optimizer": "sgd"},
+        "B14": nru | {"module": {"name": "NRU", "sign": "separate"}},
+        **{
+            f"B{first + index}": fields | {"criterion": name}
+            for first, fields in ((15, modified), (17, nru), (19, nmru))
+            for index, name in enumerate(("pcc", "mape"))
+        },
+        "B1-late": real_npu(late_terms, 50, clip="both", init="constrained"),
+        "B6-late": real_npu(late_terms, 50, clip="both", init="constrained", attract="ternary"),
+        "B10-late": nmru | gated | {"regularizers": {"weight": late(10), "gate": late()}},
+    }
+
+
+def _small_numbers() -> dict[str, Fields]:
+    """E1 to E9: division by small numbers, easy (1/a of one input), medium (1/a of two) and hard (a/b)."""
+    never = {"weight": {"coefficient": 10, "ramp": [15_000, 20_000]}}
+    return {
+        "E1": {"module": {"name": "RealNPU", "clip": "both", "init": "constrained"}, "learning_rate": 5e-3},
+        "E2": FIGURE_3["A2"] | {"regularizers": never},
+        "E3": FIGURE_3["A3"],
+        **{f"E{number}": FIGURE_3[("A1", "A2", "A3")[(number - 1) % 3]] for number in range(4, 10)},
+        "E4-late": real_npu({"gate": late(), "weight": late()}, 50, clip="both", init="constrained"),
+    }
+
+
+CONFIGURATIONS |= _ten_inputs() | _small_numbers()
+for _start in ("1e-11", "1e-8", "1e-7", "1e-5", "1e-3", "1e-1"):  # the sweep of beta; its end is 100 times its start
+    _end = {"1e-11": 1e-9, "1e-8": 1e-6, "1e-7": 1e-5, "1e-5": 1e-3, "1e-3": 1e-1, "1e-1": 10.0}[_start]
+    _growth = {"start": float(_start), "end": _end}
+    CONFIGURATIONS[f"S-{_start}"] = real_npu() | {"regularizers": {"l1": {"growth": _growth}}}
 CONFIGURATIONS["A1-float64-late"] = CONFIGURATIONS["A1-late"] | {"precision": "float64"}
 CONFIGURATIONS["A3-float64-late"] = CONFIGURATIONS["A3-late"] | {"precision": "float64"}
+
+
+def golden_task(configuration: str, train: str, test: str) -> Task:
+    """The task of a golden run."""
+    fields: Fields = {"operation": "div", "train": golden_range(train), "test": golden_range(test)}
+    if configuration.startswith("B"):
+        fields |= {"input_size": 10, "subset_ratio": 0.1}
+    elif configuration in ("E1", "E2", "E3"):
+        fields |= {"operation": "reciprocal", "input_size": 1, "subset_ratio": 1.0, "subsets": 1}
+    elif configuration in ("E4", "E5", "E6", "E4-late"):
+        fields |= {"operation": "reciprocal"}
+    return Task.model_validate(fields)
 
 
 def golden_range(text: str) -> Any:
