@@ -15,11 +15,17 @@ from nalm.tasks.task import Task
 from nalm.training.compiling import compiler_problem
 from nalm.training.notices import notices
 from nalm.training.optimizers import optimizer
-from nalm.training.program import OneByOne, Program, Snapshot, Together, fixed_state
+from nalm.training.program import Models, OneByOne, Program, Snapshot, Together, fixed_state
 from nalm.training.recipe import Recipe
 
 __all__ = ["Ensemble", "History"]
 
+SMALLEST = 64
+"""Models in an ensemble, at least: fewer runs are filled up with copies of the last, which are not reported.
+
+A compiler that sees fewer models orders its loops, and so its sums, in another way; from here on a run comes out bit by
+bit the same in every company (measured with 2 inputs).
+"""
 DRAWN_AT_ONCE = 2**17
 """Numbers drawn ahead of the steps that use them: enough to make draws cheap, few enough to stay in the cache."""
 
@@ -55,7 +61,8 @@ class History:
 class Ensemble:
     """The stacked models of a shard.
 
-    A run comes out the same whatever company it has. Runs whose weights become NaN are frozen and disturb nobody.
+    A run comes out the same whatever company it has, in order and number (see ``SMALLEST``). Runs whose weights become
+    NaN are frozen and disturb nobody.
 
     Arguments:
         recipe: how all of them are trained.
@@ -76,47 +83,56 @@ class Ensemble:
     ) -> None:
         self.recipe = recipe
         self.device = torch.device(device)
-        self.sampler = Sampler(runs, recipe.batch_size, recipe.dtype, self.device)
-        modules, random_states = zip(
-            *(_initial_module(recipe, self.sampler.columns, seed) for _, seed in runs), strict=True
-        )
+        self.runs = len(runs)
+        self.iteration = 0
+        self.history = History()
+        columns = runs[0][0].input_size
+        modules, random_states = zip(*(_initial_module(recipe, columns, seed) for _, seed in runs), strict=True)
+        copies = max(0, SMALLEST - self.runs)
+        self._stack([*runs, *[runs[-1]] * copies], [*modules, *[modules[-1]] * copies])
+        program = self._vectorized_program(modules, compiled)
+        if program is None:
+            self._stack(runs, modules)
+            models = OneByOne([module.to(self.device) for module in modules], recipe, list(random_states))
+            program = self._new_program(models, modules[0], compiled=False)
+        self.program = program
+
+    def _stack(self, runs: Sequence[tuple[Task, int]], modules: Sequence[nn.Module]) -> None:
+        """Puts the data and the initial weights of all runs together."""
+        self.sampler = Sampler(runs, self.recipe.batch_size, self.recipe.dtype, self.device)
         parameters = {
             name: torch.stack([module.get_parameter(name).detach() for module in modules]).to(self.device)
             for name, parameter in modules[0].named_parameters()
             if parameter.requires_grad
         }
-        self.snapshot = Snapshot(
-            parameters,
-            optimizer(recipe).state(parameters),
-            torch.full((len(runs),), -1, device=self.device),
-        )
-        self.iteration = 0
-        self.history = History()
-        self.program = self._program(modules, random_states, compiled)
+        state = optimizer(self.recipe).state(parameters)
+        self.snapshot = Snapshot(parameters, state, torch.full((len(runs),), -1, device=self.device))
 
-    def _program(self, modules: Sequence[nn.Module], random_states: Sequence[Tensor], compiled: bool) -> Program:
-        """The program for models of this structure; ensembles that differ only in numbers share it."""
+    def _vectorized_program(self, modules: Sequence[nn.Module], compiled: bool) -> Program | None:
+        """The program of ensembles of this structure, which those that differ only in numbers share.
+
+        None if the models cannot be vectorized, which a notice says.
+        """
         structure = self._structure(compiled)
         if structure in _PROGRAMS:
             return _PROGRAMS[structure]
-        recipe, operation = self.recipe, self.sampler.operation
-        columns = list(self._scalars(np.zeros(1, dtype=np.int64)))
         template = modules[0].to(self.device)
-        program = Program(Together(template, recipe), template, recipe, operation, columns, compiled=False)
-        problem = self._vectorization_problem(modules, program)
+        models = Together(template, self.recipe)
+        problem = self._vectorization_problem(modules, models)
         if problem is not None:
-            notices.add(f"{recipe.module.name} cannot be vectorized ({problem}): its runs train one by one")
-            models = OneByOne([module.to(self.device) for module in modules], recipe, list(random_states))
-            return Program(models, template, recipe, operation, columns, compiled=False)
-        if compiled:
-            problem = compiler_problem(self.device.type)
-            if problem is None:
-                program = Program(program.models, template, recipe, operation, columns, compiled=True)
-            else:
-                notices.add(f"cannot compile here ({problem}): training runs eagerly, many times slower")
+            notices.add(f"{self.recipe.module.name} cannot be vectorized ({problem}): its runs train one by one")
+            return None
+        problem = compiler_problem(self.device.type) if compiled else None
+        if problem is not None:
+            notices.add(f"cannot compile here ({problem}): training runs eagerly, many times slower")
+        program = self._new_program(models, template, compiled and problem is None)
         if not fixed_state(template):  # which is the seed's, not the structure's
             _PROGRAMS[structure] = program
         return program
+
+    def _new_program(self, models: Models, template: nn.Module, compiled: bool) -> Program:
+        columns = list(self._scalars(np.zeros(1, dtype=np.int64)))
+        return Program(models, template, self.recipe, self.sampler.operation, columns, compiled)
 
     def _structure(self, compiled: bool) -> Hashable:
         """All that decides the graph: what is left of a recipe without its numbers, and the shapes."""
@@ -139,17 +155,17 @@ class Ensemble:
             compiled,
         )
 
-    def _vectorization_problem(self, modules: Sequence[nn.Module], program: Program) -> str | None:
+    def _vectorization_problem(self, modules: Sequence[nn.Module], models: Together) -> str | None:
         """Why the module cannot be vectorized, found by looking at its buffers and by small steps, or None."""
         first, *others = map(fixed_state, modules)
         if any(not torch.equal(first[name], other[name]) for other in others for name in first):
             return "its buffers differ from run to run"
         rows = torch.ones(len(self.snapshot.diverged_at), 2, self.sampler.columns, dtype=self.recipe.dtype)
         rows = rows.to(self.device)
-        scalars = {name: rows.new_ones(()) for name in program.columns}
+        scalars = {name: rows.new_ones(()) for name in self._scalars(np.zeros(1, dtype=np.int64))}
         try:
-            program.models.gradients(self.snapshot.parameters, rows, rows[..., :1], scalars)
-            program.models.errors(self.snapshot.parameters, rows, rows[..., :1])
+            models.gradients(self.snapshot.parameters, rows, rows[..., :1], scalars)
+            models.errors(self.snapshot.parameters, rows, rows[..., :1])
         except RuntimeError as error:  # what vmap raises for everything it cannot do
             return str(error).strip().split(". ")[0].splitlines()[0]
         return None
@@ -178,7 +194,7 @@ class Ensemble:
     def module(self, run: int) -> nn.Module:
         """The model of one run as it is now, in evaluation mode."""
         module, _ = _initial_module(self.recipe, self.sampler.columns, seed=0)
-        state = {**self.snapshot.parameters, **self.program.models.fixed(len(self.snapshot.diverged_at))}
+        state = {**self.snapshot.parameters, **self.program.models.fixed(self.runs)}
         module.load_state_dict({name: value[run] for name, value in state.items()})
         return module.eval()
 
@@ -207,8 +223,8 @@ class Ensemble:
                 self.snapshot, drawn[step], self.sampler.placement, rows[step], counters[step]
             )
             if (self.iteration + step) % self.recipe.evaluate_every == 0:
-                self.history.criteria.append(_array(criterion))
-                self.history.penalties.append(_array(penalty))
+                self.history.criteria.append(self._reported(criterion))
+                self.history.penalties.append(self._reported(penalty))
         self.iteration += steps
 
     def _evaluate(self) -> None:
@@ -224,18 +240,22 @@ class Ensemble:
     def _finish(self) -> None:
         self.history.final_validation_errors, self.history.final_test_errors, _ = self._errors()
         self.history.parameters.append(self._parameters())
-        self.history.diverged_at = self.snapshot.diverged_at.cpu().numpy()
-        fixed = self.program.models.fixed(len(self.history.diverged_at))
-        self.history.buffers = {name: _array(value) for name, value in fixed.items()}
+        self.history.diverged_at = self.snapshot.diverged_at[: self.runs].cpu().numpy()
+        fixed = self.program.models.fixed(self.runs)
+        self.history.buffers = {name: self._reported(value) for name, value in fixed.items()}
 
     def _errors(self) -> tuple[Array, Array, Array]:
         sampler = self.sampler
         errors = self.program.evaluate(self.snapshot.parameters, sampler.validation, sampler.test)
-        validation, test, sparsity = map(_array, errors)
+        validation, test, sparsity = map(self._reported, errors)
         return validation, test, sparsity
 
     def _parameters(self) -> dict[str, Array]:
-        return {name: _array(value) for name, value in self.snapshot.parameters.items()}
+        return {name: self._reported(value) for name, value in self.snapshot.parameters.items()}
+
+    def _reported(self, values: Tensor) -> Array:
+        """What belongs to the runs, without the copies that fill the ensemble up."""
+        return values[: self.runs].cpu().numpy().astype(np.float64)
 
 
 @contextlib.contextmanager
@@ -247,10 +267,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _array(values: Tensor) -> Array:
-    return values.cpu().numpy().astype(np.float64)
 
 
 def _initial_module(recipe: Recipe, in_features: int, seed: int) -> tuple[nn.Module, Tensor]:
