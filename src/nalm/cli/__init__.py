@@ -12,7 +12,8 @@ def main() -> None:
     """Runs the command line; wrong input is one sentence on stderr and exit code 2."""
     from nalm.cli.commands import app
 
-    sys.path.insert(0, os.getcwd())  # as `python -m nalm` does, so that a module of one's own is found
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m nalm` does, so that a module of one's own is found
     try:
         app()
     except NalmError as error:
