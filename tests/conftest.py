@@ -9,6 +9,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 import nalm
 from nalm.cli import main
@@ -32,6 +33,11 @@ variants:
   - {label: NRU, recipe: {base: nru}}
 """
 LONGEST_SENTENCE = 500
+
+
+# How long an example takes depends on what else the machine does: it must not decide a test.
+settings.register_profile("nalm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nalm")
 
 
 def pytest_configure(config: pytest.Config) -> None:
