@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import pandas as pd
 import typer
@@ -18,7 +18,7 @@ from nalm.experiments.seeds import parse_seeds, show_seeds
 
 __all__ = ["app"]
 
-Report = Callable[[nalm.Progress], None]
+R = TypeVar("R")
 
 app = typer.Typer(
     name="nalm",
@@ -114,19 +114,7 @@ def run(
         print(f"time      about {duration(forecast.seconds)} (an estimate)")
         print(f"disk      about {forecast.bytes / 1e6:,.1f} MB")
         return
-
-    def call(report: Report) -> None:
-        nalm.run(
-            chosen,
-            out,
-            workers=workers,
-            device=device,
-            compiled=not no_compile,
-            replace=replace,
-            on_progress=report,
-        )
-
-    _with_progress(chosen, out, call)
+    _train(nalm.run, chosen, out, workers, device, not no_compile, replace)
 
 
 def _choose(
@@ -152,8 +140,16 @@ def _labels(text: str, experiment: Experiment) -> list[str]:
     return [text] if text in experiment.variants else [label.strip() for label in text.split(",")]
 
 
-def _with_progress(experiment: Experiment, out: Path, call: Callable[[Report], None]) -> None:
-    """Calls something that trains an experiment, and shows how far it is."""
+def _train(
+    train: Callable[..., R],
+    experiment: Experiment,
+    out: Path,
+    workers: int | None,
+    device: str,
+    compiled: bool,
+    replace: bool,
+) -> R:
+    """Calls `nalm.run` or `nalm.reproduce`, and shows how far it is."""
     say(f"{experiment.name}: {experiment.title} ({experiment.runs:,} runs, seeds {show_seeds(experiment.seeds)})")
     last: list[nalm.Progress] = []
     try:
@@ -163,12 +159,21 @@ def _with_progress(experiment: Experiment, out: Path, call: Callable[[Report], N
                 last[:] = [progress]
                 report(progress)
 
-            call(on_progress)
+            result = train(
+                experiment,
+                out,
+                workers=workers,
+                device=device,
+                compiled=compiled,
+                replace=replace,
+                on_progress=on_progress,
+            )
     except KeyboardInterrupt:
         say("nalm: interrupted; finished shards are saved, and the same command goes on with the others")
         raise typer.Exit(130) from None
     spent = f"in {duration(last[0].seconds)}" if last else "before: nothing was left to train"
     say(f"all {experiment.runs:,} runs are in {out}, trained {spent}")
+    return result
 
 
 @app.command()
@@ -180,8 +185,9 @@ def summary(directory: Directory, experiment: Name = None, as_json: AsJson = Fal
     Example: nalm summary results figure-3
     """
     results = _load(directory, experiment)
-    if not _write_data(results.summary(), as_json, as_csv):
-        show_summary(results.summary(), results.experiment.title)
+    table = results.summary()
+    if not _write_data(table, as_json, as_csv):
+        show_summary(table, results.experiment.title)
 
 
 @app.command()
@@ -193,8 +199,9 @@ def runs(directory: Directory, experiment: Name = None, as_json: AsJson = False,
     Example: nalm runs results figure-3 --csv
     """
     results = _load(directory, experiment)
-    if not _write_data(results.runs(), as_json, as_csv):
-        show_runs(results.runs())
+    table = results.runs()
+    if not _write_data(table, as_json, as_csv):
+        show_runs(table)
 
 
 def _write_data(frame: pd.DataFrame, as_json: bool, as_csv: bool) -> bool:
@@ -209,12 +216,16 @@ def _write_data(frame: pd.DataFrame, as_json: bool, as_csv: bool) -> bool:
 
 def _load(directory: Path, experiment: str | None) -> nalm.Results:
     results = nalm.load(directory, experiment)
-    if results.missing:
-        missing = f"{results.missing} of {results.experiment.runs} runs (variants × tasks × seeds)"
-        say(f"nalm: {missing} of {results.experiment.name} are not in {directory}")
+    _say_missing(results, directory)
     if not results.trained:
         raise NalmError(f"found no finished runs of {results.experiment.name} in {str(directory)!r}")
     return results
+
+
+def _say_missing(results: nalm.Results, directory: Path) -> None:
+    if results.missing:
+        missing = f"{results.missing} of {results.experiment.runs} runs (variants × tasks × seeds)"
+        say(f"nalm: {missing} of {results.experiment.name} are not in {directory}")
 
 
 @app.command()
@@ -254,20 +265,8 @@ def reproduce(
     Example: nalm reproduce figure-3 --out results
     """
     chosen = _choose(experiment, seeds, variants, iterations, evaluate_every, settings)
-
-    def call(report: Report) -> None:
-        nalm.reproduce(
-            chosen,
-            out,
-            workers=workers,
-            device=device,
-            compiled=not no_compile,
-            replace=replace,
-            on_progress=report,
-        )
-
-    _with_progress(chosen, out, call)
-    results = _load(out, chosen.name)
+    results = _train(nalm.reproduce, chosen, out, workers, device, not no_compile, replace)
+    _say_missing(results, out)
     show_summary(results.summary(), results.experiment.title)
     say(f"wrote {chosen.name}.csv, .pdf and .png into {out}")
 

@@ -67,6 +67,7 @@ def write_figure(results: Results, directory: Path | str) -> list[Path]:
         results.summary().to_csv(table, index=False)
     except OSError as error:
         raise NalmError(f"cannot write {table}: {error.strerror}") from None
+    figure = three_panels(results.task_summary())
     for path in figures:
-        plot(results, path)
+        save(figure, path)
     return [table, *figures]

@@ -47,7 +47,7 @@ def forecast(
     Raises:
         NalmError: what `run` would refuse.
     """
-    experiment, store, shards = prepare(experiment, out, device, replace)
+    experiment, _, store, shards = prepare(experiment, out, device, replace)
     measured = _measured_costs(store)
     seconds = size = 0.0
     for shard in shards:

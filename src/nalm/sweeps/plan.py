@@ -40,7 +40,7 @@ class Run:
     task: Task
     seed: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of all that decides the run; labels and thresholds do not."""
         return _hash({"recipe": recipe_fields(self.recipe), "task": task_fields(self.task), "seed": self.seed})

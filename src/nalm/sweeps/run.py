@@ -69,8 +69,7 @@ def run(
     Raises:
         NalmError: the input is wrong, the directory cannot be written to, or shards failed (the others are saved).
     """
-    experiment, store, shards = prepare(experiment, out, device, replace)
-    merged = store.merged(experiment, replace)
+    experiment, merged, store, shards = prepare(experiment, out, device, replace)
     store.make_directories()
     store.set_damaged_aside()
     store.save_experiment(merged)
@@ -111,15 +110,20 @@ def _reason(failure: BaseException) -> str:
 
 def prepare(
     experiment: Experiment | str, out: Path | str, device: str, replace: bool
-) -> tuple[Experiment, Store, list[Shard]]:
-    """Everything that can be checked before anything is written."""
+) -> tuple[Experiment, Experiment, Store, list[Shard]]:
+    """Everything that can be checked before anything is written.
+
+    Returns:
+        The experiment, the same with what the directory already knows under its name, the directory, and the shards
+        that are missing.
+    """
     if isinstance(experiment, str):
         experiment = load_experiment(experiment)
     check_device(device)
     _check_modules(experiment)
     store = Store(out)
-    store.merged(experiment, replace)
-    return experiment, store, plan(experiment, store.finished())
+    merged = store.merged(experiment, replace)
+    return experiment, merged, store, plan(experiment, store.finished())
 
 
 def _check_modules(experiment: Experiment) -> None:

@@ -37,9 +37,9 @@ class Store:
     """The results in a directory.
 
     ``shards/`` holds one immutable Parquet file per finished shard, named after the hash of its content: a row per
-    run, with list columns for its evaluations. ``experiments/`` holds the experiments as they were run. ``running/``
-    holds the progress of shards that are being trained, ``damaged/`` files that were found
-    not to be whole, and ``failed/`` the tracebacks of shards that failed.
+    run, with list columns for its evaluations. ``experiments/`` holds the experiments as they were run, ``running/``
+    the progress of shards that are being trained, ``damaged/`` files that were found not to be whole, and ``failed/``
+    the tracebacks of shards that failed.
 
     Arguments:
         path: the directory; nothing is created before something is saved.
@@ -47,6 +47,7 @@ class Store:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self._damaged: set[Path] = set()
 
     @classmethod
     def existing(cls, path: Path | str) -> "Store":
@@ -150,23 +151,21 @@ class Store:
             yield table, json.loads(table.schema.metadata[b"nalm"])
 
     def _shards(self) -> Iterator[pa.BufferReader]:
-        for path, content in self._files():
-            if _is_whole(path, content):
+        for path in sorted((self.path / "shards").glob("*.parquet")):
+            content = path.read_bytes()
+            if _content_hash(content) == path.stem:
                 yield pa.BufferReader(content)
             else:
+                self._damaged.add(path)
                 notices.add(f"{path} is damaged and is left out: its runs count as missing")
 
-    def _files(self) -> Iterator[tuple[Path, bytes]]:
-        for path in sorted((self.path / "shards").glob("*.parquet")):
-            yield path, path.read_bytes()
-
     def set_damaged_aside(self) -> None:
-        """Moves files that are not whole out of the way of those that will be trained in their place."""
-        for path, content in self._files():
-            if not _is_whole(path, content):
-                aside = self.path / "damaged"
-                aside.mkdir(exist_ok=True)
-                path.rename(aside / path.name)
+        """Moves files that reading found damaged out of the way of those that will be trained in their place."""
+        for path in self._damaged:
+            aside = self.path / "damaged"
+            aside.mkdir(exist_ok=True)
+            path.rename(aside / path.name)
+        self._damaged.clear()
 
     def add_failure(self, shard: Shard, error: BaseException) -> None:
         """Keeps the traceback of a shard that failed."""
@@ -229,10 +228,6 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _failure_path(directory: Path, shard: Shard) -> Path:
     return directory / "failed" / f"{shard.name}.txt"
-
-
-def _is_whole(path: Path, content: bytes) -> bool:
-    return _content_hash(content) == path.stem
 
 
 def _content_hash(content: bytes) -> str:
