@@ -7,9 +7,12 @@ from torch import Tensor
 
 __all__ = [
     "EPS32",
+    "SATURATED",
     "Shape",
     "binary_penalty",
+    "contract",
     "excess_penalty",
+    "nearest",
     "product",
     "sparsity_error",
     "ternary_penalty",
@@ -18,7 +21,25 @@ __all__ = [
 EPS32 = 2.0**-23
 """Machine epsilon of float32, which the papers' modules add in every precision."""
 
+SATURATED = 1000.0
+"""A logit at which logistic functions and hyperbolic tangents are 0 or 1 to the last digit of float64."""
+
 Shape = Literal["linear", "squared", "none"]
+
+_UNROLLED = 64
+"""Sizes up to which sums and products are written out, so that a compiler fuses them with what is around them."""
+
+
+def contract(x: Tensor, weight: Tensor) -> Tensor:
+    r"""Weighted sums of the inputs, :math:`y_o = \sum_i W_{oi} x_i`.
+
+    Small ones are written as multiplication and sum, which a compiler fuses, unlike a matrix product.
+
+    Shape: ``(*, I)`` and ``(O, I)`` to ``(*, O)``.
+    """
+    if weight.numel() > _UNROLLED:
+        return torch.nn.functional.linear(x, weight)
+    return (x.unsqueeze(-2) * weight).sum(-1)
 
 
 def product(*factors: Tensor) -> Tensor:
@@ -26,14 +47,22 @@ def product(*factors: Tensor) -> Tensor:
 
     Written as a chain of multiplications: its gradient is exact where factors are 0, and a compiler fuses it with
     whatever made the factors, which it does not do with the backward pass of ``torch.prod``. For the same reason
-    blocks are better given one by one than concatenated.
+    blocks are better given one by one than concatenated. Long products are left to ``torch.prod``.
 
     Shape: ``(*, J)`` each, to ``(*)``.
     """
+    if sum(block.shape[-1] for block in factors) > _UNROLLED:
+        return torch.cat(factors, -1).prod(-1)
     first, *rest = (factor for block in factors for factor in block.unbind(-1))
     for factor in rest:
         first = first * factor
     return first
+
+
+def nearest(weight: Tensor, low: int, high: int) -> Tensor:
+    """The nearest integers from ``low`` to ``high``; halves are rounded away from zero."""
+    away = weight.sign() * (weight.frac().abs() >= 0.5)
+    return (weight.trunc() + away).clamp(low, high)
 
 
 def binary_penalty(weight: Tensor, shape: Shape = "linear") -> Tensor:

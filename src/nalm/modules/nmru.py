@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from nalm.modules.base import ArithmeticModule, as_symbols, choice, fraction, operand_exponents
-from nalm.modules.functional import EPS32, Shape, binary_penalty, excess_penalty, product
-
-if TYPE_CHECKING:
-    import sympy
+from nalm.modules.base import Inputs, choice, fraction
+from nalm.modules.bounded import BoundedModule
+from nalm.modules.functional import EPS32, Shape, binary_penalty, product
 
 __all__ = ["NMRU"]
 
 
-class NMRU(ArithmeticModule):
+class NMRU(BoundedModule):
     r"""Multiplies a learnt selection of the inputs and of their reciprocals.
 
     .. math:: y_o = \prod_{j=1}^{2I} (W_{oj} |z_j| + 1 - W_{oj}) \cos\Big(\pi \sum_j W_{oj} [z_j < 0]\Big),
@@ -26,7 +24,7 @@ class NMRU(ArithmeticModule):
 
     The first :math:`I` weights of an output select inputs, the others reciprocals. In training the reciprocal is
     :math:`1 / (x + \varepsilon)` with :math:`\varepsilon = 2^{-23}`; an input of exactly 0 gives NaN in evaluation
-    mode, even if it is ignored. ``sign="none"`` is the ablation :math:`\prod_j (W_{oj} z_j + 1 - W_{oj})`;
+    mode, even if it is ignored, unless ``eps`` is given. ``sign="none"`` is the ablation :math:`\prod_j (W_{oj} z_j + 1 - W_{oj})`;
     ``sign="gated"`` multiplies :math:`z` by a learnt gate first.
 
     Operations: ``mul``, ``div``, ``reciprocal``. Regularizers: ``weight``, ``out_of_bounds``, ``input``, and ``gate``
@@ -44,6 +42,8 @@ class NMRU(ArithmeticModule):
             the forward pass while a regularizer draws them back (``penalty``).
         shape: of the regularizers, ``linear``, ``squared`` or ``none``.
         identity_epsilon: lower bound of the weights.
+        eps: with it, the reciprocal is :math:`1 / (x + \mathrm{eps})`, or :math:`1 / (x - \mathrm{eps})` if
+            :math:`x < 0`, in training and in evaluation, so that every result and gradient is finite.
 
     Raises:
         ValueError: an option has a value that is not listed here.
@@ -51,6 +51,8 @@ class NMRU(ArithmeticModule):
     >>> NMRU(2, 1).gold("div").eval()(torch.tensor([3.0, -4.0])).detach()
     tensor([-0.7500])
     """
+
+    lowest = 0
 
     def __init__(
         self,
@@ -61,37 +63,36 @@ class NMRU(ArithmeticModule):
         out_of_bounds: Literal["clip", "penalty"] = "clip",
         shape: Shape = "linear",
         identity_epsilon: float = 0.0,
+        eps: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(in_features, out_features)
+        super().__init__(in_features, out_features, out_of_bounds, shape, identity_epsilon)
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.sign = choice(self, "sign", sign, ("retrieved", "none", "gated"))
-        self.out_of_bounds = choice(self, "out_of_bounds", out_of_bounds, ("clip", "penalty"))
-        self.shape: Shape = shape
-        choice(self, "shape", shape, ("linear", "squared", "none"))
-        self.identity_epsilon = fraction(self, "identity_epsilon", identity_epsilon)
-        self.weight = nn.Parameter(torch.empty(out_features, 2 * in_features))
-        self.gate = nn.Parameter(torch.empty(2 * in_features)) if sign == "gated" else None
+        self.eps = fraction(self, "eps", eps)
+        self.weight = nn.Parameter(torch.empty(out_features, 2 * in_features, **factory))
+        self.gate = nn.Parameter(torch.empty(2 * in_features, **factory)) if sign == "gated" else None
         self.reset_parameters()
 
-    @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draws weights uniformly from [0.25, 0.75); gates start at 0.5."""
-        self.weight.uniform_(0.25, 0.75)
+        self._draw()
         if self.gate is not None:
-            self.gate.fill_(0.5)
+            nn.init.constant_(self.gate, 0.5)
 
     def _candidates(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and reciprocals, ``(*, I)`` each: what the weights choose from."""
-        reciprocal = 1 / (x + EPS32 if self.training else x)
+        if self.eps:
+            reciprocal = 1 / torch.where(x < 0, x - self.eps, x + self.eps)
+        else:
+            reciprocal = 1 / (x + EPS32 if self.training else x)
         if self.gate is None:
             return x, reciprocal
         return x * self.gate[: self.in_features], reciprocal * self.gate[self.in_features :]
 
     def _halves(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         return weight[:, : self.in_features], weight[:, self.in_features :]
-
-    def effective_weight(self) -> Tensor:
-        """The weights, clamped where a penalty lets them leave their bounds."""
-        return self.weight if self.out_of_bounds == "clip" else self.weight.clamp(self.identity_epsilon, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
@@ -110,58 +111,34 @@ class NMRU(ArithmeticModule):
         return result * torch.cos(direct + reciprocal)
 
     @property
+    def operations(self) -> Mapping[str, Inputs]:
+        """Products and quotients; without ``eps``, even an input that is ignored must not be 0."""
+        return dict.fromkeys(("mul", "div", "reciprocal"), "nonzero")
+
+    @property
     def domain(self) -> dict[str, tuple[int, int]]:
         """Discrete values of the parameters."""
-        return {"weight": (0, 1)} | ({} if self.gate is None else {"gate": (0, 1)})
+        return super().domain | ({} if self.gate is None else {"gate": (0, 1)})
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Weights (and gates) in [0, 1], unless a penalty is used instead."""
-        if self.out_of_bounds == "penalty":
-            return {}
-        bounds = {"weight": (self.identity_epsilon, 1.0)}
-        return bounds if self.gate is None else bounds | {"gate": (0.0, 1.0)}
+        gates = {"gate": (0.0, 1.0)} if self.gate is not None and self.out_of_bounds == "clip" else {}
+        return super().bounds() | gates
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
         """Distance of ``weight`` and ``gate`` from {0, 1}, ``out_of_bounds`` from [0, 1], ``input`` not used from 1."""
-        terms = {
-            "weight": binary_penalty(self.weight, self.shape),
-            "out_of_bounds": self.weight.new_zeros(())
-            if self.out_of_bounds == "clip"
-            else excess_penalty(self.weight, 0, 1, self.shape),
-        }
-        if self.gate is not None:
-            terms["gate"] = binary_penalty(self.gate)
-        if inputs is not None:
-            z = torch.cat(self._candidates(inputs), -1).reshape(-1, 2 * self.in_features)
-            mean = (z if self.sign == "none" else z.abs()).mean(0)
-            terms["input"] = ((1 - self.weight) * (1 - mean) ** 2).mean()
-        return terms
+        terms = super().regularizers(inputs)
+        return terms if self.gate is None else terms | {"gate": binary_penalty(self.gate)}
+
+    def _chosen_from(self, inputs: Tensor) -> Tensor:
+        z = torch.cat(self._candidates(inputs), -1)
+        return z if self.sign == "none" else z.abs()
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Selects inputs with exponent 1 and reciprocals with exponent -1; gates are 1."""
-        exponents = operand_exponents(self, ("mul", "div", "reciprocal"), operation, operands)
+        exponents = self._coefficients(operation, operands)
         self.weight.copy_(torch.cat([exponents == 1, exponents == -1]).expand_as(self.weight))
         if self.gate is not None:
             self.gate.fill_(1)
         return self
-
-    def to_sympy(self, names: Sequence[str | sympy.Symbol]) -> list[sympy.Expr]:
-        """What each output computes in evaluation mode, as a formula of the named inputs."""
-        import sympy
-
-        symbols = as_symbols(self, names)
-        gates = [1.0] * (2 * self.in_features) if self.gate is None else self.gate.tolist()
-        candidates = [
-            gate * value for gate, value in zip(gates, [*symbols, *(1 / symbol for symbol in symbols)], strict=True)
-        ]
-
-        def output(weights: list[float], raw: list[float]) -> sympy.Expr:
-            result, angle = sympy.Integer(1), sympy.Integer(0)
-            for z, weight, raw_weight in zip(candidates, weights, raw, strict=True):
-                result *= weight * (z if self.sign == "none" else sympy.Abs(z)) + 1 - weight
-                angle += raw_weight * sympy.pi * sympy.Heaviside(-z, 0)
-            return result if self.sign == "none" else result * sympy.cos(angle)
-
-        pairs = zip(self.effective_weight().tolist(), self.weight.tolist(), strict=True)
-        return [output(weights, raw) for weights, raw in pairs]

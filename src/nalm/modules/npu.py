@@ -3,29 +3,150 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from nalm.modules.base import ArithmeticModule, as_symbols, choice, fraction, operand_exponents
-from nalm.modules.functional import EPS32, binary_penalty, ternary_penalty
+from nalm.modules.base import ArithmeticModule, Inputs, choice, fraction
+from nalm.modules.functional import EPS32, binary_penalty, contract, nearest, sparsity_error, ternary_penalty
 
-if TYPE_CHECKING:
-    import sympy
-
-__all__ = ["RealNPU"]
+__all__ = ["NPU", "NaiveNPU", "RealNPU", "RealNaiveNPU"]
 
 
-class RealNPU(ArithmeticModule):
+class _PowerUnit(ArithmeticModule):
+    """What the power units share: real exponents, and where they have them, imaginary ones and a gate."""
+
+    imaginary: nn.Parameter | None
+    gate: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        init: str,
+        clip: str,
+        attract: str,
+        eps: float,
+        with_imaginary: bool,
+        with_gate: bool,
+        factory: dict[str, Any],
+    ) -> None:
+        super().__init__(in_features, out_features)
+        self.init = choice(self, "init", init, ("xavier", "constrained"))
+        clips = ["none", "weight", *["gate", "both"] * with_gate, *["all"] * (with_gate and with_imaginary)]
+        self.clip = choice(self, "clip", clip, clips)
+        self.attract = choice(self, "attract", attract, ("signs", "ternary"))
+        self.eps = fraction(self, "eps", eps)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features, **factory))
+        self.imaginary = nn.Parameter(torch.empty(out_features, in_features, **factory)) if with_imaginary else None
+        self.gate = nn.Parameter(torch.empty(in_features, **factory)) if with_gate else None
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draws weights in the original's order, input by input; imaginary parts start at 0, gates at 0.5."""
+        limit = math.sqrt(6 / (self.in_features + self.out_features))
+        if self.init == "constrained":
+            limit = min(0.5, limit)
+        drawn = self.weight.new_empty(self.in_features, self.out_features).uniform_(-limit, limit)
+        self.weight.copy_(drawn.T)
+        if self.imaginary is not None:
+            self.imaginary.zero_()
+        if self.gate is not None:
+            self.gate.fill_(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: ``(*, I)`` to ``(*, O)``."""
+        magnitude = x.abs() + self.eps
+        if self.gate is None:
+            log_magnitude = torch.log(magnitude)
+            phase = torch.where(x < 0, math.pi, 0.0).to(x.dtype)
+        else:
+            gate = self.gate.clamp(0, 1)
+            log_magnitude = torch.log(gate * magnitude + (1 - gate))
+            phase = torch.where(x < 0, math.pi * gate, 0.0)
+        power = contract(log_magnitude, self.weight)
+        angle = contract(phase, self.weight)
+        if self.imaginary is not None:
+            power = power - contract(phase, self.imaginary)
+            angle = angle + contract(log_magnitude, self.imaginary)
+        return torch.exp(power) * torch.cos(angle)
+
+    @property
+    def operations(self) -> Mapping[str, Inputs]:
+        """Products of powers."""
+        return {"mul": "real", "div": "nonzero", "reciprocal": "nonzero", "squared": "real", "root": "positive"}
+
+    @property
+    def domain(self) -> dict[str, tuple[int, int]]:
+        """Discrete values of the parameters."""
+        domain = {"weight": (-1, 1), "imaginary": (0, 0), "gate": (0, 1)}
+        return {
+            name: values
+            for name, values in domain.items()
+            if name in self._parameters and self._parameters[name] is not None
+        }
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Weights, gates and imaginary parts, as far as ``clip`` names them."""
+        clipped = {
+            "weight": self.clip in ("weight", "both", "all"),
+            "gate": self.clip in ("gate", "both", "all"),
+            "imaginary": self.clip == "all",
+        }
+        limits = {"weight": (-1.0, 1.0), "gate": (0.0, 1.0), "imaginary": (-1.0, 1.0)}
+        return {name: limits[name] for name, chosen in clipped.items() if chosen}
+
+    def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
+        """``weight``: distance from the values that ``attract`` names; ``gate``: distance from {0, 1}."""
+        weight = (1 - self.weight.abs()).abs().mean() if self.attract == "signs" else ternary_penalty(self.weight)
+        if self.clip == "all":
+            assert self.imaginary is not None
+            weight = weight + self.imaginary.abs().sum()
+        return {"weight": weight} | ({} if self.gate is None else {"gate": binary_penalty(self.gate)})
+
+    def effective_weights(self) -> dict[str, Tensor]:
+        """Real and imaginary exponents."""
+        weights: dict[str, Tensor] = {"weight": self.weight}
+        return weights if self.imaginary is None else weights | {"imaginary": self.imaginary}
+
+    def sparsity_error(self) -> Tensor:
+        """Largest distance of an exponent from a discrete value: of the real ones plus that of the imaginary ones."""
+        return torch.stack([sparsity_error(weight) for weight in self.effective_weights().values()]).sum()
+
+    @torch.no_grad()
+    def discretize(self) -> Self:
+        """Rounds to the domain; a free weight within 0.1 of another multiple of 1/2 is a root or a power, and stays."""
+        halves = (2 * self.weight).round() / 2
+        kept = (halves - self.weight).abs() <= (0.1 if "weight" not in self.bounds() else -1)
+        weight = torch.where(kept, halves, nearest(self.weight, -1, 1))
+        super().discretize()
+        self.weight.copy_(weight)
+        return self
+
+    @torch.no_grad()
+    def gold(self, operation: str, *operands: int) -> Self:
+        """Sets exponents as weights, and gates of 1 where the exponent is not 0."""
+        exponents = self._coefficients(operation, operands)
+        self.weight.copy_(exponents.expand_as(self.weight))
+        if self.imaginary is not None:
+            self.imaginary.zero_()
+        if self.gate is not None:
+            self.gate.copy_(exponents != 0)
+        return self
+
+
+class RealNPU(_PowerUnit):
     r"""Multiplies powers of the inputs that its gate lets through: products, quotients, roots, powers.
 
     .. math:: y_o = \exp\Big(\sum_i W_{oi} \ln r_i\Big) \cos\Big(\sum_i W_{oi} k_i\Big)
 
     with :math:`r_i = \hat g_i (|x_i| + \varepsilon) + 1 - \hat g_i`, :math:`k_i = \pi \hat g_i [x_i < 0]` and
     :math:`\hat g = \min(\max(g, 0), 1)`. A gate of 0 ignores its input. Because of :math:`\varepsilon`, results are
-    exact up to :math:`\varepsilon / |x|`, relative. Gates outside :math:`[0, 1]` get no gradient.
+    exact up to :math:`\varepsilon / |x|`, relative. Gates outside :math:`[0, 1]` get no gradient. An input of 0 counts
+    as :math:`\varepsilon`; all gradients are finite.
 
     Operations: ``mul``, ``div``, ``reciprocal``, ``squared``, ``root``. Regularizers: ``weight``, ``gate``.
 
@@ -52,6 +173,8 @@ class RealNPU(ArithmeticModule):
     tensor([-0.7500], grad_fn=<RoundBackward1>)
     """
 
+    gate: nn.Parameter
+
     def __init__(
         self,
         in_features: int,
@@ -61,80 +184,145 @@ class RealNPU(ArithmeticModule):
         clip: Literal["none", "weight", "gate", "both"] = "none",
         attract: Literal["signs", "ternary"] = "signs",
         eps: float = EPS32,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(in_features, out_features)
-        self.init = choice(self, "init", init, ("xavier", "constrained"))
-        self.clip = choice(self, "clip", clip, ("none", "weight", "gate", "both"))
-        self.attract = choice(self, "attract", attract, ("signs", "ternary"))
-        self.eps = fraction(self, "eps", eps)
-        self.weight = nn.Parameter(torch.empty(out_features, in_features))
-        self.gate = nn.Parameter(torch.empty(in_features))
-        self.reset_parameters()
+        factory = {"device": device, "dtype": dtype}
+        super().__init__(in_features, out_features, init, clip, attract, eps, False, True, factory)
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Draws weights in the original's order, input by input; gates start at 0.5."""
-        limit = math.sqrt(6 / (self.in_features + self.out_features))
-        if self.init == "constrained":
-            limit = min(0.5, limit)
-        drawn = self.weight.new_empty(self.in_features, self.out_features).uniform_(-limit, limit)
-        self.weight.copy_(drawn.T)
-        self.gate.fill_(0.5)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
-        gate = self.gate.clamp(0, 1)
-        log_magnitude = torch.log(gate * (x.abs() + self.eps) + (1 - gate))
-        phase = torch.where(x < 0, math.pi * gate, 0.0)
-        power = (log_magnitude.unsqueeze(-2) * self.weight).sum(-1)
-        angle = (phase.unsqueeze(-2) * self.weight).sum(-1)
-        return torch.exp(power) * torch.cos(angle)
+class NPU(_PowerUnit):
+    r"""Multiplies complex powers of the inputs that its gate lets through, and keeps the real part.
 
-    @property
-    def domain(self) -> dict[str, tuple[int, int]]:
-        """Discrete values of the parameters."""
-        return {"weight": (-1, 1), "gate": (0, 1)}
+    .. math:: y_o = \exp\Big(\sum_i W_{oi} \ln r_i - V_{oi} k_i\Big) \cos\Big(\sum_i W_{oi} k_i + V_{oi} \ln r_i\Big)
 
-    def bounds(self) -> dict[str, tuple[float, float]]:
-        """Weights and gates, as far as ``clip`` names them."""
-        limits = {"weight": (-1.0, 1.0), "gate": (0.0, 1.0)}
-        return {name: limit for name, limit in limits.items() if self.clip in (name, "both")}
+    with :math:`r`, :math:`k` and the gate of :class:`RealNPU`, which it equals where the imaginary exponents :math:`V`
+    are 0, as they are at first.
 
-    def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """``weight``: distance from the values that ``attract`` names; ``gate``: distance from {0, 1}."""
-        weight = (1 - self.weight.abs()).abs().mean() if self.attract == "signs" else ternary_penalty(self.weight)
-        return {"weight": weight, "gate": binary_penalty(self.gate)}
+    Operations: ``mul``, ``div``, ``reciprocal``, ``squared``, ``root``. Regularizers: ``weight``, ``gate``.
 
-    @torch.no_grad()
-    def discretize(self) -> Self:
-        """Rounds to the domain; a free weight within 0.1 of another multiple of 1/2 is a root or a power, and stays."""
-        halves = (2 * self.weight).round() / 2
-        is_power = (halves - self.weight).abs() <= 0.1
-        super().discretize()
-        if "weight" not in self.bounds():
-            self.weight.copy_(torch.where(is_power, halves, self.weight))
-        return self
+    References:
+        Neural Power Units (Heim, Pevný & Šmídl, NeurIPS 2020), https://arxiv.org/abs/2006.01681;
+        clipping and discretization: Learning Division with Neural Arithmetic Logic Modules (Mistry, Farrahi & Hare,
+        2021), https://arxiv.org/abs/2110.05177
 
-    @torch.no_grad()
-    def gold(self, operation: str, *operands: int) -> Self:
-        """Sets exponents as weights, and gates of 1 where the exponent is not 0."""
-        exponents = operand_exponents(self, ("mul", "div", "reciprocal", "squared", "root"), operation, operands)
-        self.weight.copy_(exponents.expand_as(self.weight))
-        self.gate.copy_(exponents != 0)
-        return self
+    Arguments:
+        in_features: number of inputs :math:`I`.
+        out_features: number of outputs :math:`O`.
+        init: as in :class:`RealNPU`.
+        clip: as in :class:`RealNPU`; ``all`` clamps the imaginary exponents to :math:`[-1, 1]` too, and adds the sum of
+            their magnitudes to the ``weight`` regularizer.
+        attract: as in :class:`RealNPU`.
+        eps: :math:`\varepsilon`, added to every magnitude.
 
-    def to_sympy(self, names: Sequence[str | sympy.Symbol]) -> list[sympy.Expr]:
-        """What each output computes in evaluation mode, as a formula of the named inputs."""
-        import sympy
+    Raises:
+        ValueError: an option has a value that is not listed here.
 
-        symbols = as_symbols(self, names)
-        gates = self.gate.clamp(0, 1).tolist()
+    >>> NPU(2, 1).gold("mul")(torch.tensor([3.0, -4.0])).round(decimals=4)
+    tensor([-12.], grad_fn=<RoundBackward1>)
+    """
 
-        def output(weights: list[float]) -> sympy.Expr:
-            magnitude, angle = sympy.Integer(1), sympy.Integer(0)
-            for symbol, gate, weight in zip(symbols, gates, weights, strict=True):
-                magnitude *= (gate * (sympy.Abs(symbol) + self.eps) + 1 - gate) ** weight
-                angle += weight * gate * sympy.pi * sympy.Heaviside(-symbol, 0)
-            return magnitude * sympy.cos(angle)
+    imaginary: nn.Parameter
+    gate: nn.Parameter
 
-        return [output(weights) for weights in self.weight.tolist()]
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        init: Literal["xavier", "constrained"] = "xavier",
+        clip: Literal["none", "weight", "gate", "both", "all"] = "none",
+        attract: Literal["signs", "ternary"] = "signs",
+        eps: float = EPS32,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        factory = {"device": device, "dtype": dtype}
+        super().__init__(in_features, out_features, init, clip, attract, eps, True, True, factory)
+
+
+class RealNaiveNPU(_PowerUnit):
+    r"""The :class:`RealNPU` without a gate: an input is ignored by an exponent of 0.
+
+    .. math:: y_o = \exp\Big(\sum_i W_{oi} \ln (|x_i| + \varepsilon)\Big) \cos\Big(\pi \sum_i W_{oi} [x_i < 0]\Big)
+
+    Operations: ``mul``, ``div``, ``reciprocal``, ``squared``, ``root``. Regularizers: ``weight``.
+
+    References:
+        Neural Power Units (Heim, Pevný & Šmídl, NeurIPS 2020), https://arxiv.org/abs/2006.01681, and their Julia package
+        NeuralArithmetic.jl
+
+    Arguments:
+        in_features: number of inputs :math:`I`.
+        out_features: number of outputs :math:`O`.
+        init: as in :class:`RealNPU`.
+        clip: whether a projection clamps the weights to :math:`[-1, 1]`.
+        attract: as in :class:`RealNPU`.
+        eps: :math:`\varepsilon`, added to every magnitude.
+
+    Raises:
+        ValueError: an option has a value that is not listed here.
+
+    >>> RealNaiveNPU(2, 1).gold("reciprocal")(torch.tensor([4.0, -7.0])).round(decimals=4)
+    tensor([0.2500], grad_fn=<RoundBackward1>)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        init: Literal["xavier", "constrained"] = "xavier",
+        clip: Literal["none", "weight"] = "none",
+        attract: Literal["signs", "ternary"] = "signs",
+        eps: float = EPS32,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        factory = {"device": device, "dtype": dtype}
+        super().__init__(in_features, out_features, init, clip, attract, eps, False, False, factory)
+
+
+class NaiveNPU(_PowerUnit):
+    r"""The :class:`NPU` without a gate.
+
+    .. math:: y_o = \mathrm{Re} \prod_i \big(|x_i| + \varepsilon\big)^{W_{oi} + \mathrm{i} V_{oi}}
+        e^{\mathrm{i} \pi [x_i < 0] (W_{oi} + \mathrm{i} V_{oi})}
+
+    Operations: ``mul``, ``div``, ``reciprocal``, ``squared``, ``root``. Regularizers: ``weight``.
+
+    References:
+        Neural Power Units (Heim, Pevný & Šmídl, NeurIPS 2020), https://arxiv.org/abs/2006.01681, and their Julia package
+        NeuralArithmetic.jl
+
+    Arguments:
+        in_features: number of inputs :math:`I`.
+        out_features: number of outputs :math:`O`.
+        init: as in :class:`RealNPU`.
+        clip: whether a projection clamps the real exponents to :math:`[-1, 1]`.
+        attract: as in :class:`RealNPU`.
+        eps: :math:`\varepsilon`, added to every magnitude.
+
+    Raises:
+        ValueError: an option has a value that is not listed here.
+
+    >>> NaiveNPU(2, 1).gold("div")(torch.tensor([3.0, -4.0])).round(decimals=4)
+    tensor([-0.7500], grad_fn=<RoundBackward1>)
+    """
+
+    imaginary: nn.Parameter
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        init: Literal["xavier", "constrained"] = "xavier",
+        clip: Literal["none", "weight"] = "none",
+        attract: Literal["signs", "ternary"] = "signs",
+        eps: float = EPS32,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        factory = {"device": device, "dtype": dtype}
+        super().__init__(in_features, out_features, init, clip, attract, eps, True, False, factory)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from nalm.modules.base import ArithmeticModule, as_symbols, choice, fraction, operand_exponents
-from nalm.modules.functional import Shape, excess_penalty, product, ternary_penalty
-
-if TYPE_CHECKING:
-    import sympy
+from nalm.modules.base import Inputs, choice, fraction
+from nalm.modules.bounded import BoundedModule
+from nalm.modules.functional import Shape, product
 
 __all__ = ["NRU"]
 
 
-class NRU(ArithmeticModule):
+class NRU(BoundedModule):
     r"""Multiplies inputs, their reciprocals, or ignores them: a weight is an exponent of 1, -1 or 0.
 
     .. math:: y_o = \prod_i \big( \mathrm{sgn}(x_i) |x_i|^{W_{oi}} T_{oi} + (1 - T_{oi}) \big)
@@ -28,8 +25,9 @@ class NRU(ArithmeticModule):
     :math:`\prod_i (|x_i|^{W_{oi}} T_{oi} + 1 - T_{oi}) \prod_i \mathrm{sgn}(x_i)^{\mathrm{round}(W_{oi})}`, and the
     sign has no gradient.
 
-    Operations: ``mul``, ``div``, ``reciprocal``. Regularizers: ``weight``, ``out_of_bounds``, ``input``. Division by
-    exactly 0 is NaN (``joint``) or infinite (``separate``); :math:`W = 0` is a stationary point.
+    Operations: ``mul``, ``div``, ``reciprocal``. Regularizers: ``weight``, ``out_of_bounds``, ``input``, and ``trash``
+    if there is one. Division by exactly 0 is NaN (``joint``) or infinite (``separate``), and at 0 the gradient of the
+    input is NaN, unless ``eps`` is given; :math:`W = 0` is a stationary point.
 
     References:
         Learning Division with Neural Arithmetic Logic Modules (Mistry, Farrahi & Hare, 2021),
@@ -44,6 +42,9 @@ class NRU(ArithmeticModule):
         shape: of the regularizers, ``linear``, ``squared`` or ``none``.
         init: uniform within :math:`\pm\min(0.5, \sqrt{6 / (I + O)})`, or ``beta``: :math:`2\,\mathrm{Beta}(7, 7) - 1`.
         identity_epsilon: raises the lower bound of the weights to :math:`-1 +` this.
+        trash: whether to add a trained scalar to the results in training, which should be penalized away.
+        eps: added to every magnitude, so that results and gradients are finite; an input of 0 counts as this (the paper
+            adds nothing).
 
     Raises:
         ValueError: an option has a value that is not listed here.
@@ -51,6 +52,8 @@ class NRU(ArithmeticModule):
     >>> NRU(2, 1).gold("div").eval()(torch.tensor([3.0, -4.0])).detach()
     tensor([-0.7500])
     """
+
+    lowest = -1
 
     def __init__(
         self,
@@ -62,30 +65,25 @@ class NRU(ArithmeticModule):
         shape: Shape = "linear",
         init: Literal["uniform", "beta"] = "uniform",
         identity_epsilon: float = 0.0,
+        trash: bool = False,
+        eps: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(in_features, out_features)
+        super().__init__(in_features, out_features, out_of_bounds, shape, identity_epsilon)
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.sign = choice(self, "sign", sign, ("joint", "separate"))
-        self.out_of_bounds = choice(self, "out_of_bounds", out_of_bounds, ("clip", "penalty"))
-        self.shape: Shape = shape
-        choice(self, "shape", shape, ("linear", "squared", "none"))
         self.init = choice(self, "init", init, ("uniform", "beta"))
-        self.identity_epsilon = fraction(self, "identity_epsilon", identity_epsilon)
-        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.eps = fraction(self, "eps", eps)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features, **factory))
+        self.trash = nn.Parameter(torch.empty(1, **factory)) if trash else None
         self.reset_parameters()
 
-    @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draws weights as ``init`` says."""
-        if self.init == "beta":
-            seven = self.weight.new_tensor([7.0])
-            self.weight.copy_(2 * torch.distributions.Beta(seven, seven).sample(self.weight.shape).squeeze(-1) - 1)
-        else:
-            limit = min(0.5, math.sqrt(6 / (self.in_features + self.out_features)))
-            self.weight.uniform_(-limit, limit)
-
-    def effective_weight(self) -> Tensor:
-        """The weights, clamped where a penalty lets them leave their bounds."""
-        return self.weight if self.out_of_bounds == "clip" else self.weight.clamp(-1 + self.identity_epsilon, 1)
+        """Draws weights as ``init`` says; the trash starts at 0."""
+        self._draw(self.init)
+        if self.trash is not None:
+            nn.init.zeros_(self.trash)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
@@ -93,56 +91,30 @@ class NRU(ArithmeticModule):
         selected = torch.tanh(1000 * weight) ** 2 if self.training else weight.abs()
         ignored = 1 - selected  # subtracted before it is added, so that a weight of 1 loses no digits of a large input
         x = x.unsqueeze(-2)
-        powers = x.abs() ** weight
+        magnitude, sign = (x.abs() + self.eps, 1 - 2 * (x < 0).to(x.dtype)) if self.eps else (x.abs(), torch.sign(x))
+        powers = magnitude**weight
         if self.sign == "joint":
-            return product(torch.sign(x) * powers * selected + ignored)
-        signs = torch.sign(x.detach()) ** torch.round(weight.detach())
-        return product(powers * selected + ignored) * product(signs)
+            result = product(sign * powers * selected + ignored)
+        else:
+            result = product(powers * selected + ignored) * product(sign.detach() ** torch.round(weight.detach()))
+        return result + self.trash if self.trash is not None and self.training else result
 
     @property
-    def domain(self) -> dict[str, tuple[int, int]]:
-        """Discrete values of the parameters."""
-        return {"weight": (-1, 1)}
-
-    def bounds(self) -> dict[str, tuple[float, float]]:
-        """Weights in [-1, 1], unless a penalty is used instead."""
-        return {"weight": (-1 + self.identity_epsilon, 1.0)} if self.out_of_bounds == "clip" else {}
+    def operations(self) -> Mapping[str, Inputs]:
+        """Products and quotients."""
+        return {"mul": "real", "div": "nonzero", "reciprocal": "nonzero"}
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """``weight``: distance from {-1, 0, 1}; ``out_of_bounds``: from [-1, 1]; ``input``: unused large inputs."""
-        terms = {
-            "weight": ternary_penalty(self.weight, self.shape),
-            "out_of_bounds": self.weight.new_zeros(())
-            if self.out_of_bounds == "clip"
-            else excess_penalty(self.weight, -1, 1, self.shape),
-        }
-        if inputs is not None:
-            mean = inputs.reshape(-1, self.in_features).mean(0)
-            terms["input"] = ((1 - self.weight.abs()) * mean**2).mean()
-        return terms
+        """``weight``: distance from {-1, 0, 1}; ``out_of_bounds``: from [-1, 1]; ``input``: unused large inputs;
+        ``trash``: its magnitude.
+        """
+        terms = super().regularizers(inputs)
+        return terms if self.trash is None else terms | {"trash": self.trash.abs().sum()}
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Sets the exponents as weights."""
-        exponents = operand_exponents(self, ("mul", "div", "reciprocal"), operation, operands)
-        self.weight.copy_(exponents.expand_as(self.weight))
+        self.weight.copy_(self._coefficients(operation, operands).expand_as(self.weight))
+        if self.trash is not None:
+            self.trash.zero_()
         return self
-
-    def to_sympy(self, names: Sequence[str | sympy.Symbol]) -> list[sympy.Expr]:
-        """What each output computes in evaluation mode, as a formula of the named inputs."""
-        import sympy
-
-        symbols = as_symbols(self, names)
-
-        def output(weights: list[float]) -> sympy.Expr:
-            result = sympy.Integer(1)
-            for symbol, weight in zip(symbols, weights, strict=True):
-                selected = abs(weight)
-                power = sympy.Abs(symbol) ** weight
-                if self.sign == "joint":
-                    result *= sympy.sign(symbol) * power * selected + 1 - selected
-                else:
-                    result *= (power * selected + 1 - selected) * sympy.sign(symbol) ** round(weight)
-            return result
-
-        return [output(weights) for weights in self.effective_weight().tolist()]

@@ -3,37 +3,122 @@
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import entry_points
 from typing import Any
 
 from torch import nn
 
+from nalm.modules.dmu import DMU
+from nalm.modules.inalu import INALU
+from nalm.modules.linear import Linear, ReLU, ReLU6
+from nalm.modules.mcfc import MCFC, MulMCFC
+from nalm.modules.nac import NAC, NACNMU, NACMul, NACSigma
+from nalm.modules.nalu import GNALU, NALU, GatedNAUNMU
+from nalm.modules.nau import NAU
 from nalm.modules.nmru import NMRU
-from nalm.modules.npu import RealNPU
+from nalm.modules.nmu import NMU, SigmaNMU
+from nalm.modules.npu import NPU, NaiveNPU, RealNaiveNPU, RealNPU
 from nalm.modules.nru import NRU
+from nalm.modules.original import UNITS, translate
 
-__all__ = ["MODULES", "build", "option_defaults", "resolve"]
+__all__ = ["ENTRY_POINTS", "MODULES", "build", "canonical", "module_names", "option_defaults", "resolve"]
 
 ModuleFactory = Callable[..., nn.Module]
 
-MODULES: dict[str, ModuleFactory] = {"NMRU": NMRU, "NRU": NRU, "RealNPU": RealNPU}
-"""Every module that can be called by name."""
+MODULES: dict[str, ModuleFactory] = {
+    module.__name__: module
+    for module in (
+        Linear,
+        ReLU,
+        ReLU6,
+        NAC,
+        NACMul,
+        NACSigma,
+        NACNMU,
+        NALU,
+        GNALU,
+        INALU,
+        NAU,
+        NMU,
+        SigmaNMU,
+        GatedNAUNMU,
+        NPU,
+        RealNPU,
+        NaiveNPU,
+        RealNaiveNPU,
+        NRU,
+        NMRU,
+        MCFC,
+        MulMCFC,
+        DMU,
+    )
+}
+"""Every module of this library that can be called by name."""
+
+ENTRY_POINTS = "nalm.modules"
+"""Group of entry points by which other packages give names to their modules."""
+
+
+def module_names() -> list[str]:
+    """Every name that can be resolved: this library's, then those of installed packages."""
+    return [*MODULES, *sorted(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in MODULES)]
+
+
+def canonical(name: str) -> tuple[str, dict[str, Any]]:
+    """Our name and options for a module of one layer that is named as in the original; others stay as they are.
+
+    Raises:
+        ValueError: it is a command line of the original that means no module.
+    """
+    if name not in MODULES and (name in UNITS or "--" in name):
+        layers = translate(name)
+        if len(layers) == 1:
+            return layers[0]
+    return name, {}
 
 
 def resolve(name: str) -> ModuleFactory:
-    """Finds a module by its name, or by an import path ``package.module:Class``.
+    """Finds a module by its name; the one entry point for everything that names modules.
 
-    Importing runs the package's code.
+    Arguments:
+        name: one of ``module_names()``; an import path ``package.module:Class``, whose package's code is run; or a unit
+            with options as in the original's command line, such as ``ReRegualizedLinearNAC --nac-mul mnac`` (a network
+            of two layers, whose ``hidden_size`` is 2 unless given). A name that both have, as NMRU, is ours.
 
     Raises:
         ValueError: there is no such module.
     """
     if name in MODULES:
         return MODULES[name]
-    if ":" not in name:
-        raise ValueError(
-            f"found unknown module {name!r}, expected one of: {', '.join(MODULES)}, "
-            "or an import path such as mypackage.layers:MyUnit"
+    if ":" in name and "--" not in name:
+        return _imported(name)
+    if point := next(iter(entry_points(group=ENTRY_POINTS, name=name)), None):
+        return _imported(point.value)
+    if name in UNITS or "--" in name:
+        return _original(translate(name))
+    raise ValueError(
+        f"found unknown module {name!r}, expected one of: {', '.join(module_names())}, "
+        "or an import path such as mypackage.layers:MyUnit"
+    )
+
+
+def _original(layers: list[tuple[str, dict[str, Any]]]) -> ModuleFactory:
+    (first, first_options), *rest = layers
+    if not rest:
+        return partial(MODULES[first], **first_options)
+    ((second, second_options),) = rest
+
+    def network(in_features: int, out_features: int, *, hidden_size: int = 2) -> nn.Module:
+        return nn.Sequential(
+            MODULES[first](in_features, hidden_size, **first_options),
+            MODULES[second](hidden_size, out_features, **second_options),
         )
+
+    return network
+
+
+def _imported(name: str) -> ModuleFactory:
     path, _, attribute = name.partition(":")
     try:
         factory = getattr(importlib.import_module(path), attribute)
@@ -53,7 +138,7 @@ def option_defaults(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     defaults = {
         parameter.name: parameter.default
         for parameter in [*inspect.signature(resolve(name)).parameters.values()][2:]  # after the two sizes
-        if parameter.kind is not parameter.VAR_KEYWORD
+        if parameter.kind is not parameter.VAR_KEYWORD and parameter.name not in ("device", "dtype")
     }
     for option in options:
         if option not in defaults:

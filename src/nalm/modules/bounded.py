@@ -1,0 +1,91 @@
+"""What modules share whose weights are kept between their discrete values."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nalm.modules.base import ArithmeticModule, choice, fraction
+from nalm.modules.functional import Shape, binary_penalty, excess_penalty, ternary_penalty
+
+__all__ = ["BoundedModule"]
+
+
+class BoundedModule(ArithmeticModule):
+    r"""A module whose weights choose inputs, and are kept in :math:`[-1, 1]` or in :math:`[0, 1]`.
+
+    Arguments:
+        in_features: number of inputs :math:`I`.
+        out_features: number of outputs :math:`O`.
+        out_of_bounds: weights outside are clamped by a projection after the step (``clip``), or in the forward pass
+            while a regularizer draws them back (``penalty``).
+        shape: of the regularizers, ``linear``, ``squared`` or ``none``.
+        identity_epsilon: raises the lower bound by this.
+    """
+
+    lowest: ClassVar[int]
+    """-1 or 0."""
+
+    def __init__(
+        self, in_features: int, out_features: int, out_of_bounds: str, shape: Shape, identity_epsilon: float = 0.0
+    ) -> None:
+        super().__init__(in_features, out_features)
+        self.out_of_bounds = choice(self, "out_of_bounds", out_of_bounds, ("clip", "penalty"))
+        choice(self, "shape", shape, ("linear", "squared", "none"))
+        self.shape: Shape = shape
+        self.identity_epsilon = fraction(self, "identity_epsilon", identity_epsilon)
+
+    @torch.no_grad()
+    def _draw(self, init: str = "uniform") -> None:
+        """Draws the weights: around 0 for modules that have negative ones, around 1/2 for the others."""
+        if init == "beta":
+            seven = self.weight.new_tensor([7.0])
+            self.weight.copy_(2 * torch.distributions.Beta(seven, seven).sample(self.weight.shape).squeeze(-1) - 1)
+        elif self.lowest < 0:
+            limit = min(0.5, math.sqrt(6 / (self.in_features + self.out_features)))
+            self.weight.uniform_(-limit, limit)
+        else:
+            self.weight.uniform_(0.25, 0.75)
+
+    def effective_weight(self) -> Tensor:
+        """The weights, clamped where a penalty lets them leave their bounds."""
+        return (
+            self.weight if self.out_of_bounds == "clip" else self.weight.clamp(self.lowest + self.identity_epsilon, 1)
+        )
+
+    def effective_weights(self) -> dict[str, Tensor]:
+        """The weights as the forward pass uses them, by name."""
+        return {"weight": self.effective_weight()}
+
+    @property
+    def domain(self) -> dict[str, tuple[int, int]]:
+        """Discrete values of the weights."""
+        return {"weight": (self.lowest, 1)}
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Weights between their discrete values, unless a penalty is used instead."""
+        return {"weight": (self.lowest + self.identity_epsilon, 1.0)} if self.out_of_bounds == "clip" else {}
+
+    def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
+        """Distance of ``weight`` from its discrete values, ``out_of_bounds`` from its bounds, and ``input``: of what is
+        not used from 0 (sums) or from 1 (products of inputs).
+        """
+        ternary = self.lowest < 0
+        terms = {
+            "weight": (ternary_penalty if ternary else binary_penalty)(self.weight, self.shape),
+            "out_of_bounds": self.weight.new_zeros(())
+            if self.out_of_bounds == "clip"
+            else excess_penalty(self.weight, self.lowest, 1, self.shape),
+        }
+        if inputs is not None:
+            mean = self._chosen_from(inputs).flatten(0, -2).mean(0)
+            unused = ((1 - self.weight.abs()) * mean**2) if ternary else ((1 - self.weight) * (1 - mean) ** 2)
+            terms["input"] = unused.mean()
+        return terms
+
+    def _chosen_from(self, inputs: Tensor) -> Tensor:
+        """What the weights choose from, with as many columns as there are weights for an output."""
+        return inputs

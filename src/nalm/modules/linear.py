@@ -1,0 +1,116 @@
+"""Ordinary layers to compare with, initialized as in the papers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from nalm.modules.base import ArithmeticModule, Inputs
+
+__all__ = ["Linear", "ReLU", "ReLU6"]
+
+
+class Linear(ArithmeticModule):
+    r"""A linear layer, :math:`y = W x + b`: it can add and subtract, but nothing draws it to discrete weights.
+
+    Operations: ``add``, ``sub``. Regularizers: none.
+
+    References:
+        as the baseline of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+
+    Arguments:
+        in_features: number of inputs :math:`I`.
+        out_features: number of outputs :math:`O`.
+
+    >>> Linear(2, 1).gold("sub")(torch.tensor([3.0, -4.0])).detach()
+    tensor([7.])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features)
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.weight = nn.Parameter(torch.empty(out_features, in_features, **factory))
+        self.bias = nn.Parameter(torch.empty(out_features, **factory))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        r"""Draws weights uniformly within :math:`\pm\sqrt{6 / (I + O)}`; biases start at 0."""
+        limit = math.sqrt(6 / (self.in_features + self.out_features))
+        self.weight.uniform_(-limit, limit)
+        self.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: ``(*, I)`` to ``(*, O)``."""
+        return nn.functional.linear(x, self.weight, self.bias)
+
+    @property
+    def operations(self) -> Mapping[str, Inputs]:
+        """Sums and differences."""
+        return {"add": "real", "sub": "real"}
+
+    def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
+        """None."""
+        return {}
+
+    @torch.no_grad()
+    def gold(self, operation: str, *operands: int) -> Self:
+        """Sets the coefficients as weights, and biases of 0."""
+        self.weight.copy_(self._coefficients(operation, operands).expand_as(self.weight))
+        self.bias.zero_()
+        return self
+
+
+class ReLU(Linear):
+    r"""A linear layer and a rectifier, :math:`y = \max(W x + b, 0)`. It computes no operation on all real inputs.
+
+    References:
+        as the baseline of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+
+    Arguments:
+        in_features: number of inputs :math:`I`.
+        out_features: number of outputs :math:`O`.
+    """
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        r"""Draws weights uniformly within :math:`\pm\sqrt{6 / I}`; biases start at 0."""
+        limit = math.sqrt(6 / self.in_features)
+        self.weight.uniform_(-limit, limit)
+        self.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: ``(*, I)`` to ``(*, O)``."""
+        return nn.functional.relu(super().forward(x))
+
+    @property
+    def operations(self) -> Mapping[str, Inputs]:
+        """None."""
+        return {}
+
+
+class ReLU6(ReLU):
+    r"""A linear layer and a rectifier that ends at 6, :math:`y = \min(\max(W x + b, 0), 6)`.
+
+    References:
+        as the baseline of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+
+    Arguments:
+        in_features: number of inputs :math:`I`.
+        out_features: number of outputs :math:`O`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: ``(*, I)`` to ``(*, O)``."""
+        return super().forward(x).clamp(max=6)

@@ -1,0 +1,258 @@
+"""Mass-conserving layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from nalm.modules.base import ArithmeticModule, Inputs, choice, fraction
+from nalm.modules.functional import SATURATED, binary_penalty, contract, product, sparsity_error
+
+__all__ = ["MCFC", "MulMCFC"]
+
+
+class MCFC(ArithmeticModule):
+    r"""Distributes the mass of its inputs over its outputs: every input is added to one of them.
+
+    .. math:: y = o \odot S x, \qquad S = \mathrm{softmax}_{\text{outputs}}(R), \qquad o = \sigma(w + b)
+
+    With one output all inputs are added. With ``trash`` there is one more output, which is dropped, so that inputs can
+    be ignored. All results and gradients are finite.
+
+    Operations, with one output: ``add``, of all inputs or, with ``trash``, of any. Regularizers: ``weight``, the
+    negative squared parameters, which rewards growth and has no lower bound.
+
+    References:
+        MC-LSTM: Mass-Conserving LSTM (Hoedt et al., ICML 2021), https://arxiv.org/abs/2101.05186
+
+    Arguments:
+        in_features: number of inputs :math:`I`.
+        out_features: number of outputs :math:`O`.
+        trash: whether there is an output more, which is dropped.
+
+    >>> MCFC(2, 1).gold("add")(torch.tensor([3.0, -4.0])).detach()
+    tensor([-1.])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        trash: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features)
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.trash = trash
+        rows = out_features + trash
+        self.junction = nn.Parameter(torch.empty(rows, in_features, **factory))
+        self.gate_weight = nn.Parameter(torch.empty(rows, **factory))
+        self.gate_bias = nn.Parameter(torch.empty(rows, **factory))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Starts with an orthogonal junction (the identity if it is square), a gate weight of norm 1 and no bias."""
+        rows, columns = self.junction.shape
+        if rows == columns:
+            nn.init.eye_(self.junction)
+        else:
+            self.junction.copy_(nn.init.orthogonal_(self.junction.new_empty(columns, rows)).T)
+        self.gate_weight.copy_(nn.init.orthogonal_(self.gate_weight.new_empty(rows, 1)).squeeze(1))
+        self.gate_bias.zero_()
+
+    def shares(self) -> Tensor:
+        """Which share of each input goes to each output, ``(O, I)``."""
+        return torch.softmax(self.junction, 0)[: self.out_features]
+
+    def gates(self) -> Tensor:
+        """What is kept of each output, ``(O)``."""
+        return torch.sigmoid(self.gate_weight + self.gate_bias)[: self.out_features]
+
+    def effective_weights(self) -> dict[str, Tensor]:
+        """Shares and gates, of the trash too."""
+        return {
+            "junction": torch.softmax(self.junction, 0),
+            "gate": torch.sigmoid(self.gate_weight + self.gate_bias),
+        }
+
+    def sparsity_error(self) -> Tensor:
+        """Mean of the largest distances from a discrete value, of shares and of gates."""
+        return torch.stack([sparsity_error(weight) for weight in self.effective_weights().values()]).mean()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: ``(*, I)`` to ``(*, O)``."""
+        return self.gates() * contract(x, self.shares())
+
+    @property
+    def operations(self) -> Mapping[str, Inputs]:
+        """Sums, if there is one output: no input goes to two."""
+        return {"add": "real"} if self.out_features == 1 else {}
+
+    def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
+        """``weight``: minus the mean squares of the parameters."""
+        squares = [(parameter**2).mean() for parameter in (self.junction, self.gate_weight, self.gate_bias)]
+        return {"weight": -torch.stack(squares).sum()}
+
+    @torch.no_grad()
+    def gold(self, operation: str, *operands: int) -> Self:
+        """Sends operands to the output and the others to the trash, and opens the gate.
+
+        Raises:
+            ValueError: besides what others raise, without trash: some inputs would have to be ignored.
+        """
+        if self.out_features > 1:
+            raise ValueError(
+               
+               
+               
+               
+               
+               
+               
+               
+               
+                f"{type(self).__name__}:
+                found {self.out_features} outputs, expected
+                1: an input goes to one output only"
+            )
+        chosen = self._coefficients(operation, operands) != 0
+        if not self.trash and not chosen.all():
+            raise ValueError(
+                f"{type(self).__name__}: {operation} of {int(chosen.sum())} of {self.in_features} inputs leaves out some, "
+                "expected all of them, or a module with trash=True"
+            )
+        self.junction.fill_(-SATURATED)
+        self.junction[0, chosen.to(self.junction.device)] = SATURATED
+        if self.trash:
+            self.junction[1, ~chosen.to(self.junction.device)] = SATURATED
+        self.gate_weight.zero_()
+        self.gate_bias.fill_(SATURATED)
+        return self
+
+    @torch.no_grad()
+    def discretize(self) -> Self:
+        """Sends each input to the output that gets most of it, and opens gates that are half open."""
+        opened = self.gate_weight + self.gate_bias >= 0
+        largest = self.junction.argmax(0, keepdim=True)
+        self.junction.fill_(-SATURATED).scatter_(0, largest, SATURATED)
+        self.gate_weight.zero_()
+        self.gate_bias.copy_(torch.where(opened, SATURATED, -SATURATED))
+        return self
+
+
+class MulMCFC(ArithmeticModule):
+    r"""Multiplies its inputs: a mass-conserving layer of logarithms.
+
+    .. math:: y = \exp\big(\mathrm{MCFC}(\ln x) + c\big)
+
+    which is NaN for a negative input (``sign="none"``), or with a sign:
+    :math:`y = \exp(\mathrm{MCFC}(\ln |x|) + c) \odot s` with :math:`s_o = \prod_i (\mathrm{sgn}(x_i) S_{oi} + 1 - S_{oi})`
+    (``inalu``) or :math:`s_o = \cos(\pi \sum_i S_{oi} \hat g_i [x_i < 0])` (``real_npu``). At an input of 0 the logarithm
+    is infinite and gradients are NaN, unless ``eps`` is given.
+
+    Operations, with one output: ``mul``, of all inputs or, with ``trash``, of any. Regularizers: ``weight``, the negative
+    squared parameters of the MCFC, and ``gate`` (``real_npu``).
+
+    References:
+        MC-LSTM: Mass-Conserving LSTM (Hoedt et al., ICML 2021), https://arxiv.org/abs/2101.05186, where there is a trash
+        output; signs: the benchmark of A Primer for Neural Arithmetic Logic Modules (Mistry, Farrahi & Hare, JMLR 2022),
+        https://arxiv.org/abs/2101.09530, where there is none
+
+    Arguments:
+        in_features: number of inputs :math:`I`.
+        out_features: number of outputs :math:`O`.
+        sign: how the sign of the result is found: ``none``, ``inalu`` or ``real_npu``.
+        trash: whether there is an output more, which is dropped.
+        eps: with it, :math:`\ln(|x| + \mathrm{eps})` is taken, so that results and gradients are finite.
+
+    Raises:
+        ValueError: an option has a value that is not listed here.
+
+    >>> MulMCFC(2, 1, sign="inalu").gold("mul")(torch.tensor([3.0, -4.0])).round(decimals=4)
+    tensor([-12.], grad_fn=<RoundBackward1>)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        sign: Literal["none", "inalu", "real_npu"] = "none",
+        trash: bool = False,
+        eps: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features)
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.sign = choice(self, "sign", sign, ("none", "inalu", "real_npu"))
+        self.eps = fraction(self, "eps", eps)
+        with torch.random.fork_rng(devices=[]):  # drawn once, by reset_parameters
+            self.sum = MCFC(in_features, out_features, trash=trash, **factory)
+        self.bias = nn.Parameter(torch.empty(out_features, **factory))
+        self.gate = nn.Parameter(torch.empty(in_features, **factory)) if sign == "real_npu" else None
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Starts the sum anew; the bias starts at 0, the gates of the sign at 0.5."""
+        self.sum.reset_parameters()
+        self.bias.zero_()
+        if self.gate is not None:
+            self.gate.fill_(0.5)
+
+    def effective_weights(self) -> dict[str, Tensor]:
+        """Shares, gates, bias, and the gates of the sign."""
+        weights = self.sum.effective_weights() | {"bias": self.bias}
+        return weights if self.gate is None else weights | {"sign_gate": self.gate.clamp(0, 1)}
+
+    def sparsity_error(self) -> Tensor:
+        """Mean of the largest distances from a discrete value, of shares, gates, bias and gates of the sign."""
+        return torch.stack([sparsity_error(weight) for weight in self.effective_weights().values()]).mean()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: ``(*, I)`` to ``(*, O)``."""
+        magnitude = x if self.sign == "none" and not self.eps else x.abs()
+        result = torch.exp(self.sum(torch.log(magnitude + self.eps if self.eps else magnitude)) + self.bias)
+        shares = self.sum.shares()
+        if self.sign == "inalu":
+            return result * product(torch.sign(x).unsqueeze(-2) * shares + 1 - shares)
+        if self.gate is not None:
+            return result * torch.cos(contract(torch.where(x < 0, torch.pi * self.gate.clamp(0, 1), 0.0), shares))
+        return result
+
+    @property
+    def operations(self) -> Mapping[str, Inputs]:
+        """Products, if there is one output."""
+        valid: Inputs = "positive" if self.sign == "none" else "nonzero"
+        return {"mul": valid} if self.out_features == 1 else {}
+
+    @property
+    def domain(self) -> dict[str, tuple[int, int]]:
+        """Discrete values of the parameters."""
+        return super().domain | {"bias": (0, 0)} | ({} if self.gate is None else {"gate": (0, 1)})
+
+    def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
+        """``weight``: minus the mean squares of the sum's parameters; ``gate``: distance of the sign's from {0, 1}."""
+        terms = self.sum.regularizers()
+        return terms if self.gate is None else terms | {"gate": binary_penalty(self.gate)}
+
+    @torch.no_grad()
+    def gold(self, operation: str, *operands: int) -> Self:
+        """Sends operands to the output and the others to the trash, and opens all gates.
+
+        Raises:
+            ValueError: besides what others raise, without trash: some inputs would have to be ignored.
+        """
+        coefficients = self._coefficients(operation, operands)
+        self.sum.gold("add", *coefficients.nonzero().flatten().tolist())
+        self.bias.zero_()
+        if self.gate is not None:
+            self.gate.fill_(1)
+        return self

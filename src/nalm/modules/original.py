@@ -1,0 +1,173 @@
+"""The names that the original research code gives to modules and their options: this is the one place that knows them.
+
+Its unpublished variants (softmax, hard softmax, bandit, Gumbel, independent and linear NACs, multi-weight NAU, …) have no
+counterpart here.
+"""
+
+import json
+import shlex
+from typing import Any
+
+__all__ = ["UNITS", "translate"]
+
+Layer = tuple[str, dict[str, Any]]
+"""Our name of a module, and its options."""
+
+UNITS: dict[str, Layer] = {
+    **dict.fromkeys(("linear", "Tanh", "Sigmoid", "Softsign", "SELU", "ELU"), ("Linear", {})),
+    "MNAC": ("NACMul", {}),
+    "PosNAC": ("NACSigma", {"space": "linear"}),
+    "ReRegualizedLinearNAC": ("NAU", {}),
+    "ReRegualizedLinearMNAC": ("NMU", {}),
+    "ReRegualizedLinearPosNAC": ("NACNMU", {"space": "linear"}),
+    "ReRegualizedLinearNALU": ("GatedNAUNMU", {}),
+    "SignNMRU": ("NMRU", {}),
+    "NMRU": ("NMRU", {"sign": "none"}),
+    "GatedSignNMRU": ("NMRU", {"sign": "gated"}),
+    "iNALU": ("INALU", {}),
+    "MulMCFCSignINALU": ("MulMCFC", {"sign": "inalu"}),
+    "MulMCFCSignRealNPU": ("MulMCFC", {"sign": "real_npu"}),
+    **{name: (name, {}) for name in ("ReLU", "ReLU6", "NAC", "NALU", "NPU", "RealNPU", "NRU", "MCFC", "MulMCFC")},
+}
+"""Units of the original's single-layer network. (There, every activation but none is a linear layer.)"""
+
+_ADDITIVE = ("NAC", "PosNAC", "ReRegualizedLinearNAC", "ReRegualizedLinearPosNAC")
+"""Units whose ``--nac-mul`` makes a network of two layers; elsewhere it means nothing."""
+
+_BOUNDED = ("NAU", "NMU", "NACNMU", "GatedNAUNMU", "NRU", "NMRU")
+_GATED = ("NALU", "GatedNAUNMU")
+_POWER = ("RealNPU", "NPU")
+
+_CHOICES: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
+    "--oob-mode": (_BOUNDED, "out_of_bounds", {"clip": "clip", "regualized": "penalty"}),
+    "--regualizer-shape": (_BOUNDED, "shape", {shape: shape for shape in ("linear", "squared", "none")}),
+    "--nalu-mul": (
+        ("NALU",),
+        "multiplication",
+        {"normal": "log", "safe": "safe", "trig": "trig", "mnac": "nmu"},
+    ),
+    "--nalu-gate": (
+        _GATED,
+        "gate",
+        {"normal": "sigmoid", "regualized": "sigmoid", "gumbel": "gumbel", "obs-gumbel": "row_gumbel"},
+    ),
+    "--npu-clip": (
+        _POWER,
+        "clip",
+        {"none": "none", "w": "weight", "g": "gate", "wg": "both", "wig": "all"},
+    ),
+    "--npu-Wr-init": (
+        _POWER,
+        "init",
+        {"xavier-uniform": "xavier", "xavier-uniform-constrained": "constrained"},
+    ),
+    "--realnpu-reg-type": (("RealNPU",), "attract", {"W": "signs", "bias": "ternary"}),
+    "--nru-div-mode": (("NRU",), "sign", {"div": "joint", "div-sepSign": "separate"}),
+}
+"""Options with a value: our modules that have it, our option, and our value for each of theirs."""
+
+_FLAGS: dict[str, tuple[tuple[str, ...], str, Any]] = {
+    "--nalu-bias": (_GATED, "bias", True),
+    "--nalu-two-nac": (("NALU",), "separate", True),
+    "--nalu-two-gate": (_GATED, "two_gates", True),
+    "--beta-nau": (("NAU", "NRU"), "init", "beta"),
+    "--trash-cell": (("NRU",), "trash", True),
+}
+"""Options without a value: our modules that have it, our option and its value."""
+
+_NUMBERS = ("--mnac-epsilon", "--noise-range")
+_NETWORK = ("--layer-type", "--first-layer", "--nac-mul")
+
+
+def translate(command: str) -> list[Layer]:
+    """Our modules, layer by layer, for a unit as the original's command line describes it.
+
+    Arguments:
+        command: the unit's name, and options about it: ``SignNMRU``, ``ReRegualizedLinearNAC --nac-mul mnac``,
+            ``--layer-type NRU --nru-div-mode div-sepSign``.
+
+    Raises:
+        ValueError: there is no such unit here, or an option is not about a module.
+
+    >>> translate("ReRegualizedLinearNAC --nac-mul mnac")
+    [('NAU', {}), ('NMU', {})]
+    """
+    words = _words(command)
+    unit = words.get("--layer-type", "NALU")
+    multiplication = words.get("--nac-mul", "none")
+    if unit not in _ADDITIVE or multiplication in ("none", "max-safe"):
+        return [_layer(unit, words)]
+    first = words.get("--first-layer", unit)
+    if multiplication == "normal":
+        name, options = _layer(unit, words)
+        second = ("NACMul", {}) if name == "NAC" else (name, {key: options[key] for key in options if key != "space"})
+    elif multiplication == "mnac":
+        second = ("SigmaNMU", {}) if unit[:-3] + "MNAC" == "MNAC" else _layer(unit[:-3] + "MNAC", words)
+    elif multiplication in ("npu", "real-npu"):
+        second = _layer("NPU" if multiplication == "npu" else "RealNPU", words)
+    else:
+        raise ValueError(f"found --nac-mul {multiplication}, expected one of: none, normal, mnac, npu, real-npu")
+    return [_layer(first, words), second]
+
+
+def _words(command: str) -> dict[str, str]:
+    """Options and their values; a unit that comes first needs no ``--layer-type``."""
+    rest = shlex.split(command)
+    if rest and not rest[0].startswith("--"):
+        rest = ["--layer-type", *rest]
+    words = {}
+    while rest:
+        option, *rest = rest
+        if option in _FLAGS or option == "--nmu-noise":
+            words[option] = ""
+        elif option in _CHOICES or option in _NUMBERS or option in _NETWORK:
+            if not rest:
+                raise ValueError(f"found {option} without a value in {command!r}")
+            words[option], *rest = rest
+        else:
+            known = ", ".join(sorted([*_FLAGS, "--nmu-noise", *_CHOICES, *_NUMBERS, *_NETWORK]))
+            raise ValueError(f"found {option!r} in {command!r}, expected options about a module: {known}")
+    return words
+
+
+def _layer(unit: str, words: dict[str, str]) -> Layer:
+    if unit not in UNITS:
+        raise ValueError(f"found unknown unit {unit!r} of the original, expected one of: {', '.join(UNITS)}")
+    name, fixed = UNITS[unit]
+    options: dict[str, Any] = dict(fixed)
+    if unit == "ReRegualizedLinearNALU" and words.get("--nalu-mul") != "mnac":
+        raise ValueError(f"found {unit} with --nalu-mul {words.get('--nalu-mul', 'normal')}, expected mnac")
+    for option, word in words.items():
+        if option in _CHOICES:
+            modules, ours, values = _CHOICES[option]
+            if word not in values:
+                raise ValueError(f"found {option} {word}, expected one of: {', '.join(values)}")
+            if name in modules and not (name == "RealNPU" and values[word] == "all"):  # which does nothing there
+                options[ours] = values[word]
+        elif option in _FLAGS:
+            modules, ours, value = _FLAGS[option]
+            if name in modules:
+                options[ours] = value
+    if "--mnac-epsilon" in words and name in ("NMU", "NACNMU", "NRU", "NMRU"):
+        options["identity_epsilon"] = _value("--mnac-epsilon", words["--mnac-epsilon"], float)
+    if "--nmu-noise" in words and name == "NMU":
+        low, high = _value("--noise-range", words.get("--noise-range", "[1, 5]"), list)
+        options["noise"] = "batch" if (low, high) == (1, 0) else [float(low), float(high)]
+    return name, options
+
+
+def _value(option: str, word: str, kind: type) -> Any:
+    try:
+        value = json.loads(word)
+    except ValueError:
+        value = None
+    if kind is float and isinstance(value, int | float):
+        return float(value)
+    if (
+        kind is list
+        and isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(end, int | float) for end in value)
+    ):
+        return value
+    raise ValueError(f"found {option} {word}, expected {'a number' if kind is float else 'a range such as [1,5]'}")

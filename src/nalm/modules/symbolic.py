@@ -1,0 +1,187 @@
+"""Formulas of modules, found by running their forward pass on symbols instead of numbers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sympy
+import torch
+from torch.fx import GraphModule, Interpreter
+from torch.fx.experimental.proxy_tensor import make_fx
+
+if TYPE_CHECKING:
+    from nalm.modules.base import ArithmeticModule
+
+__all__ = ["formulas"]
+
+Symbols = np.ndarray[Any, np.dtype[np.object_]]
+
+
+def formulas(module: ArithmeticModule, names: Sequence[str | sympy.Symbol]) -> list[sympy.Expr]:
+    """What each output of a module computes in evaluation mode, as a formula of its inputs.
+
+    The forward pass is recorded as a graph of torch's basic operations, which is then run on arrays of symbols: what is
+    written down once, for numbers, is also the formula.
+
+    Raises:
+        ValueError: there are not as many names as inputs, or the forward pass does something that has no formula here.
+    """
+    if len(names) != module.in_features:
+        raise ValueError(f"{type(module).__name__}: found {len(names)} names, expected {module.in_features}")
+    symbols = [sympy.Symbol(name, real=True) if isinstance(name, str) else name for name in names]
+    copied = copy.deepcopy(module).eval().double().cpu().requires_grad_(False)
+    graph = make_fx(copied)(torch.ones(module.in_features, dtype=torch.float64))
+    inputs = np.empty(len(symbols), dtype=object)
+    inputs[:] = symbols
+    return list(_OnSymbols(graph).run(inputs).flat)
+
+
+class _OnSymbols(Interpreter):
+    """Runs a graph: operations on numbers as torch does, operations on symbols by the table below."""
+
+    def __init__(self, graph: GraphModule) -> None:
+        super().__init__(graph)
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One operation."""
+        if not any(isinstance(value, np.ndarray) for value in _flat(args)):
+            return super().call_function(target, args, kwargs)
+        name = target.overloadpacket.__name__ if hasattr(target, "overloadpacket") else target.__name__
+        if name not in _OPERATIONS:
+            raise ValueError(f"found the operation {name}, which has no formula here")
+        # Options such as dtypes and layouts do not concern symbols.
+        return _OPERATIONS[name](*(_numbers(value) for value in args))
+
+
+def _flat(values: Any) -> list[Any]:
+    if isinstance(values, (list, tuple)):
+        return [item for value in values for item in _flat(value)]
+    return [values]
+
+
+def _numbers(value: Any) -> Any:
+    """A tensor of numbers as an array of exact whole numbers and of floating-point numbers."""
+    if isinstance(value, (list, tuple)):
+        return [_numbers(item) for item in value]
+    if isinstance(value, torch.Tensor):
+        result = np.empty(value.shape, dtype=object)
+        for index in np.ndindex(result.shape):
+            result[index] = _number(value[index].item())
+        return result
+    return _number(value) if isinstance(value, float) else value
+
+
+def _number(value: float | int | bool) -> Any:
+    if isinstance(value, float) and np.isfinite(value) and value == int(value):
+        return sympy.Integer(int(value))
+    return sympy.sympify(value)
+
+
+def _each(function: Callable[..., Any]) -> Callable[..., Symbols]:
+    """The function of numbers as one of arrays."""
+    vectorized = np.frompyfunc(lambda *values: function(*map(sympy.sympify, values)), function.__code__.co_argcount, 1)
+
+    def apply(*arrays: Any) -> Symbols:
+        return np.asarray(vectorized(*arrays[: vectorized.nin]), dtype=object)
+
+    return apply
+
+
+def _is(relation: Callable[[Any, Any], Any]) -> Callable[..., Symbols]:
+    return _each(lambda a, b: relation(a, b))
+
+
+def _reduce_sum(x: Symbols, dims: Any = None, keepdim: bool = False) -> Symbols:
+    axes = None if dims is None else tuple(dims) if isinstance(dims, list) else dims
+    return np.asarray(np.sum(x, axis=axes, keepdims=keepdim), dtype=object)
+
+
+def _clamp(x: Symbols, low: Any = None, high: Any = None) -> Symbols:
+    def one(value: Any) -> Any:
+        value = value if low is None else sympy.Max(value, low)
+        return value if high is None or high == sympy.oo else sympy.Min(value, high)
+
+    return _each(lambda value: one(value))(x)
+
+
+def _choose(condition: Any, yes: Any, no: Any) -> Symbols:
+    return _each(lambda c, a, b: sympy.Piecewise((a, c), (b, True)))(condition, yes, no)
+
+
+def _as_numbers(x: Symbols, *_: Any) -> Symbols:
+    """Truth values become 0 and 1, as in torch."""
+    return _each(lambda a: sympy.Piecewise((1, a), (0, True)) if _is_truth(a) else a)(x)
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, sympy.logic.boolalg.Boolean) and not value.is_Symbol
+
+
+def _times(a: Any, b: Any) -> Any:
+    a, b = (sympy.Piecewise((1, value), (0, True)) if _is_truth(value) else value for value in (a, b))
+    return a * b
+
+
+def _log(a: Any) -> Any:
+    return sympy.log(a)
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "add": _each(lambda a, b: a + b),
+    "sub": _each(lambda a, b: a - b),
+    "rsub": _each(lambda a, b: b - a),
+    "mul": _each(lambda a, b: _times(a, b)),
+    "div": _each(lambda a, b: a / b),
+    "reciprocal": _each(lambda a: 1 / a),
+    "neg": _each(lambda a: -a),
+    "pow": _each(lambda a, b: a**b),
+    "abs": _each(lambda a: sympy.Abs(a)),
+    "sign": _each(lambda a: sympy.sign(a)),
+    "exp": _each(lambda a: sympy.exp(a)),
+    "log": _each(lambda a: _log(a)),
+    "sqrt": _each(lambda a: sympy.sqrt(a)),
+    "cos": _each(lambda a: sympy.cos(a)),
+    "sinh": _each(lambda a: sympy.sinh(a)),
+    "tanh": _each(lambda a: sympy.tanh(a)),
+    "sigmoid": _each(lambda a: 1 / (1 + sympy.exp(-a))),
+    "softplus": _each(lambda a: sympy.log(1 + sympy.exp(a))),
+    "relu": _each(lambda a: sympy.Max(a, 0)),
+    "lt": _is(lambda a, b: sympy.Lt(a, b)),
+    "gt": _is(lambda a, b: sympy.Gt(a, b)),
+    "le": _is(lambda a, b: sympy.Le(a, b)),
+    "ge": _is(lambda a, b: sympy.Ge(a, b)),
+    "where": _choose,
+    "clamp": _clamp,
+    "clamp_min": lambda x, low: _clamp(x, low),
+    "sum": _reduce_sum,
+    "prod": lambda x, dim, keepdim=False: np.asarray(np.prod(x, axis=dim, keepdims=keepdim), dtype=object),
+    "mm": lambda a, b: a @ b,
+    "mv": lambda a, b: a @ b,
+    "dot": lambda a, b: np.asarray(a @ b, dtype=object),
+    "addmm": lambda c, a, b: c + a @ b,
+    "addmv": lambda c, a, b: c + a @ b,
+    "t": lambda x: x.T,
+    "transpose": lambda x, first, second: np.swapaxes(x, first, second),
+    "unsqueeze": lambda x, dim: np.expand_dims(x, dim),
+    "squeeze": lambda x, dim: np.squeeze(x, dim if isinstance(dim, int) else tuple(dim)),
+    "view": lambda x, shape: x.reshape(shape),
+    "_unsafe_view": lambda x, shape: x.reshape(shape),
+    "expand": lambda x, shape, *_: np.broadcast_to(
+        x, [n if m == -1 else m for n, m in zip(x.shape, shape, strict=True)]
+    ),
+    "select": lambda x, dim, index: np.asarray(np.take(x, index, axis=dim), dtype=object),
+    "slice": lambda x, dim=0, start=None, end=None, step=1: np.take(
+        x, range(*slice(start, end, step).indices(x.shape[dim])), axis=dim
+    ),
+    "unbind": lambda x, dim=0: [np.asarray(part, dtype=object) for part in np.moveaxis(x, dim, 0)],
+    "cat": lambda parts, dim=0: np.concatenate(parts, axis=dim),
+    "getitem": lambda parts, index: parts[index],
+    "_to_copy": _as_numbers,
+    "detach": lambda x: x,
+    "alias": lambda x: x,
+    "clone": lambda x: x,
+}
+"""Torch's basic operations on arrays of symbols."""
