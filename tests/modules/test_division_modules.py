@@ -450,7 +450,7 @@ def test_the_effective_weight_is_clamped_where_a_penalty_lets_it_out(
     module: ArithmeticModule, effective: dict[float, float]
 ) -> None:
     for raw, clamped in effective.items():
-        weight = with_parameters(copy.deepcopy(module), weight=raw).effective_weight()
+        weight = with_parameters(copy.deepcopy(module), weight=raw).effective_weights()["weight"]
         assert torch.equal(weight, torch.full_like(weight, clamped))
 
 

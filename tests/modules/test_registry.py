@@ -88,9 +88,9 @@ def test_an_import_path_may_name_a_function_that_makes_a_module(units: str) -> N
     assert isinstance(build(f"{units}:half", 2, 4, {}), torch.nn.Linear)
 
 
-@pytest.mark.parametrize("name", ["nru", "NMU", "", "nalm.modules.NRU"])
+@pytest.mark.parametrize("name", ["nru", "NMUs", "", "nalm.modules.NRU"])
 def test_an_unknown_name_is_told_the_known_ones(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"unknown module '{name}'.*NMRU, NRU, RealNPU.*import path"):
+    with pytest.raises(ValueError, match=rf"unknown module '{name}'.*RealNPU.*NRU, NMRU.*import path"):
         resolve(name)
 
 

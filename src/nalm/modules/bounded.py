@@ -50,7 +50,7 @@ class BoundedModule(ArithmeticModule):
         else:
             self.weight.uniform_(0.25, 0.75)
 
-    def effective_weight(self) -> Tensor:
+    def _effective_weight(self) -> Tensor:
         """The weights, clamped where a penalty lets them leave their bounds."""
         return (
             self.weight if self.out_of_bounds == "clip" else self.weight.clamp(self.lowest + self.identity_epsilon, 1)
@@ -58,7 +58,7 @@ class BoundedModule(ArithmeticModule):
 
     def effective_weights(self) -> dict[str, Tensor]:
         """The weights as the forward pass uses them, by name."""
-        return {"weight": self.effective_weight()}
+        return {"weight": self._effective_weight()}
 
     @property
     def domain(self) -> dict[str, tuple[int, int]]:

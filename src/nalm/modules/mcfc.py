@@ -106,31 +106,17 @@ class MCFC(ArithmeticModule):
         Raises:
             ValueError: besides what others raise, without trash: some inputs would have to be ignored.
         """
-        if self.out_features > 1:
-            raise ValueError(
-               
-               
-               
-               
-               
-               
-               
-               
-               
-                f"{type(self).__name__}:
-                found {self.out_features} outputs, expected
-                1: an input goes to one output only"
-            )
-        chosen = self._coefficients(operation, operands) != 0
+        name, chosen = type(self).__name__, self._coefficients(operation, operands) != 0
         if not self.trash and not chosen.all():
             raise ValueError(
-                f"{type(self).__name__}: {operation} of {int(chosen.sum())} of {self.in_features} inputs leaves out some, "
+                f"{name}: {operation} of {int(chosen.sum())} of {self.in_features} inputs leaves out some, "
                 "expected all of them, or a module with trash=True"
             )
+        chosen = chosen.to(self.junction.device)
         self.junction.fill_(-SATURATED)
-        self.junction[0, chosen.to(self.junction.device)] = SATURATED
+        self.junction[0, chosen] = SATURATED
         if self.trash:
-            self.junction[1, ~chosen.to(self.junction.device)] = SATURATED
+            self.junction[1, ~chosen] = SATURATED
         self.gate_weight.zero_()
         self.gate_bias.fill_(SATURATED)
         return self
@@ -152,17 +138,17 @@ class MulMCFC(ArithmeticModule):
     .. math:: y = \exp\big(\mathrm{MCFC}(\ln x) + c\big)
 
     which is NaN for a negative input (``sign="none"``), or with a sign:
-    :math:`y = \exp(\mathrm{MCFC}(\ln |x|) + c) \odot s` with :math:`s_o = \prod_i (\mathrm{sgn}(x_i) S_{oi} + 1 - S_{oi})`
-    (``inalu``) or :math:`s_o = \cos(\pi \sum_i S_{oi} \hat g_i [x_i < 0])` (``real_npu``). At an input of 0 the logarithm
-    is infinite and gradients are NaN, unless ``eps`` is given.
+    :math:`y = \exp(\mathrm{MCFC}(\ln |x|) + c) \odot s` with :math:`s_o = \prod_i (\mathrm{sgn}(x_i) S_{oi} + 1 -
+    S_{oi})` (``inalu``) or :math:`s_o = \cos(\pi \sum_i S_{oi} \hat g_i [x_i < 0])` (``real_npu``). At an input of 0
+    the logarithm is infinite and gradients are NaN, unless ``eps`` is given.
 
-    Operations, with one output: ``mul``, of all inputs or, with ``trash``, of any. Regularizers: ``weight``, the negative
-    squared parameters of the MCFC, and ``gate`` (``real_npu``).
+    Operations, with one output: ``mul``, of all inputs or, with ``trash``, of any. Regularizers: ``weight``, the
+    negative squared parameters of the MCFC, and ``gate`` (``real_npu``).
 
     References:
-        MC-LSTM: Mass-Conserving LSTM (Hoedt et al., ICML 2021), https://arxiv.org/abs/2101.05186, where there is a trash
-        output; signs: the benchmark of A Primer for Neural Arithmetic Logic Modules (Mistry, Farrahi & Hare, JMLR 2022),
-        https://arxiv.org/abs/2101.09530, where there is none
+        MC-LSTM: Mass-Conserving LSTM (Hoedt et al., ICML 2021), https://arxiv.org/abs/2101.05186, where there is a
+        trash output; signs: the benchmark of A Primer for Neural Arithmetic Logic Modules (Mistry, Farrahi & Hare,
+        JMLR 2022), https://arxiv.org/abs/2101.09530, where there is none
 
     Arguments:
         in_features: number of inputs :math:`I`.

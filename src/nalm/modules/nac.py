@@ -69,7 +69,7 @@ class NAC(ArithmeticModule):
         self.weight_hat.uniform_(-limit, limit)
         self.mask_hat.uniform_(-limit, limit)
 
-    def effective_weight(self) -> Tensor:
+    def _effective_weight(self) -> Tensor:
         """The weights as the forward pass uses them."""
         if self.base == "golden":
             return torch.tanh(LOG_PHI * self.weight_hat) * torch.sigmoid(LOG_PHI * self.mask_hat)
@@ -77,11 +77,11 @@ class NAC(ArithmeticModule):
 
     def effective_weights(self) -> dict[str, Tensor]:
         """The weights as the forward pass uses them, by name."""
-        return {"weight": self.effective_weight()}
+        return {"weight": self._effective_weight()}
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
-        return contract(x, self.effective_weight())
+        return contract(x, self._effective_weight())
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
@@ -93,7 +93,7 @@ class NAC(ArithmeticModule):
         if inputs is None:
             return {}
         mean = inputs.reshape(-1, self.in_features).mean(0)
-        return {"input": ((1 - self.effective_weight().abs()) * mean**2).mean()}
+        return {"input": ((1 - self._effective_weight().abs()) * mean**2).mean()}
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
@@ -104,7 +104,7 @@ class NAC(ArithmeticModule):
     @torch.no_grad()
     def discretize(self) -> Self:
         """Saturates the weights at the nearest of -1, 0 and 1."""
-        self._saturate(nearest(self.effective_weight(), -1, 1))
+        self._saturate(nearest(self._effective_weight(), -1, 1))
         return self
 
     def _saturate(self, weight: Tensor) -> None:
@@ -253,8 +253,8 @@ class NACNMU(BoundedModule):
     In the space of logarithms the signs of the inputs are lost, and results are exact up to
     :math:`\varepsilon / |x|`, relative; all gradients are finite.
 
-    Operations: ``mul`` and ``root`` (with a weight of 1/2, which is not a discrete one) of positive inputs (``log``), or
-    ``add`` (``linear``). Regularizers: ``weight``, ``out_of_bounds``, ``input``.
+    Operations: ``mul`` and ``root`` (with a weight of 1/2, which is not a discrete one) of positive inputs (``log``),
+    or ``add`` (``linear``). Regularizers: ``weight``, ``out_of_bounds``, ``input``.
 
     References:
         NAC•,NMU in Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
@@ -303,7 +303,7 @@ class NACNMU(BoundedModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
-        return _accumulate(x, self.effective_weight(), self.space, self.eps)
+        return _accumulate(x, self._effective_weight(), self.space, self.eps)
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
@@ -333,7 +333,8 @@ def _accumulate(x: Tensor, weight: Tensor, space: str, eps: float) -> Tensor:
 
 @lru_cache
 def _initial_limit(in_features: int, out_features: int) -> float:
-    r"""The :math:`r` for which :math:`\tanh(u) \sigma(v)`, with both from U(-r, r), has the variance that Glorot asks for.
+    r"""The :math:`r` for which :math:`\tanh(u) \sigma(v)`, with both from U(-r, r), has the variance that Glorot asks
+    for.
 
     It solves :math:`\max(I + O, 5) \, (1 - \tanh(r) / r) (r - \tanh(r / 2)) / (2 r) = 2` on [0, 10], by bisection.
     """

@@ -54,7 +54,7 @@ class _GatedUnit(ArithmeticModule):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        r"""Draws the units' parameters, then gates uniformly within :math:`\pm\sqrt{6 / (I + O)}`; biases start at 0."""
+        r"""Draws the units' parameters, then gates within :math:`\pm\sqrt{6 / (I + O)}`; biases start at 0."""
         for _, part in self._parts():
             part.reset_parameters()
         limit = math.sqrt(6 / (self.in_features + self.out_features))
@@ -87,14 +87,14 @@ class _GatedUnit(ArithmeticModule):
         if bias is not None:
             logit = logit + bias
         if noise is not None:  # one Gumbel variable, whose mean is not 0, as in the original
-            logit = logit - torch.log(1e-8 - torch.log(noise + 1e-8))
-        gate: Tensor = torch.sigmoid(self._logarithm_of_base * logit)
-        return gate
+            logit = logit - torch.log(-torch.log(noise + 1e-8) + 1e-8)
+        return torch.sigmoid(logit * self._logarithm_of_base)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``; ``noise``, from U[0, 1), as ``noise_shape`` says."""
         added, multiplied = self.gates(x, noise)
-        return added * self.additive(x) + multiplied * self._multiply(x)
+        result: Tensor = added * self.additive(x) + multiplied * self._multiply(x)
+        return result
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
         """The units' terms, added; ``gate``: distance of the gates of all rows from {0, 1}, summed."""
@@ -155,8 +155,8 @@ class NALU(_GatedUnit):
 
     with :math:`W = \tanh(\hat W) \, \sigma(\hat M)`. Products lose the sign of the inputs, and without a bias the gate
     depends on it. Multiplication may be another: ``safe``, :math:`\exp(W \ln(|x - 1| + 1))`, the same for inputs from 1
-    on; ``trig``, :math:`\sinh(W \ln(x + \sqrt{x^2 + 1} + \varepsilon))`, which only resembles a product; ``nmu``, a unit
-    of its own, :class:`SigmaNMU`. An input of 0 counts as :math:`\varepsilon`; gradients are finite for every sign
+    on; ``trig``, :math:`\sinh(W \ln(x + \sqrt{x^2 + 1} + \varepsilon))`, which only resembles a product; ``nmu``, a
+    unit of its own, :class:`SigmaNMU`. An input of 0 counts as :math:`\varepsilon`; gradients are finite for every sign
     (``trig``: unless :math:`x` is so negative that :math:`x + \sqrt{x^2 + 1}` is rounded to 0).
 
     Operations: ``add``, ``sub``, for positive inputs or, with ``bias``, for all; ``mul``, ``div``, ``reciprocal``,

@@ -62,13 +62,13 @@ class NAU(BoundedModule):
         """Draws weights as ``init`` says."""
         self._draw(self.init)
 
-    def effective_weight(self) -> Tensor:
+    def _effective_weight(self) -> Tensor:
         """The weights, clamped to [-1, 1]."""
         return self.weight.clamp(-1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
-        return contract(x, self.effective_weight())
+        return contract(x, self._effective_weight())
 
     @property
     def operations(self) -> Mapping[str, Inputs]:

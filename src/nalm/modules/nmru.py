@@ -24,8 +24,8 @@ class NMRU(BoundedModule):
 
     The first :math:`I` weights of an output select inputs, the others reciprocals. In training the reciprocal is
     :math:`1 / (x + \varepsilon)` with :math:`\varepsilon = 2^{-23}`; an input of exactly 0 gives NaN in evaluation
-    mode, even if it is ignored, unless ``eps`` is given. ``sign="none"`` is the ablation :math:`\prod_j (W_{oj} z_j + 1 - W_{oj})`;
-    ``sign="gated"`` multiplies :math:`z` by a learnt gate first.
+    mode, even if it is ignored, unless ``eps`` is given. ``sign="none"`` is the ablation :math:`\prod_j (W_{oj} z_j +
+    1 - W_{oj})`; ``sign="gated"`` multiplies :math:`z` by a learnt gate first.
 
     Operations: ``mul``, ``div``, ``reciprocal``. Regularizers: ``weight``, ``out_of_bounds``, ``input``, and ``gate``
     if there is one.
@@ -99,7 +99,7 @@ class NMRU(BoundedModule):
         candidates = [z.unsqueeze(-2) for z in self._candidates(x)]
         magnitudes = candidates if self.sign == "none" else [z.abs() for z in candidates]
         result = product(
-            *(z * w + 1 - w for z, w in zip(magnitudes, self._halves(self.effective_weight()), strict=True))
+            *(z * w + 1 - w for z, w in zip(magnitudes, self._halves(self._effective_weight()), strict=True))
         )
         if self.sign == "none":
             return result

@@ -42,8 +42,8 @@ class NMU(BoundedModule):
             the forward pass while a regularizer draws them back (``penalty``).
         shape: of the regularizers, ``linear``, ``squared`` or ``none``.
         identity_epsilon: lower bound of the weights.
-        noise: range ``[low, high]`` of the random numbers (the paper's default is ``[1, 5]``), or ``"batch"``: from 1 to
-            1 + 1 / the standard deviation of the batch.
+        noise: range ``[low, high]`` of the random numbers (the paper's default is ``[1, 5]``), or ``"batch"``: from 1
+            to 1 + 1 / the standard deviation of the batch.
         normalized: whether to scale the inputs by the standard deviation of the batch.
 
     Raises:
@@ -86,7 +86,7 @@ class NMU(BoundedModule):
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``; ``noise``, from U[0, 1), is ``(*, I)``."""
-        weight = self.effective_weight()
+        weight = self._effective_weight()
         if self.normalized:
             scale = x.std()
             return scale ** weight.sum(-1) * _product(x / scale, weight)

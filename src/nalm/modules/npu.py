@@ -249,8 +249,8 @@ class RealNaiveNPU(_PowerUnit):
     Operations: ``mul``, ``div``, ``reciprocal``, ``squared``, ``root``. Regularizers: ``weight``.
 
     References:
-        Neural Power Units (Heim, Pevný & Šmídl, NeurIPS 2020), https://arxiv.org/abs/2006.01681, and their Julia package
-        NeuralArithmetic.jl
+        Neural Power Units (Heim, Pevný & Šmídl, NeurIPS 2020), https://arxiv.org/abs/2006.01681, and their Julia
+        package NeuralArithmetic.jl
 
     Arguments:
         in_features: number of inputs :math:`I`.
@@ -292,8 +292,8 @@ class NaiveNPU(_PowerUnit):
     Operations: ``mul``, ``div``, ``reciprocal``, ``squared``, ``root``. Regularizers: ``weight``.
 
     References:
-        Neural Power Units (Heim, Pevný & Šmídl, NeurIPS 2020), https://arxiv.org/abs/2006.01681, and their Julia package
-        NeuralArithmetic.jl
+        Neural Power Units (Heim, Pevný & Šmídl, NeurIPS 2020), https://arxiv.org/abs/2006.01681, and their Julia
+        package NeuralArithmetic.jl
 
     Arguments:
         in_features: number of inputs :math:`I`.

@@ -87,7 +87,7 @@ class NRU(BoundedModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
-        weight = self.effective_weight()
+        weight = self._effective_weight()
         selected = torch.tanh(1000 * weight) ** 2 if self.training else weight.abs()
         ignored = 1 - selected  # subtracted before it is added, so that a weight of 1 loses no digits of a large input
         x = x.unsqueeze(-2)

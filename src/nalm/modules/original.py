@@ -1,7 +1,7 @@
 """The names that the original research code gives to modules and their options: this is the one place that knows them.
 
-Its unpublished variants (softmax, hard softmax, bandit, Gumbel, independent and linear NACs, multi-weight NAU, …) have no
-counterpart here.
+Its unpublished variants (softmax, hard softmax, bandit, Gumbel, independent and linear NACs, multi-weight NAU, …) have
+no counterpart here.
 """
 
 import json
