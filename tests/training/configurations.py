@@ -14,10 +14,12 @@ FIGURE_3 = {
 }
 
 
-def real_npu(regularizers: Fields | None = None, growth_every: int = 10_000, **options: str) -> Fields:
+def real_npu(
+    regularizers: Fields | None = None, growth_every: int = 10_000, name: str = "RealNPU", **options: str
+) -> Fields:
     growth = {"start": 1e-9, "end": 1e-7, "every": growth_every}
     return {
-        "module": {"name": "RealNPU", **options},
+        "module": {"name": name, **options},
         "learning_rate": 5e-3,
         "regularizers": {"l1": {"growth": growth}} | (regularizers or {}),
     }
@@ -32,10 +34,10 @@ def l2(every: int = 10_000) -> Fields:
     return {"l2": {"growth": {"start": 1e-7, "end": 1e-5, "every": every}}}
 
 
-def _reciprocal_units() -> dict[str, Fields]:
-    """NRU and NMRU with every shape and bound that the original offers."""
+def _bounded_units() -> dict[str, Fields]:
+    """Units with bounded weights, with every shape and bound that the original offers."""
     found: dict[str, Fields] = {}
-    for name in ("NRU", "NMRU"):
+    for name in ("NAU", "NMU", "NRU", "NMRU"):
         base = {"module": name, "learning_rate": 1e-2, "regularizers": {"weight": late(10)}}
         penalty = {"learning_rate": 1e-1, "regularizers": {"weight": late(10), "out_of_bounds": {}}}
         found |= {
@@ -49,6 +51,7 @@ def _reciprocal_units() -> dict[str, Fields]:
     return found
 
 
+RAMP_OF_NAU = {"coefficient": 0.01, "ramp": [20_000, 35_000]}
 EXPONENTIAL = {"exponential": 1e-5}
 CONFIGURATIONS: dict[str, Fields] = {
     **FIGURE_3,
@@ -71,7 +74,20 @@ CONFIGURATIONS: dict[str, Fields] = {
     "A1-exp": real_npu({"gate": EXPONENTIAL, "weight": EXPONENTIAL}, clip="both", init="constrained"),
     "A0-pcc-mse": FIGURE_3["A0"] | {"criterion": "pcc_then_mse", "pcc_iterations": 100},
     "A0-sgd-momentum": FIGURE_3["A0"] | {"optimizer": "sgd", "momentum": 0.9},
-    **_reciprocal_units(),
+    **_bounded_units(),
+    **{key: {"module": "NAU", "regularizers": {"weight": RAMP_OF_NAU}} for key in ("ADD-NAU", "SUB-NAU")},
+    "ADD-NAC": {"module": "NAC"},
+    "ADD-linear": {"module": "Linear"},
+    "MUL-NACmul": {"module": "NACMul"},
+    "MUL-NALU": {"module": "NALU"},
+    **{key: {"module": "NMU"} for key in ("MUL-NMU", "mul-3-subsets-NMU", "simple-NMU")},
+    "NAU-beta-init": {"module": {"name": "NAU", "init": "beta"}},
+    "NMU-epsilon": {
+        "module": {"name": "NMU", "identity_epsilon": 0.1},
+        "learning_rate": 1e-2,
+        "regularizers": {"weight": late(10)},
+    },
+    "NALU-gate-late": {"module": "NALU", "learning_rate": 1e-2, "regularizers": {"gate": {}}},
 }
 
 
@@ -91,6 +107,8 @@ def _ten_inputs() -> dict[str, Fields]:
         "B1": modified,
         "B2": nru,
         "B3": nmru,
+        "B4": real_npu({"gate": ramp, "weight": ramp}, clip="both", name="NPU", init="constrained"),
+        "B5": real_npu({"gate": ramp, "weight": ramp}, clip="all", name="NPU", init="constrained"),
         "B6": ternary,
         "B7": unclipped | plain,
         "B8": nmru | plain,
@@ -106,6 +124,8 @@ def _ten_inputs() -> dict[str, Fields]:
             for index, name in enumerate(("pcc", "mape"))
         },
         "B1-late": real_npu(late_terms, 50, clip="both", init="constrained"),
+        "B4-late": real_npu(late_terms, 50, clip="both", name="NPU", init="constrained"),
+        "B5-late": real_npu(late_terms, 50, clip="all", name="NPU", init="constrained"),
         "B6-late": real_npu(late_terms, 50, clip="both", init="constrained", attract="ternary"),
         "B10-late": nmru | gated | {"regularizers": {"weight": late(10), "gate": late()}},
     }
@@ -134,7 +154,15 @@ CONFIGURATIONS["A3-float64-late"] = CONFIGURATIONS["A3-late"] | {"precision": "f
 
 def golden_task(configuration: str, train: str, test: str) -> Task:
     """The task of a golden run."""
-    fields: Fields = {"operation": "div", "train": golden_range(train), "test": golden_range(test)}
+    name = configuration.lower()
+    operation = "add" if name.startswith(("add", "nau")) else "sub" if name.startswith("sub") else "div"
+    if name.startswith(("mul", "nmu", "nalu", "simple")):
+        operation = "mul"
+    fields: Fields = {"operation": operation, "train": golden_range(train), "test": golden_range(test)}
+    if configuration == "mul-3-subsets-NMU":
+        fields |= {"input_size": 6, "subset_ratio": 0.34, "subsets": 3}
+    if configuration == "simple-NMU":
+        fields |= {"simple": True}
     if configuration.startswith("B"):
         fields |= {"input_size": 10, "subset_ratio": 0.1}
     elif configuration in ("E1", "E2", "E3"):

@@ -85,12 +85,12 @@ def _name(case: Case) -> str:
 
 
 CASES = _cases()
-REAL_NPU = [case for case in CASES if "RealNPU" in str(CONFIGURATIONS[case.configuration]["module"])]
-RECIPROCAL_UNITS = [case for case in CASES if case not in REAL_NPU]
+POWER_UNITS = [case for case in CASES if "NPU" in str(CONFIGURATIONS[case.configuration]["module"])]
+OTHERS = [case for case in CASES if case not in POWER_UNITS]
 
 
-@pytest.mark.parametrize("case", REAL_NPU, ids=_name)
-def test_every_row_of_a_real_npu_is_the_originals(case: Case) -> None:
+@pytest.mark.parametrize("case", POWER_UNITS, ids=_name)
+def test_every_row_of_a_power_unit_is_the_originals(case: Case) -> None:
     history = _train(case)
     for column, attribute in COLUMNS.items():
         difference = _relative(np.stack(getattr(history, attribute)), _golden(case, column))
@@ -101,8 +101,8 @@ def test_every_row_of_a_real_npu_is_the_originals(case: Case) -> None:
     np.testing.assert_allclose(np.stack(history.sparsity_errors), sparsity, rtol=TOLERANCE, atol=1e-6)
 
 
-@pytest.mark.parametrize("case", RECIPROCAL_UNITS, ids=_name)
-def test_reciprocal_units_follow_the_original_until_float32_and_float64_part(case: Case) -> None:
+@pytest.mark.parametrize("case", OTHERS, ids=_name)
+def test_other_modules_follow_the_original_until_float32_and_float64_part(case: Case) -> None:
     history, other = _train(case), _train(case, "float64")
     apart = np.zeros((len(history.iterations), len(case.runs)), dtype=bool)
     for attribute in COLUMNS.values():

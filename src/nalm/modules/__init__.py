@@ -3,6 +3,7 @@
 from nalm.modules.base import ArithmeticModule
 from nalm.modules.cell import ArithmeticCell
 from nalm.modules.constraint import constrain
+from nalm.modules.descriptions import Description, describe
 from nalm.modules.dmu import DMU
 from nalm.modules.expressions import expression
 from nalm.modules.inalu import INALU
@@ -33,6 +34,7 @@ __all__ = [
     "NRU",
     "ArithmeticCell",
     "ArithmeticModule",
+    "Description",
     "GatedNAUNMU",
     "Linear",
     "MulMCFC",
@@ -47,6 +49,7 @@ __all__ = [
     "build",
     "canonical",
     "constrain",
+    "describe",
     "expression",
     "module_names",
     "option_defaults",

@@ -255,6 +255,7 @@ def _table(shard: Shard, history: History) -> pa.Table:
         "task": pa.array([json.dumps(task_fields(run.task), sort_keys=True) for run in shard.runs]).dictionary_encode(),
         "seed": pa.array([run.seed for run in shard.runs], pa.int64()),
         "diverged_at": pa.array([end if end >= 0 else None for end in history.diverged_at.tolist()], pa.int64()),
+        "restarts": pa.array(history.restarts, pa.list_(pa.int64())),
         "iteration": pa.array([iterations[:count] for count in kept], pa.list_(pa.int64())),
         "wall_time": pa.array([np.array(history.wall_times)[:count] for count in kept], pa.list_(pa.float64())),
         "validation_error": lists(history.validation_errors),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from nalm.modules.base import ArithmeticModule
 from nalm.tasks.sampling import Sampler
 from nalm.tasks.task import Task
 from nalm.training.compiling import compiler_problem
@@ -17,6 +18,7 @@ from nalm.training.notices import notices
 from nalm.training.optimizers import optimizer
 from nalm.training.program import Models, OneByOne, Program, Snapshot, Together, fixed_state
 from nalm.training.recipe import Recipe
+from nalm.training.restarts import Stuck
 
 __all__ = ["Ensemble", "History"]
 
@@ -41,7 +43,8 @@ class History:
 
     ``iterations`` and ``wall_times`` (seconds since the epoch) are ``(evaluations)``; ``parameters`` holds one array
     of ``(runs, …)`` per evaluation and one after the last update; ``buffers`` and the ``final`` errors are those after
-    the last update, with the runs first; ``diverged_at``, ``(runs)``, is the iteration of the first NaN weight, or -1.
+    the last update, with the runs first; ``restarts`` lists, for each run, the iterations before which its parameters
+    were drawn anew; ``diverged_at``, ``(runs)``, is the iteration of the first NaN weight, or -1.
     """
 
     iterations: list[int] = field(default_factory=list)
@@ -55,6 +58,7 @@ class History:
     buffers: dict[str, Array] = field(default_factory=dict)
     final_validation_errors: Array = field(default_factory=lambda: np.empty(0))
     final_test_errors: Array = field(default_factory=lambda: np.empty(0))
+    restarts: list[list[int]] = field(default_factory=list)
     diverged_at: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
@@ -87,13 +91,16 @@ class Ensemble:
         self.iteration = 0
         self.history = History()
         columns = runs[0][0].input_size
-        modules, random_states = zip(*(_initial_module(recipe, columns, seed) for _, seed in runs), strict=True)
+        modules, generators = zip(*(_initial_module(recipe, columns, seed) for _, seed in runs), strict=True)
+        self.generators: list[torch.Generator] = list(generators)
+        self.stuck = Stuck(recipe.reinitialize, recipe.evaluate_every, len(runs)) if recipe.reinitialize else None
+        self.noise_shape = _noise_shape(modules[0], torch.Size((recipe.batch_size, columns)))
         copies = max(0, SMALLEST - self.runs)
         self._stack([*runs, *[runs[-1]] * copies], [*modules, *[modules[-1]] * copies])
         program = self._vectorized_program(modules, compiled)
         if program is None:
             self._stack(runs, modules)
-            models = OneByOne([module.to(self.device) for module in modules], recipe, list(random_states))
+            models = OneByOne([module.to(self.device) for module in modules], recipe, self.generators)
             program = self._new_program(models, modules[0], compiled=False)
         self.program = program
 
@@ -163,8 +170,11 @@ class Ensemble:
         rows = torch.ones(len(self.snapshot.diverged_at), 2, self.sampler.columns, dtype=self.recipe.dtype)
         rows = rows.to(self.device)
         scalars = {name: rows.new_ones(()) for name in self._scalars(np.zeros(1, dtype=np.int64))}
+        own = {"validation_error": rows.new_ones(len(rows))} if self._asks_for_validation_errors else {}
+        if (shape := _noise_shape(modules[0], rows.shape[1:])) is not None:
+            own["noise"] = rows.new_full((len(rows), *shape), 0.5)
         try:
-            models.gradients(self.snapshot.parameters, rows, rows[..., :1], scalars)
+            models.gradients(self.snapshot.parameters, rows, rows[..., :1], scalars, own)
             models.errors(self.snapshot.parameters, rows, rows[..., :1])
         except RuntimeError as error:  # what vmap raises for everything it cannot do
             return str(error).strip().split(". ")[0].splitlines()[0]
@@ -174,6 +184,11 @@ class Ensemble:
         """Everything about an iteration that is a number, by name, for each iteration."""
         recipe = self.recipe
         columns = {name: term.values(iterations) for name, term in recipe.regularizers.items()}
+        columns |= {
+            f"{name}.below": np.full(len(iterations), term.below)
+            for name, term in recipe.regularizers.items()
+            if term.below is not None
+        }
         columns["pcc"] = (iterations < recipe.pcc_iterations).astype(np.float64)
         columns |= optimizer(recipe).scalars(iterations, recipe.learning_rate)
         for name, limit in (("clip_norm", recipe.clip_gradient_norm), ("clip_value", recipe.clip_gradient_value)):
@@ -207,8 +222,12 @@ class Ensemble:
             if self.iteration % every == 0:
                 self._evaluate()
                 on_evaluation(self)
-            until_evaluation = every - self.iteration % every
-            self._advance(min(until_evaluation, last + 1 - self.iteration, max(1, DRAWN_AT_ONCE // per_batch)))
+            if self.stuck is not None:
+                self._restart(self.stuck.find(self.iteration, self.history.validation_errors))
+            next_stop = min(
+                stop - self.iteration % stop for stop in (every, every if self.stuck is None else self.stuck.rule.every)
+            )
+            self._advance(min(next_stop, last + 1 - self.iteration, max(1, DRAWN_AT_ONCE // per_batch)))
         self._finish()
 
     def _advance(self, steps: int) -> None:
@@ -218,14 +237,46 @@ class Ensemble:
         table = np.stack(list(self._scalars(iterations).values()), axis=1)
         rows = torch.from_numpy(table).to(self.device, self.recipe.dtype)
         counters = torch.from_numpy(iterations).to(self.device)
+        own: dict[str, Tensor] = {}
+        if self._asks_for_validation_errors:
+            own["validation_error"] = self._filled_up(torch.from_numpy(self.history.validation_errors[-1]))
+        noise = self._noise(steps)
         for step in range(steps):
+            if noise is not None:
+                own["noise"] = noise[step]
             self.snapshot, criterion, penalty = self.program.step(
-                self.snapshot, drawn[step], self.sampler.placement, rows[step], counters[step]
+                self.snapshot, drawn[step], self.sampler.placement, rows[step], counters[step], own
             )
             if (self.iteration + step) % self.recipe.evaluate_every == 0:
                 self.history.criteria.append(self._reported(criterion))
                 self.history.penalties.append(self._reported(penalty))
         self.iteration += steps
+
+    @property
+    def _asks_for_validation_errors(self) -> bool:
+        return any(term.below is not None for term in self.recipe.regularizers.values())
+
+    def _noise(self, steps: int) -> Tensor | None:
+        """Noise of some steps, ``(steps, runs, …)``, every run's from its own generator; None if they take none."""
+        if self.noise_shape is None:
+            return None
+        drawn = [
+            torch.rand((steps, *self.noise_shape), dtype=self.recipe.dtype, generator=generator)
+            for generator in self.generators
+        ]
+        return self._filled_up(torch.stack(drawn)).transpose(0, 1)
+
+    def _filled_up(self, values: Tensor) -> Tensor:
+        """Values of the runs, followed by those of the copies of the last."""
+        copies = len(self.snapshot.diverged_at) - self.runs
+        return torch.cat([values, *[values[-1:]] * copies]).to(self.device, self.recipe.dtype)
+
+    def _restart(self, stuck: npt.NDArray[np.intp]) -> None:
+        """Draws new parameters for some runs, which continue their own random numbers."""
+        for run in stuck.tolist():
+            module = _redrawn(self.module(run), self.generators[run])
+            for name, values in self.snapshot.parameters.items():
+                values[run : None if run == self.runs - 1 else run + 1] = module.get_parameter(name).detach()
 
     def _evaluate(self) -> None:
         history = self.history
@@ -240,6 +291,7 @@ class Ensemble:
     def _finish(self) -> None:
         self.history.final_validation_errors, self.history.final_test_errors, _ = self._errors()
         self.history.parameters.append(self._parameters())
+        self.history.restarts = self.stuck.restarts if self.stuck else [[] for _ in range(self.runs)]
         self.history.diverged_at = self.snapshot.diverged_at[: self.runs].cpu().numpy()
         fixed = self.program.models.fixed(self.runs)
         self.history.buffers = {name: self._reported(value) for name, value in fixed.items()}
@@ -269,19 +321,33 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _initial_module(recipe: Recipe, in_features: int, seed: int) -> tuple[nn.Module, Tensor]:
-    """A model with the run's initial weights, and the state of torch's generator after they were drawn.
+def _noise_shape(module: nn.Module, inputs: torch.Size) -> tuple[int, ...] | None:
+    return module.noise_shape(inputs) if isinstance(module, ArithmeticModule) else None
+
+
+def _initial_module(recipe: Recipe, in_features: int, seed: int) -> tuple[nn.Module, torch.Generator]:
+    """A model with the run's initial weights, and a generator that goes on with the random numbers after theirs.
 
     It is constructed and then reset once more, as the original does.
     """
     before = torch.get_default_dtype()
+    generator = torch.Generator()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         torch.set_default_dtype(recipe.dtype)
         try:
             module = recipe.module.build(in_features, 1)
-            if callable(reset := getattr(module, "reset_parameters", None)):
-                reset()
         finally:
             torch.set_default_dtype(before)
-        return module, torch.get_rng_state()
+        generator.set_state(torch.get_rng_state())
+    return _redrawn(module, generator), generator
+
+
+def _redrawn(module: nn.Module, generator: torch.Generator) -> nn.Module:
+    """The model with new weights from the generator, if it can draw any."""
+    if callable(reset := getattr(module, "reset_parameters", None)):
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(generator.get_state())
+            reset()
+            generator.set_state(torch.get_rng_state())
+    return module

@@ -53,24 +53,37 @@ class Objective(nn.Module):
         self.criterion = recipe.criterion
         self.norms = [name for name in recipe.regularizers if name in PARAMETER_NORMS]
         self.terms = [name for name in recipe.regularizers if name not in PARAMETER_NORMS]
+        self.conditional = {name for name, term in recipe.regularizers.items() if term.below is not None}
 
-    def forward(self, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Total loss, criterion, and weighted sum of the regularizers: ``(rows, I)``, ``(rows, 1)`` to scalars."""
-        loss = criterion(self.criterion, self.module(x), target, scalars["pcc"])
-        penalty = self.penalty(x, scalars)
+    def forward(
+        self, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], own: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Total loss, criterion, and weighted sum of the regularizers: ``(rows, I)``, ``(rows, 1)`` to scalars.
+
+        ``own`` is what this model alone has: ``noise``, if it takes some, and ``validation_error``, if a term asks.
+        """
+        prediction = self.module(x, own["noise"]) if "noise" in own else self.module(x)
+        loss = criterion(self.criterion, prediction, target, scalars["pcc"])
+        penalty = self.penalty(x, scalars, own)
         return loss + penalty, loss, penalty
 
-    def penalty(self, x: Tensor, scalars: Mapping[str, Tensor]) -> Tensor:
+    def penalty(self, x: Tensor, scalars: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Tensor:
         """Weighted sum of the regularizers."""
+
+        def coefficient(name: str) -> Tensor:
+            if name not in self.conditional:
+                return scalars[name]
+            return torch.where(own["validation_error"] < scalars[f"{name}.below"], scalars[name], 0.0)
+
         penalty = x.new_zeros(())
         if self.terms:
             assert isinstance(self.module, ArithmeticModule)
             values = self.module.regularizers(x)
             for name in self.terms:
-                penalty = penalty + scalars[name] * values[name]
+                penalty = penalty + coefficient(name) * values[name]
         for name in self.norms:
             norms = [torch.linalg.vector_norm(value, PARAMETER_NORMS[name]) for value in self.module.parameters()]
-            penalty = penalty + scalars[name] * torch.stack(norms).sum()
+            penalty = penalty + coefficient(name) * torch.stack(norms).sum()
         return penalty
 
 

@@ -29,8 +29,9 @@ class Snapshot(NamedTuple):
     diverged_at: Tensor
 
 
-Step = Callable[[Snapshot, Tensor, Placement, Tensor, Tensor], tuple[Snapshot, Tensor, Tensor]]
-"""Snapshot, draws, their placement, scalars and iteration, to the next snapshot, criteria and penalties."""
+Step = Callable[[Snapshot, Tensor, Placement, Tensor, Tensor, Tensors], tuple[Snapshot, Tensor, Tensor]]
+"""Snapshot, draws, their placement, scalars, iteration, and what is every run's own, to the next snapshot, criteria and
+penalties."""
 Evaluate = Callable[[Tensors, HeldOut, HeldOut], tuple[Tensor, Tensor, Tensor]]
 """Parameters, validation and test data, to validation, test and sparsity errors."""
 
@@ -39,7 +40,7 @@ class Models(Protocol):
     """How the models of an ensemble compute losses, gradients and errors."""
 
     def gradients(
-        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor]
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], own: Tensors
     ) -> tuple[Tensors, Tensor, Tensor]:
         """Gradients, criterion and penalty of every run, from ``(runs, rows, I)`` and ``(runs, rows, 1)``."""
 
@@ -58,16 +59,17 @@ class Together:
         self.error = SquaredError(copy.deepcopy(module))
 
     def gradients(
-        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor]
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], own: Tensors
     ) -> tuple[Tensors, Tensor, Tensor]:
         """Gradients, criterion and penalty of every run."""
 
-        def one(parameters: Tensors, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            result: tuple[Tensor, Tensor, Tensor] = functional_call(self.objective, parameters, (x, target, scalars))
+        def one(parameters: Tensors, x: Tensor, target: Tensor, own: Tensors) -> tuple[Tensor, Tensor, Tensor]:
+            args = (x, target, scalars, own)
+            result: tuple[Tensor, Tensor, Tensor] = functional_call(self.objective, parameters, args)
             return result
 
         def all_losses(parameters: Tensors) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-            loss, criterion, penalty = vmap(one)(_prefixed(parameters), x, target)
+            loss, criterion, penalty = vmap(one)(_prefixed(parameters), x, target, own)
             return loss.sum(), (criterion, penalty)
 
         gradients, (_, (criterion, penalty)) = grad_and_value(all_losses, has_aux=True)(parameters)
@@ -93,27 +95,30 @@ class OneByOne:
     Every run keeps its own module, buffers and random numbers, so it does not depend on its company here either.
     """
 
-    def __init__(self, modules: list[nn.Module], recipe: Recipe, random_states: list[Tensor]) -> None:
+    def __init__(self, modules: list[nn.Module], recipe: Recipe, generators: list[torch.Generator]) -> None:
         self.objectives = [Objective(module, recipe) for module in modules]
         self.squared_errors = [SquaredError(module) for module in modules]
-        self.random_states = list(random_states)
+        self.generators = generators
 
     def gradients(
-        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor]
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], own: Tensors
     ) -> tuple[Tensors, Tensor, Tensor]:
         """Gradients, criterion and penalty of every run."""
         gradients: dict[str, list[Tensor]] = {name: [] for name in parameters}
         reports = []
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             for run, objective in enumerate(self.objectives):
-                torch.set_rng_state(self.random_states[run])
-                own = {name: value[run].clone().requires_grad_() for name, value in parameters.items()}
-                loss, *report = functional_call(objective.train(), _prefixed(own), (x[run], target[run], scalars))
-                derivatives = torch.autograd.grad(loss, list(own.values()), allow_unused=True, materialize_grads=True)
-                for name, gradient in zip(own, derivatives, strict=True):
+                torch.set_rng_state(self.generators[run].get_state())
+                leaves = {name: value[run].clone().requires_grad_() for name, value in parameters.items()}
+                args = (x[run], target[run], scalars, {name: value[run] for name, value in own.items()})
+                loss, *report = functional_call(objective.train(), _prefixed(leaves), args)
+                derivatives = torch.autograd.grad(
+                    loss, list(leaves.values()), allow_unused=True, materialize_grads=True
+                )
+                for name, gradient in zip(leaves, derivatives, strict=True):
                     gradients[name].append(gradient)
                 reports.append(torch.stack(report).detach())
-                self.random_states[run] = torch.get_rng_state()
+                self.generators[run].set_state(torch.get_rng_state())
         criterion, penalty = torch.stack(reports).unbind(1)
         return {name: torch.stack(values) for name, values in gradients.items()}, criterion, penalty
 
@@ -181,12 +186,12 @@ class Program:
         bounds = module.bounds() if isinstance(module, ArithmeticModule) else {}
 
         def step(
-            snapshot: Snapshot, drawn: Tensor, placement: Placement, row: Tensor, iteration: Tensor
+            snapshot: Snapshot, drawn: Tensor, placement: Placement, row: Tensor, iteration: Tensor, own: Tensors
         ) -> tuple[Snapshot, Tensor, Tensor]:
             scalars = dict(zip(columns, row.unbind(0), strict=True))
             inputs, targets = batch(drawn, placement, operation, dtype)
             gradients, criterion, penalty = models.gradients(
-                snapshot.parameters, inputs.transpose(1, 2), targets.unsqueeze(-1), scalars
+                snapshot.parameters, inputs.transpose(1, 2), targets.unsqueeze(-1), scalars, own
             )
             gradients = clip_gradients(gradients, scalars)
             updated, state = rule.update(snapshot.parameters, gradients, snapshot.optimizer, scalars)

@@ -15,8 +15,9 @@ from pydantic import (
 )
 from torch import nn
 
-from nalm.modules import MODULES, build, option_defaults
+from nalm.modules import MODULES, build, canonical, option_defaults
 from nalm.modules.base import ArithmeticModule
+from nalm.training.restarts import Restart
 from nalm.training.schedules import Term
 
 __all__ = ["PARAMETER_NORMS", "STORED", "ModuleChoice", "Recipe"]
@@ -29,7 +30,10 @@ STORED = "stored"
 
 
 class ModuleChoice(BaseModel):
-    """A module by name and options, written as ``NRU`` or as ``{name: NRU, sign: separate}``."""
+    """A module by name and options, written as ``NRU`` or as ``{name: NRU, sign: separate}``.
+
+    The original's name of a module is read as ours.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -40,10 +44,11 @@ class ModuleChoice(BaseModel):
     @classmethod
     def _parse(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return {"name": value}
+            value = {"name": value}
         if isinstance(value, dict) and isinstance(value.get("name"), str):
             options = value.get("options", {key: item for key, item in value.items() if key != "name"})
-            return {"name": value["name"], "options": options}
+            name, implied = canonical(value["name"])
+            return {"name": name, "options": implied | options}
         raise ValueError("expected a module's name, or {name: …, option: …}")
 
     @model_validator(mode="after")
@@ -51,7 +56,7 @@ class ModuleChoice(BaseModel):
         if info.context != STORED:
             defaults = option_defaults(self.name, self.options)
             if self.name in MODULES:  # somebody's own may want other sizes: Recipe.check builds it with the task's
-                self.probe(1)
+                self.probe(2)
             # An option that says what is the default anyway must not make another run of it.
             kept = {name: _like(defaults[name], item) for name, item in self.options.items() if item != defaults[name]}
             object.__setattr__(self, "options", kept)
@@ -90,6 +95,7 @@ class Recipe(BaseModel):
     momentum: StrictFloat = Field(0.0, ge=0, lt=1)
     clip_gradient_norm: StrictFloat | None = Field(None, gt=0)
     clip_gradient_value: StrictFloat | None = Field(None, gt=0)
+    reinitialize: Restart | None = None
     batch_size: StrictInt = Field(128, ge=1)
     iterations: StrictInt = Field(50_000, ge=0)
     evaluate_every: StrictInt = Field(1000, ge=1)
@@ -100,7 +106,7 @@ class Recipe(BaseModel):
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"found momentum {self.momentum:g} with {self.optimizer}, expected it with sgd only")
         if info.context != STORED and self.module.name in MODULES:
-            self.check(1)
+            self.check(2)
         return self
 
     def check(self, in_features: int) -> None:

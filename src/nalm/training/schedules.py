@@ -50,7 +50,8 @@ class Term(BaseModel):
     r"""A regularizer's coefficient: constant, or times a schedule.
 
     ``ramp: [start, end]`` rises linearly from 0 to 1; ``exponential: rate`` is :math:`1 - e^{-rate · i}`;
-    ``growth`` is stepwise.
+    ``growth`` is stepwise. It is 0 up to the iteration ``after``, and for a run whose validation error, when it was
+    last measured, was not below ``below``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -59,6 +60,8 @@ class Term(BaseModel):
     ramp: tuple[StrictInt, StrictInt] | None = None
     exponential: StrictFloat | None = Field(None, gt=0)
     growth: Growth | None = None
+    after: StrictInt | None = Field(None, ge=0)
+    below: StrictFloat | None = Field(None, gt=0)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -70,7 +73,7 @@ class Term(BaseModel):
         return self
 
     def values(self, iterations: npt.NDArray[np.int64]) -> Values:
-        """Coefficient at each iteration."""
+        """Coefficient at each iteration, of runs whose validation error is below ``below``."""
         if self.ramp is not None:
             start, end = self.ramp
             schedule = np.clip((iterations - start) / (end - start), 0, 1)
@@ -80,4 +83,6 @@ class Term(BaseModel):
             schedule = self.growth.values(iterations)
         else:
             schedule = np.ones(len(iterations))
+        if self.after is not None:
+            schedule = schedule * (iterations > self.after)
         return self.coefficient * schedule
