@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install figure3 lint types test bench parity clean
+.PHONY: install figure3 lint types test test-slow bench parity clean
 
 install: .venv/installed
 
@@ -23,7 +23,10 @@ types: install
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: install
+	$(BIN)/pytest -n 2 -m slow
 
 bench: install
 	$(BIN)/nalm bench

@@ -27,6 +27,15 @@ TASKS = [Task(operation="div", train=train, test=test) for train, test in RANGES
 NINE_RUNS: Runs = [(task, seed) for task in TASKS for seed in range(3)]
 
 
+every_module_compiled = pytest.mark.parametrize(
+    "module",
+    [
+        name if name in ("RealNPU", "NRU", "NMRU") else pytest.param(name, marks=pytest.mark.slow, id=name)
+        for name in MODULES
+    ],
+)
+
+
 def recipe(module: str, iterations: int = 40, /, **changes: Any) -> Recipe:
     fields = default_recipe(module) | {"iterations": iterations, "evaluate_every": 20} | changes
     return Recipe.model_validate(fields)
@@ -222,14 +231,16 @@ def test_training_leaves_torchs_generator_and_default_precision_alone() -> None:
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("module", list(MODULES))
+@every_module_compiled
 def test_compiled_training_is_eager_training_within_rounding(module: str) -> None:
     changes = {"learning_rate": 1e-2} if module == "NRU" else {}  # at rate 1 NRU amplifies rounding
     compiled = Ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=True)
     eager = Ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=False)
     assert compiled.program.compiled
+    # A DMU starts with sums of 0, whose sign is tanh(10^4 times the sum): it amplifies rounding.
+    tolerance = 1e-2 if module == "DMU" else 1e-4
     # Errors below 1e-9 are rounding: their relative size means nothing.
-    np.testing.assert_allclose(errors(compiled.train()), errors(eager.train()), rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(errors(compiled.train()), errors(eager.train()), rtol=tolerance, atol=1e-9)
 
 
 @pytest.mark.compiled
@@ -251,7 +262,7 @@ def test_the_tenth_variant_of_a_worker_is_still_compiled_and_numbers_share_a_gra
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("module", list(MODULES))
+@every_module_compiled
 def test_a_compiled_run_is_bit_equal_in_any_company(module: str) -> None:
     company = [(task, seed) for task in TASKS for seed in range(25)]
     shuffled = random.Random(1).sample(range(len(company)), len(company))

@@ -95,7 +95,8 @@ class DMU(ArithmeticModule):
         if len(self.heads):
             values: Tensor = self.heads[name](nn.functional.layer_norm(x, (self.in_features,)))
             return values.reshape(*x.shape[:-1], self.out_features, -1).double()
-        return self.get_parameter(f"{name}_hat").double()
+        logits: Tensor = getattr(self, f"{name}_hat")
+        return logits.double()
 
     def _selectors(self, x: Tensor) -> Tensor:
         if self.selector != "learnt":

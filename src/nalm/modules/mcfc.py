@@ -53,18 +53,19 @@ class MCFC(ArithmeticModule):
         self.junction = nn.Parameter(torch.empty(rows, in_features, **factory))
         self.gate_weight = nn.Parameter(torch.empty(rows, **factory))
         self.gate_bias = nn.Parameter(torch.empty(rows, **factory))
+        _draw_a_gate_in_vain(rows, factory)
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Starts with an orthogonal junction (the identity if it is square), a gate weight of norm 1 and no bias."""
         rows, columns = self.junction.shape
+        self.gate_weight.copy_(nn.init.orthogonal_(self.gate_weight.new_empty(rows, 1)).squeeze(1))
+        self.gate_bias.zero_()
         if rows == columns:
             nn.init.eye_(self.junction)
         else:
             self.junction.copy_(nn.init.orthogonal_(self.junction.new_empty(columns, rows)).T)
-        self.gate_weight.copy_(nn.init.orthogonal_(self.gate_weight.new_empty(rows, 1)).squeeze(1))
-        self.gate_bias.zero_()
 
     def shares(self) -> Tensor:
         """Which share of each input goes to each output, ``(O, I)``."""
@@ -181,6 +182,7 @@ class MulMCFC(ArithmeticModule):
         self.eps = fraction(self, "eps", eps)
         with torch.random.fork_rng(devices=[]):  # drawn once, by reset_parameters
             self.sum = MCFC(in_features, out_features, trash=trash, **factory)
+        _draw_a_gate_in_vain(out_features + trash, factory)
         self.bias = nn.Parameter(torch.empty(out_features, **factory))
         self.gate = nn.Parameter(torch.empty(in_features, **factory)) if sign == "real_npu" else None
         self.reset_parameters()
@@ -242,3 +244,10 @@ class MulMCFC(ArithmeticModule):
         if self.gate is not None:
             self.gate.fill_(1)
         return self
+
+
+def _draw_a_gate_in_vain(rows: int, factory: dict[str, Any]) -> None:
+    """The original's constructor lets torch draw its gate before it does so itself: so does ours, so that a seed gives
+    the same weights.
+    """
+    nn.Linear(1, rows, **factory)

@@ -23,10 +23,14 @@ from nalm.training.restarts import Stuck
 __all__ = ["Ensemble", "History"]
 
 SMALLEST = 64
-"""Models in an ensemble, at least: fewer runs are filled up with copies of the last, which are not reported.
+"""Models in a compiled ensemble, at least: fewer runs are filled up with copies of the last, which are not reported.
 
 A compiler that sees fewer models orders its loops, and so its sums, in another way; from here on a run comes out bit by
 bit the same in every company (measured with 2 inputs).
+"""
+VECTOR = 32
+"""Models in an eager ensemble come in multiples of this, for the same reason: what does not fill a vector register is
+computed by other instructions.
 """
 DRAWN_AT_ONCE = 2**17
 """Numbers drawn ahead of the steps that use them: enough to make draws cheap, few enough to stay in the cache."""
@@ -65,7 +69,7 @@ class History:
 class Ensemble:
     """The stacked models of a shard.
 
-    A run comes out the same whatever company it has, in order and number (see ``SMALLEST``). Runs whose weights become
+    A run comes out the same whatever company it has, in order and number (see ``SMALLEST`` and ``VECTOR``). Runs whose weights become
     NaN are frozen and disturb nobody.
 
     Arguments:
@@ -95,7 +99,7 @@ class Ensemble:
         self.generators: list[torch.Generator] = list(generators)
         self.stuck = Stuck(recipe.reinitialize, recipe.evaluate_every, len(runs)) if recipe.reinitialize else None
         self.noise_shape = _noise_shape(modules[0], torch.Size((recipe.batch_size, columns)))
-        copies = max(0, SMALLEST - self.runs)
+        copies = max(0, SMALLEST - self.runs) if compiled else -self.runs % VECTOR
         self._stack([*runs, *[runs[-1]] * copies], [*modules, *[modules[-1]] * copies])
         program = self._vectorized_program(modules, compiled)
         if program is None:
