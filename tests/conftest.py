@@ -188,6 +188,7 @@ def history() -> Callable[..., History]:
             parameters=[{"weight": weight} for weight in weights],
             final_validation_errors=rows[-1],
             final_test_errors=rows[-1],
+            restarts=[[] for _ in range(runs)],
             diverged_at=np.array([-1] * runs if diverged_at is None else diverged_at),
         )
 

@@ -77,7 +77,7 @@ def test_a_wrong_experiment_file(refused: Refused, write_yaml: Callable[..., Pat
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
-        ("NAU", "found unknown module 'NAU', expected one of: NMRU, NRU, RealNPU"),
+        ("MAU", "found unknown module 'MAU', expected one of: Linear, ReLU"),
         ("nowhere.layers:MyUnit", "cannot import module 'nowhere.layers:MyUnit'"),
         ("torch.nn:MyUnit", "cannot import module 'torch.nn:MyUnit'"),
         ("math:pi", "'math:pi' is not a module class"),
@@ -125,7 +125,7 @@ def test_an_unknown_module_or_a_wrong_option(
         (("--set", "NMRU.learnig_rate=1"), "NMRU: learnig_rate: found unknown field 'learnig_rate', expected one of: "),
         (("--set", "NMRU.learning_rate.x=1"), "NMRU: learning_rate"),
         (("--set", "NMRU.regularizers.weight.ramp.0=1"), "NMRU: regularizers.weight.ramp"),
-        (("--set", "*.module=NAU"), "NMRU: module: found unknown module 'NAU', expected one of: "),
+        (("--set", "*.module=MAU"), "NMRU: module: found unknown module 'MAU', expected one of: "),
         (("--set", "*.iterations=-1"), "NMRU: iterations: found -1, expected greater than or equal to 0"),
         (("--set", "*.batch_size=1.5"), "NMRU: batch_size: found 1.5, expected "),
     ],
@@ -280,7 +280,7 @@ def test_results_of_a_module_that_cannot_be_imported_any_more(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("NAU",), "module: found unknown module 'NAU', expected one of: NMRU, NRU, RealNPU, "),
+        (("MAU",), "module: found unknown module 'MAU', expected one of: Linear, ReLU, "),
         (("nowhere:MyUnit",), "module: cannot import module 'nowhere:MyUnit': "),
         (("NMRU", "--operation", "divide"), "operation: found unknown operation 'divide', expected one of: add, "),
         (("NMRU", "--inputs", "1"), "div needs 2 subsets, found 1"),
@@ -299,7 +299,7 @@ def test_a_wrong_option_of_a_single_training(refused: Refused, arguments: tuple[
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [(("NAU",), "found unknown module 'NAU', expected one of: "), (("NMRU", "--inputs", "0"), "")],
+    [(("MAU",), "found unknown module 'MAU', expected one of: "), (("NMRU", "--inputs", "0"), "")],
 )
 def test_a_wrong_option_of_a_benchmark(nalm_cli: Cli, arguments: tuple[str, ...], sentence: str) -> None:
     done = nalm_cli("bench", *arguments)

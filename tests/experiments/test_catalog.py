@@ -18,17 +18,19 @@ SHARED = {
     "optimizer": "adam",
     "momentum": 0.0,
     "clip_gradient_value": None,
+    "reinitialize": None,
     "batch_size": 128,
     "iterations": 50_000,
     "evaluate_every": 1000,
     "precision": "float32",
 }
 SLOW_GROWTH = {"start": 1e-9, "end": 1e-7, "factor": 10.0, "every": 10_000}
-L1 = {"coefficient": 1.0, "ramp": None, "exponential": None, "growth": SLOW_GROWTH}
+UNCONDITIONAL = {"after": None, "below": None}
+L1 = {"coefficient": 1.0, "ramp": None, "exponential": None, "growth": SLOW_GROWTH} | UNCONDITIONAL
 
 
 def ramp(coefficient: float, start: int, end: int) -> dict[str, Any]:
-    return {"coefficient": coefficient, "ramp": [start, end], "exponential": None, "growth": None}
+    return {"coefficient": coefficient, "ramp": [start, end], "exponential": None, "growth": None} | UNCONDITIONAL
 
 
 FIGURE_3: dict[str, dict[str, Any]] = {

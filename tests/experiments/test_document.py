@@ -198,7 +198,7 @@ def test_a_mistake_is_named_by_line_field_what_was_found_and_what_was_expected(
     [
         ("base: nothing", "base: found 'nothing', expected one of: real-npu-modified, "),
         ("base: [nmru]", "base: found ['nmru'], expected one of: "),
-        ("module: NAU", "module: found unknown module 'NAU', expected one of: NMRU, "),
+        ("module: MAU", "module: found unknown module 'MAU', expected one of: Linear, ReLU"),
         ("module: 5", "module: found 5, expected a module's name"),
         ("module: {name: NMRU, sing: none}", "module: NMRU has no option 'sing', expected one of: sign, "),
         ("module: {name: NMRU, sign: yes}", "module: NMRU: sign is 'yes', expected one of: retrieved, "),

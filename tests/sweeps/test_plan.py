@@ -37,6 +37,7 @@ OTHER_RECIPES: dict[str, Any] = {
     "iterations": 10,
     "evaluate_every": 10,
     "precision": "float64",
+    "reinitialize": {},
 }
 OTHER_TASKS: dict[str, Any] = {
     "operation": "mul",

@@ -73,7 +73,7 @@ def test_evaluations_are_told_as_they_are_made() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("NAU", "div"), "module: found unknown module 'NAU', expected one of: NMRU, NRU, RealNPU"),
+        (("MAU", "div"), "module: found unknown module 'MAU', expected one of: Linear, ReLU"),
         (("NMRU", "divide"), "operation: found unknown operation 'divide', expected one of: add, "),
         (("NMRU", "div", (2, 1)), "train: the range [2, 1] is empty, expected low < high"),
         (("NMRU", "div", (1, 2), (2, 2)), "test: the range [2, 2] is empty, expected low < high"),

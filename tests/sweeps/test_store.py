@@ -62,6 +62,7 @@ def test_a_shard_has_a_row_per_run_and_the_columns_of_the_schema(store: Store, s
         "key": pa.string(),
         "seed": pa.int64(),
         "diverged_at": pa.int64(),
+        "restarts": pa.list_(pa.int64()),
         "iteration": pa.list_(pa.int64()),
         "wall_time": floats,
         "validation_error": floats,
