@@ -75,6 +75,7 @@ VARIANTS: dict[str, Build] = {
     "GatedNAUNMU-bias": partial(GatedNAUNMU, bias=True),
     "GatedNAUNMU-two_gates": partial(GatedNAUNMU, two_gates=True, bias=True, out_of_bounds="penalty"),
     "GatedNAUNMU-gumbel": partial(GatedNAUNMU, gate="gumbel"),
+    "GatedNAUNMU-row_gumbel": partial(GatedNAUNMU, gate="row_gumbel", bias=True),
     "NPU": NPU,
     "NPU-both": partial(NPU, clip="both"),
     "NPU-all": partial(NPU, clip="all"),

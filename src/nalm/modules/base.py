@@ -199,7 +199,7 @@ def _warn_of_half_precision(module: nn.Module, args: tuple[Any, ...]) -> None:
     if torch.compiler.is_compiling() or not args or not isinstance(args[0], Tensor):
         return
     device = args[0].device.type
-    if not torch.is_autocast_enabled(device):
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return
     dtype = torch.get_autocast_dtype(device)
     if dtype in (torch.float16, torch.bfloat16):

@@ -41,6 +41,8 @@ class BoundedModule(ArithmeticModule):
     @torch.no_grad()
     def _draw(self, init: str = "uniform") -> None:
         """Draws the weights: around 0 for modules that have negative ones, around 1/2 for the others."""
+        if self.weight.is_meta:  # there are no numbers to draw, and torch cannot pretend for all distributions
+            return
         if init == "beta":
             seven = self.weight.new_tensor([7.0])
             self.weight.copy_(2 * torch.distributions.Beta(seven, seven).sample(self.weight.shape).squeeze(-1) - 1)

@@ -134,13 +134,13 @@ class DMU(ArithmeticModule):
         selectors, gates = self._selectors(x), self._gates(x)
         dtype, x = x.dtype, x.double().unsqueeze(-2)
         total = (selectors * x).sum(-1)
-        power = (selectors * torch.log(x.abs().clamp(min=least))).sum(-1)
         log_sign = torch.cos(math.pi * (selectors.abs() * (x < 0)).sum(-1))
+        sizes = x.abs().clamp(min=least) if self.smoothing else x.abs()
+        power = (selectors * torch.log(sizes)).sum(-1)
         if self.smoothing:
             sign, size = torch.tanh(total / self.smoothing), torch.sqrt(total**2 + self.smoothing**2).clamp(min=least)
-            magnitude = (gates[..., 0] * size + gates[..., 1] * torch.exp(_softly_between(power, end))).clamp(
-                least, most
-            )
+            exponential = torch.exp(_softly_between(power, end))
+            magnitude = (gates[..., 0] * size + gates[..., 1] * exponential).clamp(least, most)
         else:
             sign, magnitude = torch.sign(total), gates[..., 0] * total.abs() + gates[..., 1] * torch.exp(power)
         return ((gates[..., 0] * sign + gates[..., 1] * log_sign) * magnitude).to(dtype)

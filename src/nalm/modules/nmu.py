@@ -101,6 +101,11 @@ class NMU(BoundedModule):
         """Products."""
         return {"mul": "real"}
 
+    def idealize(self) -> Self:
+        """Does without the scale of the batch, which discrete weights cancel."""
+        self.normalized = False
+        return super().idealize()
+
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Sets the selection as weights."""

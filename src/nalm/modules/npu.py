@@ -62,7 +62,7 @@ class _PowerUnit(ArithmeticModule):
         magnitude = x.abs() + self.eps
         if self.gate is None:
             log_magnitude = torch.log(magnitude)
-            phase = torch.where(x < 0, math.pi, 0.0).to(x.dtype)
+            phase = (x < 0).to(x.dtype) * math.pi
         else:
             gate = self.gate.clamp(0, 1)
             log_magnitude = torch.log(gate * magnitude + (1 - gate))
@@ -76,8 +76,10 @@ class _PowerUnit(ArithmeticModule):
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """Products of powers."""
-        return {"mul": "real", "div": "nonzero", "reciprocal": "nonzero", "squared": "real", "root": "positive"}
+        """Products of powers; no squares if weights are clamped to [-1, 1]."""
+        powers: dict[str, Inputs] = {"mul": "real", "div": "nonzero", "reciprocal": "nonzero"}
+        squares: dict[str, Inputs] = {} if "weight" in self.bounds() else {"squared": "real"}
+        return powers | squares | {"root": "positive"}
 
     @property
     def domain(self) -> dict[str, tuple[int, int]]:

@@ -36,7 +36,8 @@ def formulas(module: ArithmeticModule, names: Sequence[str | sympy.Symbol]) -> l
     graph = make_fx(copied)(torch.ones(module.in_features, dtype=torch.float64))
     inputs = np.empty(len(symbols), dtype=object)
     inputs[:] = symbols
-    return list(_OnSymbols(graph).run(inputs).flat)
+    with np.errstate(all="ignore"):  # numpy believes that overflows inside sympy are its own
+        return list(_OnSymbols(graph).run(inputs).flat)
 
 
 class _OnSymbols(Interpreter):
@@ -44,6 +45,7 @@ class _OnSymbols(Interpreter):
 
     def __init__(self, graph: GraphModule) -> None:
         super().__init__(graph)
+        self.extra_traceback = False
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One operation."""

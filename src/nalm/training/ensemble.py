@@ -69,8 +69,8 @@ class History:
 class Ensemble:
     """The stacked models of a shard.
 
-    A run comes out the same whatever company it has, in order and number (see ``SMALLEST`` and ``VECTOR``). Runs whose weights become
-    NaN are frozen and disturb nobody.
+    A run comes out the same whatever company it has, in order and number (see ``SMALLEST`` and ``VECTOR``).
+    Runs whose weights become NaN are frozen and disturb nobody.
 
     Arguments:
         recipe: how all of them are trained.
