@@ -206,7 +206,7 @@ def _warn_of_half_precision(module: nn.Module, args: tuple[Any, ...]) -> None:
         warnings.warn(
             f"{type(module).__name__} runs under autocast to {dtype}, which has too few digits for arithmetic; "
             "exclude it with torch.autocast(device_type, enabled=False)",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

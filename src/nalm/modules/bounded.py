@@ -55,7 +55,7 @@ class BoundedModule(ArithmeticModule):
     def _effective_weight(self) -> Tensor:
         """The weights, clamped where a penalty lets them leave their bounds."""
         return (
-            self.weight if self.out_of_bounds == "clip" else self.weight.clamp(self.lowest + self.identity_epsilon, 1)
+            self.weight if self.out_of_bounds == "clip" else self.weight.clamp(self.lowest + self.identity_epsilon, 1.0)
         )
 
     def effective_weights(self) -> dict[str, Tensor]:

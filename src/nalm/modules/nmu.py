@@ -190,6 +190,6 @@ def _noise(noise: object) -> tuple[float, float] | Literal["batch"] | None:
         return noise
     if isinstance(noise, Sequence) and len(noise) == 2 and all(isinstance(end, int | float) for end in noise):
         low, high = map(float, noise)
-        if 0 < low < high:
+        if 0 < low < high < float("inf"):
             return low, high
     raise ValueError(f"NMU: noise is {noise!r}, expected [low, high] with 0 < low < high, 'batch' or nothing")

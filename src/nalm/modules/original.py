@@ -14,7 +14,7 @@ Layer = tuple[str, dict[str, Any]]
 """Our name of a module, and its options."""
 
 UNITS: dict[str, Layer] = {
-    **dict.fromkeys(("linear", "Tanh", "Sigmoid", "Softsign", "SELU", "ELU"), ("Linear", {})),
+    **dict.fromkeys(("linear", "Tanh", "Sigmoid", "Softsign", "ReLU", "ReLU6", "SELU", "ELU"), ("Linear", {})),
     "MNAC": ("NACMul", {}),
     "PosNAC": ("NACSigma", {"space": "linear"}),
     "ReRegualizedLinearNAC": ("NAU", {}),
@@ -27,9 +27,9 @@ UNITS: dict[str, Layer] = {
     "iNALU": ("INALU", {}),
     "MulMCFCSignINALU": ("MulMCFC", {"sign": "inalu"}),
     "MulMCFCSignRealNPU": ("MulMCFC", {"sign": "real_npu"}),
-    **{name: (name, {}) for name in ("ReLU", "ReLU6", "NAC", "NALU", "NPU", "RealNPU", "NRU", "MCFC", "MulMCFC")},
+    **{name: (name, {}) for name in ("NAC", "NALU", "NPU", "RealNPU", "NRU", "MCFC", "MulMCFC")},
 }
-"""Units of the original's single-layer network. (There, every activation but none is a linear layer.)"""
+"""Units of the original's single-layer network. (There, every activation is a linear layer.)"""
 
 _ADDITIVE = ("NAC", "PosNAC", "ReRegualizedLinearNAC", "ReRegualizedLinearPosNAC")
 """Units whose ``--nac-mul`` makes a network of two layers; elsewhere it means nothing."""
@@ -100,6 +100,8 @@ def translate(command: str) -> list[Layer]:
     first = words.get("--first-layer", unit)
     if multiplication == "normal":
         name, options = _layer(unit, words)
+        if name == "NAU":
+            raise ValueError(f"found {unit} --nac-mul normal: no module here multiplies by a NAU of logarithms")
         second = ("NACMul", {}) if name == "NAC" else (name, {key: options[key] for key in options if key != "space"})
     elif multiplication == "mnac":
         second = ("SigmaNMU", {}) if unit[:-3] + "MNAC" == "MNAC" else _layer(unit[:-3] + "MNAC", words)

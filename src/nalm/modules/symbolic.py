@@ -127,8 +127,10 @@ def _times(a: Any, b: Any) -> Any:
     return a * b
 
 
-def _log(a: Any) -> Any:
-    return sympy.log(a)
+def _sigmoid(a: Any) -> Any:
+    if a.is_number:  # numerically: the exponential of a saturated logit is an integer of many thousand digits
+        return _number(torch.sigmoid(torch.tensor(float(a), dtype=torch.float64)).item())
+    return 1 / (1 + sympy.exp(-a))
 
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
@@ -143,12 +145,12 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "abs": _each(lambda a: sympy.Abs(a)),
     "sign": _each(lambda a: sympy.sign(a)),
     "exp": _each(lambda a: sympy.exp(a)),
-    "log": _each(lambda a: _log(a)),
+    "log": _each(lambda a: sympy.log(a)),
     "sqrt": _each(lambda a: sympy.sqrt(a)),
     "cos": _each(lambda a: sympy.cos(a)),
     "sinh": _each(lambda a: sympy.sinh(a)),
     "tanh": _each(lambda a: sympy.tanh(a)),
-    "sigmoid": _each(lambda a: 1 / (1 + sympy.exp(-a))),
+    "sigmoid": _each(lambda a: _sigmoid(a)),
     "softplus": _each(lambda a: sympy.log(1 + sympy.exp(a))),
     "relu": _each(lambda a: sympy.Max(a, 0)),
     "lt": _is(lambda a, b: sympy.Lt(a, b)),
@@ -168,6 +170,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "t": lambda x: x.T,
     "transpose": lambda x, first, second: np.swapaxes(x, first, second),
     "unsqueeze": lambda x, dim: np.expand_dims(x, dim),
+    "squeeze_": lambda x, dim: np.squeeze(x, dim if isinstance(dim, int) else tuple(dim)),
     "squeeze": lambda x, dim: np.squeeze(x, dim if isinstance(dim, int) else tuple(dim)),
     "view": lambda x, shape: x.reshape(shape),
     "_unsafe_view": lambda x, shape: x.reshape(shape),
