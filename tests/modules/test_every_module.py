@@ -85,8 +85,6 @@ TAKES_ALL_INPUTS = [
     *("DMU-sum", "DMU-difference", "DMU-sum-heads"),
 ]
 """Variants that cannot ignore an input."""
-OF_THE_BATCH = ("NMU-batch-noise", "NMU-normalized")
-"""Variants whose results depend on the other rows of the batch (the first in training only)."""
 WITHOUT_DISCRETE_WEIGHTS = ("Linear", "ReLU", "ReLU6", "DMU-heads", "DMU-sum-heads")
 WITHOUT_FORMULA = {
     "NMU-normalized": "std",
@@ -101,6 +99,12 @@ REPRESENTATIVES = [
     *("MulMCFC-real_npu-trash", "DMU", "DMU-heads"),
 ]
 """At least one variant of each class, where all would take too long."""
+FORWARD = [
+    name
+    for name in VARIANTS
+    if name not in ("NAU-beta", "NPU-both", "NPU-all", "RealNPU-ternary", "NaiveNPU-weight", "RealNaiveNPU-weight")
+]
+"""Variants whose forward pass differs from that of every other, for what takes long and is about nothing else."""
 NOISY = [name for name, build in VARIANTS.items() if build(2, 1).noise_shape(torch.Size([5, 2])) is not None]
 POWER_UNITS = (NPU, RealNPU, NaiveNPU, RealNaiveNPU)
 
@@ -199,8 +203,12 @@ def test_every_module_and_every_value_of_an_option_is_among_the_variants() -> No
     for name, found in given.items():
         defaults = inspect.signature(MODULES[name]).parameters
         for option, hint in get_type_hints(MODULES[name].__init__).items():
-            # A golden NALU has the NALU's options, which are tried there; init and shape concern no forward pass.
-            if name != "GNALU" and option not in ("init", "shape") and (get_origin(hint) is Literal or hint is bool):
+            # A golden NALU has the NALU's options, which are tried there; these four concern no forward pass.
+            if (
+                name != "GNALU"
+                and option not in ("init", "shape", "clip", "attract")
+                and (get_origin(hint) is Literal or hint is bool)
+            ):
                 expected = {False, True} if hint is bool else set(get_args(hint))
                 assert {options.get(option, defaults[option].default) for options in found} >= expected, (name, option)
         assert found, name
@@ -272,7 +280,7 @@ def permute_(module: ArithmeticModule, order: list[int], others: tuple[int, ...]
 
 
 @given(order=st.permutations(range(5)), seed=st.integers(0, 1000), training=st.booleans())
-@pytest.mark.parametrize("name", [name for name in VARIANTS if name != "DMU-difference"])
+@pytest.mark.parametrize("name", [name for name in FORWARD if name != "DMU-difference"])
 @unhurried
 def test_inputs_may_be_permuted_together_with_their_weights(
     name: str, order: list[int], seed: int, training: bool
@@ -367,6 +375,51 @@ def test_a_power_unit_of_open_gates_is_the_real_part_of_the_complex_power_produc
     expected = torch.exp(logarithm @ exponents.T).real
     # Some ten roundings, of angles up to 10.
     torch.testing.assert_close(module(x), expected, rtol=1e-12, atol=1e-12)
+
+
+def dmu_as_published(x: list[float], selectors: list[float], gates: list[float], training: bool) -> float:
+    """One output of a domain mixed unit, by the equations of its paper."""
+    least, most, end = (1e-11, 1e6, math.log(1e6) - 1) if training else (1e-20, 1e20, 50.0)
+
+    def softplus(value: float) -> float:
+        return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
+
+    total = sum(o * value for o, value in zip(selectors, x, strict=True))
+    power = sum(o * math.log(max(abs(value), least)) for o, value in zip(selectors, x, strict=True))
+    turned = sum(abs(o) for o, value in zip(selectors, x, strict=True) if value < 0)
+    sign = gates[0] * math.tanh(total / 1e-4) + gates[1] * math.cos(math.pi * turned)
+    power = softplus(end - softplus(end - power) + end) - end
+    magnitude = gates[0] * max(math.sqrt(total**2 + 1e-8), least) + gates[1] * math.exp(power)
+    return sign * min(max(magnitude, least), most)
+
+
+@both_modes
+@pytest.mark.parametrize("name", ["DMU", "DMU-sum", "DMU-difference", "DMU-heads", "DMU-sum-heads"])
+def test_a_domain_mixed_unit_computes_what_was_published(name: str, training: bool) -> None:
+    module = random_variant(name, training=training)
+    for x in inputs_for(name, 20):
+        parameters = dict(module.named_parameters())
+        if "heads" in name:
+            normalized = (x - x.mean()) / torch.sqrt(x.var(correction=0) + 1e-5)
+            heads = {
+                key: parameters[f"heads.{key}.weight"] @ normalized + parameters[f"heads.{key}.bias"]
+                for key in module.heads
+            }
+        else:
+            heads = {key.removesuffix("_hat"): value for key, value in parameters.items()}
+        gates = torch.softmax(heads["gate"].reshape(2, 2), -1)
+        if "sign" in heads:
+            selectors = torch.tanh(heads["sign"]) * nn.functional.softplus(heads["size"])
+            selectors = selectors.reshape(2, -1)
+        else:
+            selectors = torch.ones(2, len(x)) * torch.tensor([1, -1] if "difference" in name else [1])
+        if not training:
+            selectors, gates = selectors.round().clamp(-1, 1), gates.round()  # none is near a half
+        expected = [
+            dmu_as_published(x.tolist(), selectors[output].tolist(), gates[output].tolist(), training)
+            for output in range(2)
+        ]
+        assert module(x).tolist() == pytest.approx(expected, rel=1e-10)
 
 
 # --- gradients --------------------------------------------------------------------------------------------------
@@ -667,7 +720,7 @@ def test_regularizers_draw_the_parameters_that_they_are_about(name: str, terms: 
 # --- torch's tools ----------------------------------------------------------------------------------------------
 
 
-@every_variant
+@pytest.mark.parametrize("name", FORWARD)
 def test_compiled_in_one_graph_it_trains_the_same(name: str) -> None:
     torch.compiler.reset()
     module = random_variant(name, training=True)
@@ -768,7 +821,7 @@ def evaluated(module: ArithmeticModule, x: Tensor) -> Tensor:
     return torch.tensor(np.stack(columns, axis=-1))
 
 
-@pytest.mark.parametrize("name", [name for name in VARIANTS if name not in WITHOUT_FORMULA])
+@pytest.mark.parametrize("name", [name for name in FORWARD if name not in WITHOUT_FORMULA])
 def test_formulas_compute_what_the_module_does_in_evaluation(name: str) -> None:
     module = randomized(VARIANTS[name](2, 2)).train()  # formulas are those of evaluation all the same
     x = inputs_for(name, 20)[:, :2]
