@@ -46,7 +46,7 @@ from nalm.modules.base import Inputs
 
 every_variant = pytest.mark.parametrize("name", VARIANTS)
 both_modes = pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-unhurried = settings(deadline=None, max_examples=25)
+unhurried = settings(deadline=None, max_examples=12)
 
 RANGES: list[tuple[tuple[float, float], ...]] = [
     ((-20, -10), (-40, -20)),
@@ -311,7 +311,7 @@ IGNORING = [(name, operation) for name, operation in COMPUTED if name not in TAK
 
 @given(data=st.data())
 @pytest.mark.parametrize("name", [*dict(IGNORING)])
-@settings(unhurried, max_examples=10)
+@unhurried
 def test_ignored_inputs_do_not_matter(name: str, data: st.DataObject) -> None:
     module = VARIANTS[name](3, 1).double().eval()
     operation = data.draw(st.sampled_from([*module.operations]))
@@ -352,7 +352,7 @@ def test_a_difference_is_minus_that_of_the_swapped_inputs(name: str, data: st.Da
 
 @given(data=st.data())
 @pytest.mark.parametrize("name", [*dict(COMPUTED)])
-@settings(unhurried, max_examples=10)
+@unhurried
 def test_sums_and_products_commute(name: str, data: st.DataObject) -> None:
     module = VARIANTS[name](2, 1).double().eval()
     for operation in {"add", "mul"} & set(module.operations):

@@ -266,7 +266,7 @@ class NACNMU(BoundedModule):
         out_of_bounds: weights outside :math:`[0, 1]` are clamped by a projection after the step (``clip``), or in
             the forward pass while a regularizer draws them back (``penalty``).
         shape: of the regularizers, ``linear``, ``squared`` or ``none``.
-        identity_epsilon: lower bound of the weights.
+        identity_epsilon: lower bound of the weights; above 0, discrete weights of 0 are out of bounds.
         eps: :math:`\varepsilon`, added to every magnitude.
 
     Raises:

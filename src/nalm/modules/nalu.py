@@ -157,7 +157,8 @@ class NALU(_GatedUnit):
     depends on it. Multiplication may be another: ``safe``, :math:`\exp(W \ln(|x - 1| + 1))`, the same for inputs from 1
     on; ``trig``, :math:`\sinh(W \ln(x + \sqrt{x^2 + 1} + \varepsilon))`, which only resembles a product; ``nmu``, a
     unit of its own, :class:`SigmaNMU`. An input of 0 counts as :math:`\varepsilon`; gradients are finite for every sign
-    (``trig``: unless :math:`x` is so negative that :math:`x + \sqrt{x^2 + 1}` is rounded to 0).
+    (``trig``: unless :math:`x` is so negative that :math:`x + \sqrt{x^2 + 1}` is rounded to 0). With shared weights, a
+    path that is shut is computed all the same: a sum of many large numbers gives NaN where their product overflows.
 
     Operations: ``add``, ``sub``, for positive inputs or, with ``bias``, for all; ``mul``, ``div``, ``reciprocal``,
     ``root`` of positive inputs (``log``), of inputs from 1 on (``safe``); ``mul`` (``nmu``). Regularizers: ``gate`` and

@@ -41,7 +41,7 @@ class NMRU(BoundedModule):
         out_of_bounds: weights outside :math:`[0, 1]` are clamped by a projection after the step (``clip``), or in
             the forward pass while a regularizer draws them back (``penalty``).
         shape: of the regularizers, ``linear``, ``squared`` or ``none``.
-        identity_epsilon: lower bound of the weights.
+        identity_epsilon: lower bound of the weights; above 0, discrete weights of 0 are out of bounds.
         eps: with it, the reciprocal is :math:`1 / (x + \mathrm{eps})`, or :math:`1 / (x - \mathrm{eps})` if
             :math:`x < 0`, in training and in evaluation, so that every result and gradient is finite.
 

@@ -41,7 +41,7 @@ class NMU(BoundedModule):
         out_of_bounds: weights outside :math:`[0, 1]` are clamped by a projection after the step (``clip``), or in
             the forward pass while a regularizer draws them back (``penalty``).
         shape: of the regularizers, ``linear``, ``squared`` or ``none``.
-        identity_epsilon: lower bound of the weights.
+        identity_epsilon: lower bound of the weights; above 0, discrete weights of 0 are out of bounds.
         noise: range ``[low, high]`` of the random numbers (the paper's default is ``[1, 5]``), or ``"batch"``: from 1
             to 1 + 1 / the standard deviation of the batch.
         normalized: whether to scale the inputs by the standard deviation of the batch.

@@ -34,6 +34,7 @@ UNITS: dict[str, Layer] = {
 _ADDITIVE = ("NAC", "PosNAC", "ReRegualizedLinearNAC", "ReRegualizedLinearPosNAC")
 """Units whose ``--nac-mul`` makes a network of two layers; elsewhere it means nothing."""
 
+_MULTIPLICATIONS = ("none", "normal", "mnac", "npu", "real-npu")
 _BOUNDED = ("NAU", "NMU", "NACNMU", "GatedNAUNMU", "NRU", "NMRU")
 _GATED = ("NALU", "GatedNAUNMU")
 _POWER = ("RealNPU", "NPU")
@@ -95,7 +96,10 @@ def translate(command: str) -> list[Layer]:
     words = _words(command)
     unit = words.get("--layer-type", "NALU")
     multiplication = words.get("--nac-mul", "none")
-    if unit not in _ADDITIVE or multiplication in ("none", "max-safe"):
+    if multiplication not in _MULTIPLICATIONS:
+        expected = ", ".join(_MULTIPLICATIONS)
+        raise ValueError(f"found --nac-mul {multiplication}, expected one of: {expected}")
+    if unit not in _ADDITIVE or multiplication == "none":
         return [_layer(unit, words)]
     first = words.get("--first-layer", unit)
     if multiplication == "normal":
@@ -105,10 +109,8 @@ def translate(command: str) -> list[Layer]:
         second = ("NACMul", {}) if name == "NAC" else (name, {key: options[key] for key in options if key != "space"})
     elif multiplication == "mnac":
         second = ("SigmaNMU", {}) if unit[:-3] + "MNAC" == "MNAC" else _layer(unit[:-3] + "MNAC", words)
-    elif multiplication in ("npu", "real-npu"):
-        second = _layer("NPU" if multiplication == "npu" else "RealNPU", words)
     else:
-        raise ValueError(f"found --nac-mul {multiplication}, expected one of: none, normal, mnac, npu, real-npu")
+        second = _layer("NPU" if multiplication == "npu" else "RealNPU", words)
     return [_layer(first, words), second]
 
 
@@ -152,6 +154,8 @@ def _layer(unit: str, words: dict[str, str]) -> Layer:
                 options[ours] = value
     if "--mnac-epsilon" in words and name in ("NMU", "NACNMU", "NRU", "NMRU"):
         options["identity_epsilon"] = _value("--mnac-epsilon", words["--mnac-epsilon"], float)
+    if "--nmu-noise" in words and name == "NMRU":
+        raise ValueError(f"found {unit} --nmu-noise, expected it with an NMU: the NMRU has no noise here")
     if "--nmu-noise" in words and name == "NMU":
         low, high = _value("--noise-range", words.get("--noise-range", "[1, 5]"), list)
         options["noise"] = "batch" if (low, high) == (1, 0) else [float(low), float(high)]
