@@ -122,7 +122,7 @@ def test_options_of_the_original_become_ours(command: str, layer: tuple[str, dic
 @pytest.mark.parametrize(
     ("command", "name"),
     [
-        ("SignNMRU --nalu-bias --npu-clip wg --beta-nau --trash-cell --nmu-noise", "NMRU"),
+        ("SignNMRU --nalu-bias --npu-clip wg --beta-nau --trash-cell", "NMRU"),
         ("RealNPU --oob-mode clip --regualizer-shape linear --nalu-two-nac --mnac-epsilon 0.1", "RealNPU"),
         ("NAC --nru-div-mode div --nalu-mul safe --first-layer NAC", "NAC"),
         ("NPU --realnpu-reg-type bias", "NPU"),
