@@ -24,18 +24,23 @@ from torch.func import functional_call, jacrev, stack_module_state, vmap
 from nalm.modules import (
     DMU,
     GNALU,
+    INALU,
     MCFC,
     MODULES,
+    NACNMU,
     NALU,
     NAU,
     NMRU,
     NMU,
     NPU,
+    NRU,
     ArithmeticCell,
     ArithmeticModule,
     GatedNAUNMU,
     Linear,
     MulMCFC,
+    NACMul,
+    NACSigma,
     NaiveNPU,
     RealNaiveNPU,
     RealNPU,
@@ -850,7 +855,7 @@ def test_what_has_no_formula_is_named_in_one_sentence(name: str, operation: str)
 def test_a_wrong_number_of_names_is_refused(name: str) -> None:
     module = VARIANTS[name](2, 1)
     for names, use in product((["a"], ["a", "b", "c"]), (module.to_sympy, partial(expression, module))):
-        with pytest.raises(ValueError, match=f"found {len(names)} names, expected 2"):
+        with pytest.raises(ValueError, match=f"found {len(names)} (names|inputs), expected 2"):
             cast(Callable[[list[str]], Any], use)(names)
 
 
@@ -969,7 +974,7 @@ def test_what_has_no_expression_is_refused_by_its_name(model: nn.Module, found: 
 
 
 def test_layers_that_do_not_fit_have_no_expression() -> None:
-    with pytest.raises(ValueError, match="NMU: found 2 names, expected 3"):
+    with pytest.raises(ValueError, match="NMU: found 2 inputs, expected 3"):
         expression(nn.Sequential(NAU(2, 2), NMU(3, 1)))
 
 
@@ -1289,3 +1294,67 @@ def test_every_module_runs_on_a_graphics_card() -> None:
         assert all(parameter.grad is None or parameter.grad.is_cuda for parameter in module.parameters()), name
         # Exponentials and logarithms differ between devices in their last places.
         torch.testing.assert_close(result.cpu(), reference(*arguments), rtol=1e-4, atol=1e-5, msg=name)
+
+
+# --- found by reading -------------------------------------------------------------------------------------------
+
+
+@every_variant
+def test_inputs_of_another_width_are_refused_and_not_broadcast(name: str) -> None:
+    module = VARIANTS[name](width(name), 1)
+    for shape, found in (((4, width(name) + 1), f"{width(name) + 1} inputs"), ((), "a single number")):
+        with pytest.raises(ValueError, match=f"{type(module).__name__}: found {found}, expected {width(name)}"):
+            module(torch.ones(shape))
+
+
+def sums_of_signs(second: ArithmeticModule) -> nn.Sequential:
+    first = NAU(2, 2)
+    first.load_state_dict({"weight": torch.tensor([[1.0, -1.0], [1.0, 1.0]])})
+    return nn.Sequential(first, second).double().eval()
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        NACMul(2, 1).gold("mul"),
+        NACSigma(2, 1).gold("mul"),
+        NACNMU(2, 1).gold("mul"),
+        MulMCFC(2, 1, sign="inalu").gold("mul"),
+        NMU(2, 1).gold("mul"),
+        NMRU(2, 1).gold("div"),
+        RealNPU(2, 1).gold("div"),
+        NRU(2, 1).gold("div"),
+        INALU(2, 1).gold("div"),
+    ],
+    ids=lambda module: type(module).__name__,
+)
+def test_the_expression_of_a_stack_is_what_it_computes_on_numbers_of_both_signs(second: ArithmeticModule) -> None:
+    model = sums_of_signs(second)
+    names = ["a", "b"]
+    compute = sympy.lambdify(names, expression(model, names)[0], "numpy")
+    for a, b in ((1.0, 3.0), (3.0, 1.0), (2.0, 0.5)):
+        computed = model(torch.tensor([a, b], dtype=torch.float64)).item()
+        assert compute(a, b) == pytest.approx(computed, rel=1e-5)  # expressions have no eps
+
+
+def test_a_trigonometric_product_is_expressed_as_it_is() -> None:
+    module = NALU(2, 1, multiplication="trig").gold("add")
+    module.load_state_dict({"gate_weight": torch.tensor([[0.9, -0.5]])}, strict=False)
+    (formula,) = expression(module)
+    assert formula.has(sympy.sinh)
+
+
+def test_names_that_repeat_are_refused() -> None:
+    with pytest.raises(ValueError, match="found the names a, a, expected a different one"):
+        expression(NAU(2, 1), ["a", "a"])
+
+
+@pytest.mark.parametrize("build", [MCFC, MulMCFC, partial(MCFC, trash=True)])
+def test_mass_conserving_layers_are_drawn_in_half_precision(build: Any) -> None:
+    assert build(3, 2, dtype=torch.bfloat16)(torch.ones(3, dtype=torch.bfloat16)).isfinite().all()
+
+
+@pytest.mark.parametrize("build", [NAU, NMU, NMRU, NRU, NACNMU])
+def test_a_single_row_has_the_regularizers_of_a_batch_of_it(build: Any) -> None:
+    module, row = build(3, 2), torch.tensor([1.0, 2.0, 3.0])
+    torch.testing.assert_close(module.regularizers(row), module.regularizers(row.unsqueeze(0)))

@@ -279,7 +279,6 @@ def test_a_name_that_both_have_is_ours_and_the_command_is_the_originals() -> Non
         ("iNALU", ("INALU", {})),
         ("NRU --nru-div-mode div-sepSign", ("NRU", {"sign": "separate"})),
         ("mypackage.layers:MyUnit", ("mypackage.layers:MyUnit", {})),
-        ("ReRegualizedLinearNAC --nac-mul mnac", ("ReRegualizedLinearNAC --nac-mul mnac", {})),
         ("no such module", ("no such module", {})),
     ],
 )

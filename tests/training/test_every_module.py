@@ -11,6 +11,7 @@ from nalm.modules import MODULES, ArithmeticModule, build
 from nalm.tasks.task import Task
 from nalm.training.ensemble import Ensemble, History
 from nalm.training.notices import notices
+from nalm.training.program import Together
 from nalm.training.recipe import Recipe
 from nalm.training.restarts import Restart, Stuck
 
@@ -217,3 +218,15 @@ def test_the_originals_name_of_a_module_makes_the_same_recipe() -> None:
     ours = Recipe.model_validate({"module": {"name": "NMRU", "sign": "none"}})
     theirs = Recipe.model_validate({"module": "--layer-type NMRU"})
     assert ours == theirs
+
+
+def test_a_module_with_random_gates_and_a_gate_regularizer_trains_together() -> None:
+    terms = {"gate": {"coefficient": 1e-3}}
+    recipe = recipe_of("NALU", {"gate": "gumbel"}, regularizers=terms)
+    ensemble = Ensemble(recipe, runs_of("mul"), compiled=False)
+    assert isinstance(ensemble.program.models, Together)
+
+
+def test_a_network_of_two_layers_is_not_one_module() -> None:
+    with pytest.raises(ValueError, match=r"a network of two layers \(NAU and NMU\), expected one module"):
+        Recipe.model_validate({"module": "ReRegualizedLinearNAC --nac-mul mnac"})

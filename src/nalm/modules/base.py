@@ -37,7 +37,8 @@ class ArithmeticModule(nn.Module, ABC):
 
     It is an ordinary ``torch.nn.Module`` from ``(*, in_features)`` to ``(*, out_features)``. Beyond that it knows the
     domain of its weights, how to be projected onto it, the terms that regularize it, and the gold weights with which
-    it computes an operation exactly. To write one of your own, define what is abstract here.
+    it computes an operation exactly. To write one of your own, define what is abstract here (``coefficients`` helps
+    with ``gold``) and, if its weights are discrete, ``domain`` and ``bounds``.
 
     Under autocast to half precision a module warns: logarithms and products of many factors need more digits.
 
@@ -58,7 +59,7 @@ class ArithmeticModule(nn.Module, ABC):
                 raise ValueError(f"{type(self).__name__}: {name} is {size!r}, expected a positive integer")
         self.in_features = in_features
         self.out_features = out_features
-        self.register_forward_pre_hook(_warn_of_half_precision)
+        self.register_forward_pre_hook(_check_inputs)
 
     @abstractmethod
     def reset_parameters(self) -> None:
@@ -164,7 +165,7 @@ class ArithmeticModule(nn.Module, ABC):
     def _parts(self) -> Iterator[tuple[str, ArithmeticModule]]:
         return ((name, part) for name, part in self.named_children() if isinstance(part, ArithmeticModule))
 
-    def _coefficients(self, operation: str, operands: Sequence[int]) -> Tensor:
+    def coefficients(self, operation: str, operands: Sequence[int]) -> Tensor:
         """What each input is multiplied by, or its exponent, in an operation on some operands: ``(in_features,)``.
 
         ``add`` and ``mul`` take any number of operands.
@@ -195,8 +196,16 @@ class ArithmeticModule(nn.Module, ABC):
         return torch.rand(shape, dtype=x.dtype, device=x.device)
 
 
-def _warn_of_half_precision(module: nn.Module, args: tuple[Any, ...]) -> None:
-    if torch.compiler.is_compiling() or not args or not isinstance(args[0], Tensor):
+def _check_inputs(module: nn.Module, args: tuple[Any, ...]) -> None:
+    """Refuses inputs of another width, which would be broadcast, and warns of half precision."""
+    assert isinstance(module, ArithmeticModule)
+    if not args or not isinstance(args[0], Tensor):
+        return
+    width = args[0].shape[-1] if args[0].ndim else None
+    if width != module.in_features:
+        found = "a single number" if width is None else f"{width} inputs"
+        raise ValueError(f"{type(module).__name__}: found {found}, expected {module.in_features}")
+    if torch.compiler.is_compiling():
         return
     device = args[0].device.type
     if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):

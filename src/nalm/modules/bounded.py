@@ -83,7 +83,7 @@ class BoundedModule(ArithmeticModule):
             else excess_penalty(self.weight, self.lowest, 1, self.shape),
         }
         if inputs is not None:
-            mean = self._chosen_from(inputs).flatten(0, -2).mean(0)
+            mean = self._chosen_from(inputs).reshape(-1, self.weight.shape[-1]).mean(0)
             unused = ((1 - self.weight.abs()) * mean**2) if ternary else ((1 - self.weight) * (1 - mean) ** 2)
             terms["input"] = unused.mean()
         return terms

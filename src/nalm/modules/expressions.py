@@ -19,7 +19,8 @@ __all__ = ["expression"]
 def expression(model: nn.Module, names: Sequence[str] | None = None) -> list[sympy.Expr]:
     """The expression that the nearest discrete weights compute, one per output; names default to x1, x2, …
 
-    Gates that depend on the inputs are taken as they are for positive ones.
+    It holds for positive inputs, and for all that the module's ``operations`` say it computes with. Gates that depend
+    on inputs are steps; where no sign decides, they stay in the expression.
 
     Arguments:
         model: an arithmetic module, or an ``nn.Sequential`` of them.
@@ -39,8 +40,10 @@ def expression(model: nn.Module, names: Sequence[str] | None = None) -> list[sym
     layers = _layers(model)
     names = names or [f"x{index + 1}" for index in range(layers[0].in_features)]
     values: list[sympy.Expr] = [sympy.Symbol(name) for name in names]
-    for layer in layers:
-        values = _expression(layer, values)
+    if len(set(names)) < len(names):
+        raise ValueError(f"found the names {', '.join(names)}, expected a different one for each input")
+    for depth, layer in enumerate(layers):
+        values = _expression(layer, values, inner=depth > 0)
     return values
 
 
@@ -55,17 +58,30 @@ def _layers(model: nn.Module) -> list[ArithmeticModule]:
     )
 
 
-def _expression(module: ArithmeticModule, inputs: Sequence[sympy.Expr]) -> list[sympy.Expr]:
+def _expression(module: ArithmeticModule, inputs: Sequence[sympy.Expr], inner: bool) -> list[sympy.Expr]:
     import sympy
 
     if len(inputs) != module.in_features:
-        raise ValueError(f"{type(module).__name__}: found {len(inputs)} names, expected {module.in_features}")
+        raise ValueError(f"{type(module).__name__}: found {len(inputs)} inputs, expected {module.in_features}")
     discrete = copy.deepcopy(module).discretize().idealize()
-    # With integer weights every sign rule of these modules is sgn(x)^w, so what holds for positive inputs is the
-    # expression everywhere, and sympy can cancel it. (Other powers, of Real NPUs, are for positive inputs anyway.)
-    positive = [sympy.Symbol(f"x{index}", positive=True) for index in range(len(inputs))]
-    formulas = [sympy.nsimplify(sympy.simplify(_steps(formula))) for formula in discrete.to_sympy(positive)]
-    return [sympy.simplify(formula.subs(dict(zip(positive, inputs, strict=True)))) for formula in formulas]
+    # With integer weights the sign rule of modules that keep signs is sgn(x)^w, so what holds for positive inputs is
+    # the expression everywhere, and sympy can cancel it. Others, between layers, get inputs of either sign.
+    assumption = {"positive": True} if not inner or _keeps_signs(module) else {"real": True}
+    symbols = [sympy.Symbol(f"x{index}", **assumption) for index in range(len(inputs))]
+    formulas = [sympy.nsimplify(_simplified(_steps(formula))) for formula in discrete.to_sympy(symbols)]
+    return [_simplified(formula.subs(dict(zip(symbols, inputs, strict=True)))) for formula in formulas]
+
+
+def _keeps_signs(module: ArithmeticModule) -> bool:
+    valid = [inputs for operation, inputs in module.operations.items() if operation != "root"]
+    return bool(valid) and all(inputs in ("real", "nonzero") for inputs in valid)
+
+
+def _simplified(formula: sympy.Expr) -> sympy.Expr:
+    """The formula in few words; sympy would search for hours how to simplify a hyperbolic sine of logarithms."""
+    import sympy
+
+    return formula if formula.has(sympy.sinh) else sympy.simplify(formula)
 
 
 def _steps(formula: sympy.Expr) -> sympy.Expr:
@@ -75,7 +91,7 @@ def _steps(formula: sympy.Expr) -> sympy.Expr:
     def limit(exponential: sympy.Expr) -> sympy.Expr:
         logit = exponential.args[0]
         steep = [abs(value) for value in logit.as_coefficients_dict().values()]
-        if not steep or min(steep) < 1e4 or logit.is_zero:
+        if not steep or max(steep) < 1e4 or logit.is_zero:
             return exponential
         return sympy.oo if logit.is_positive else sympy.Integer(0) if logit.is_negative else exponential
 

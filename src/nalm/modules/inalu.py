@@ -116,7 +116,7 @@ class INALU(ArithmeticModule):
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Saturates the weights of one path at the coefficients, those of the other at 0, and the gate."""
-        coefficients = self._coefficients(operation, operands)
+        coefficients = self.coefficients(operation, operands)
         adds = operation in ("add", "sub")
         nothing = torch.zeros_like(coefficients)
         self._saturate(coefficients if adds else nothing, nothing if adds else coefficients)

@@ -67,7 +67,7 @@ class Linear(ArithmeticModule):
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Sets the coefficients as weights, and biases of 0."""
-        self.weight.copy_(self._coefficients(operation, operands).expand_as(self.weight))
+        self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
         self.bias.zero_()
         return self
 

@@ -60,12 +60,12 @@ class MCFC(ArithmeticModule):
     def reset_parameters(self) -> None:
         """Starts with an orthogonal junction (the identity if it is square), a gate weight of norm 1 and no bias."""
         rows, columns = self.junction.shape
-        self.gate_weight.copy_(nn.init.orthogonal_(self.gate_weight.new_empty(rows, 1)).squeeze(1))
+        self.gate_weight.copy_(_orthogonal(self.gate_weight, rows, 1).squeeze(1))
         self.gate_bias.zero_()
         if rows == columns:
             nn.init.eye_(self.junction)
         else:
-            self.junction.copy_(nn.init.orthogonal_(self.junction.new_empty(columns, rows)).T)
+            self.junction.copy_(_orthogonal(self.junction, columns, rows).T)
 
     def shares(self) -> Tensor:
         """Which share of each input goes to each output, ``(O, I)``."""
@@ -107,7 +107,7 @@ class MCFC(ArithmeticModule):
         Raises:
             ValueError: besides what others raise, without trash: some inputs would have to be ignored.
         """
-        name, chosen = type(self).__name__, self._coefficients(operation, operands) != 0
+        name, chosen = type(self).__name__, self.coefficients(operation, operands) != 0
         if not self.trash and not chosen.all():
             raise ValueError(
                 f"{name}: {operation} of {int(chosen.sum())} of {self.in_features} inputs leaves out some, "
@@ -238,7 +238,7 @@ class MulMCFC(ArithmeticModule):
         Raises:
             ValueError: besides what others raise, without trash: some inputs would have to be ignored.
         """
-        coefficients = self._coefficients(operation, operands)
+        coefficients = self.coefficients(operation, operands)
         self.sum.gold("add", *coefficients.nonzero().flatten().tolist())
         self.bias.zero_()
         if self.gate is not None:
@@ -251,3 +251,9 @@ def _draw_a_gate_in_vain(rows: int, factory: dict[str, Any]) -> None:
     the same weights.
     """
     nn.Linear(1, rows, **factory)
+
+
+def _orthogonal(like: Tensor, rows: int, columns: int) -> Tensor:
+    """An orthogonal matrix, drawn in float32 where torch cannot do it in the precision of ``like``."""
+    dtype = like.dtype if like.dtype == torch.float64 else torch.float32
+    return nn.init.orthogonal_(like.new_empty(rows, columns, dtype=dtype))

@@ -98,7 +98,7 @@ class NAC(ArithmeticModule):
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Saturates the weights at the coefficients."""
-        self._saturate(self._coefficients(operation, operands))
+        self._saturate(self.coefficients(operation, operands))
         return self
 
     @torch.no_grad()
@@ -233,7 +233,7 @@ class NACSigma(ArithmeticModule):
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Saturates the weights at the coefficients."""
-        coefficients = self._coefficients(operation, operands)
+        coefficients = self.coefficients(operation, operands)
         self.weight_hat.copy_(saturated_logit(coefficients).expand_as(self.weight_hat))
         return self
 
@@ -316,7 +316,7 @@ class NACNMU(BoundedModule):
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Sets the coefficients as weights."""
-        self.weight.copy_(self._coefficients(operation, operands).expand_as(self.weight))
+        self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
         return self
 
 

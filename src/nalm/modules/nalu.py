@@ -73,10 +73,8 @@ class _GatedUnit(ArithmeticModule):
         return (gates, *(inputs[:-1] if self.gate == "row_gumbel" else ()), self.out_features)
 
     def gates(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Shares of the additive and of the multiplicative path, ``(*, O)`` each."""
-        first = second = None
-        if self.gate != "sigmoid" and self.training:
-            first, second = (self._uniform(x) if noise is None else noise)[[0, -1]]
+        """Shares of the additive and of the multiplicative path, ``(*, O)`` each, random only if noise is given."""
+        first, second = (None, None) if noise is None else noise[[0, -1]]
         added = self._gate(x, self.gate_weight, self.gate_bias, first)
         if self.second_gate_weight is None:
             return added, 1 - added
@@ -92,12 +90,16 @@ class _GatedUnit(ArithmeticModule):
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``; ``noise``, from U[0, 1), as ``noise_shape`` says."""
+        if self.gate == "sigmoid" or not self.training:
+            noise = None
+        elif noise is None:
+            noise = self._uniform(x)
         added, multiplied = self.gates(x, noise)
         result: Tensor = added * self.additive(x) + multiplied * self._multiply(x)
         return result
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """The units' terms, added; ``gate``: distance of the gates of all rows from {0, 1}, summed."""
+        """The units' terms, added; ``gate``: distance of the gates, without noise, of all rows from {0, 1}, summed."""
         terms: dict[str, Tensor] = {}
         for name, part in self._parts():
             for term, value in part.regularizers(None if inputs is None else self._inputs_of(name, inputs)).items():
@@ -116,7 +118,7 @@ class _GatedUnit(ArithmeticModule):
         """Sets the weights of one path, and opens its gate and shuts the other's: by the bias if there is one, else for
         positive operands.
         """
-        coefficients = self._coefficients(operation, operands)
+        coefficients = self.coefficients(operation, operands)
         self._set_gold(operation, operands)
         towards = 1.0 if operation in _ADDITIONS else -1.0
         for weight, bias, sign in (
@@ -256,7 +258,7 @@ class NALU(_GatedUnit):
         else:
             unit = self.additive if self.multiplicative is None else self.multiplicative
             assert isinstance(unit, NAC)
-            unit._saturate(self._coefficients(operation, operands))
+            unit._saturate(self.coefficients(operation, operands))
 
 
 class GNALU(NALU):

@@ -78,5 +78,5 @@ class NAU(BoundedModule):
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Sets the coefficients as weights."""
-        self.weight.copy_(self._coefficients(operation, operands).expand_as(self.weight))
+        self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
         return self

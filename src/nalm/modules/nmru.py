@@ -137,7 +137,7 @@ class NMRU(BoundedModule):
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Selects inputs with exponent 1 and reciprocals with exponent -1; gates are 1."""
-        exponents = self._coefficients(operation, operands)
+        exponents = self.coefficients(operation, operands)
         self.weight.copy_(torch.cat([exponents == 1, exponents == -1]).expand_as(self.weight))
         if self.gate is not None:
             self.gate.fill_(1)

@@ -28,7 +28,8 @@ class NMU(BoundedModule):
     :math:`c^{\sum_i W_{oi}} \prod_i (W_{oi} x_i / c + 1 - W_{oi})`, with :math:`c` the standard deviation of the batch.
 
     Operations: ``mul``. Regularizers: ``weight``, ``out_of_bounds``, ``input``. All results and gradients are finite,
-    for every sign and for 0 (``normalized``: unless the batch is constant).
+    for every sign and for 0, unless the batch is constant, for ``normalized`` (in evaluation too, where results depend
+    on the batch and there is no formula) and ``noise="batch"``.
 
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016;
@@ -109,7 +110,7 @@ class NMU(BoundedModule):
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Sets the selection as weights."""
-        self.weight.copy_(self._coefficients(operation, operands).expand_as(self.weight))
+        self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
         return self
 
 
@@ -169,7 +170,7 @@ class SigmaNMU(ArithmeticModule):
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Saturates the weights at the selection."""
-        selection = self._coefficients(operation, operands)
+        selection = self.coefficients(operation, operands)
         self.weight_hat.copy_(saturated_logit(selection).expand_as(self.weight_hat))
         return self
 

@@ -131,7 +131,7 @@ class _PowerUnit(ArithmeticModule):
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Sets exponents as weights, and gates of 1 where the exponent is not 0."""
-        exponents = self._coefficients(operation, operands)
+        exponents = self.coefficients(operation, operands)
         self.weight.copy_(exponents.expand_as(self.weight))
         if self.imaginary is not None:
             self.imaginary.zero_()

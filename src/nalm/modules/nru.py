@@ -114,7 +114,7 @@ class NRU(BoundedModule):
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
         """Sets the exponents as weights."""
-        self.weight.copy_(self._coefficients(operation, operands).expand_as(self.weight))
+        self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
         if self.trash is not None:
             self.trash.zero_()
         return self

@@ -69,13 +69,15 @@ def canonical(name: str) -> tuple[str, dict[str, Any]]:
     """Our name and options for a module of one layer that is named as in the original; others stay as they are.
 
     Raises:
-        ValueError: it is a command line of the original that means no module.
+        ValueError: it is a command line of the original that means no module, or a network of two layers.
     """
-    if name not in MODULES and (name in UNITS or "--" in name):
-        layers = translate(name)
-        if len(layers) == 1:
-            return layers[0]
-    return name, {}
+    if name in MODULES or (name not in UNITS and "--" not in name):
+        return name, {}
+    layers = translate(name)
+    if len(layers) > 1:
+        found = " and ".join(layer for layer, _ in layers)
+        raise ValueError(f"found {name!r}, a network of two layers ({found}), expected one module")
+    return layers[0]
 
 
 def resolve(name: str) -> ModuleFactory:
