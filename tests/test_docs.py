@@ -7,9 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 from torch import nn
 
 from nalm.experiments.catalog import load_experiment
+from nalm.modules import MODULES, describe
+from nalm.training.recipe import Recipe
+from nalm.training.restarts import Restart
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,12 +38,34 @@ def test_the_experiment_of_the_documentation_is_valid(tmp_path: Path, monkeypatc
     layers.MyUnit = nn.Linear  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "mypackage", type(sys)("mypackage"))
     monkeypatch.setitem(sys.modules, "mypackage.layers", layers)
-    (example,) = blocks("docs/experiments.md", "yaml")
+    example, _ = blocks("docs/experiments.md", "yaml")
     path = tmp_path / "division.yaml"
     path.write_text(example, encoding="utf-8")
     experiment = load_experiment(str(path))
     assert list(experiment.variants) == ["NMRU", "no sign", "mine", "NRU, rate 0.001", "NRU, rate 0.01"]
     assert experiment.runs == 5 * 2 * 25
+
+
+def test_the_recipe_of_the_documentation_is_valid() -> None:
+    _, example = blocks("docs/experiments.md", "yaml")
+    recipe = Recipe.model_validate(yaml.safe_load(example)["recipe"])
+    assert recipe.module.name == "INALU"
+    assert recipe.reinitialize == Restart()
+
+
+def test_the_table_of_modules_lists_every_module_with_its_operations() -> None:
+    table = (ROOT / "docs/modules.md").read_text(encoding="utf-8").split("## All modules")[1]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
+    listed = {name: operations.strip() for names, operations in rows for name in re.findall(r"`(\w+)`", names)}
+    assert listed.keys() == MODULES.keys()
+    for name, operations in listed.items():
+        assert set(operations.replace("none", "").split(", ")) - {""} == set(describe(name).operations), name
+
+
+def test_the_model_of_the_documentation_trains_and_has_an_expression() -> None:
+    (example,) = blocks("docs/modules.md", "python")
+    torch.manual_seed(0)
+    exec(compile(example, "docs/modules.md", "exec"), {})
 
 
 @pytest.mark.parametrize(

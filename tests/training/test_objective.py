@@ -49,7 +49,7 @@ def test_the_loss_adds_weighted_terms_and_parameter_norms(name: str, norm: Calla
     recipe = Recipe.model_validate({"module": "NRU", "regularizers": {"weight": {}, name: {}}})
     x, target = torch.rand(8, 2) + 1, torch.rand(8, 1)
     scalars = {"pcc": ZERO, "weight": torch.tensor(10.0), name: torch.tensor(0.5)}
-    total, loss, penalty = Objective(module, recipe)(x, target, scalars)
+    total, loss, penalty = Objective(module, recipe)(x, target, scalars, {})
     expected = 10 * module.regularizers()["weight"] + 0.5 * norm(module.weight)
     torch.testing.assert_close(penalty, expected)
     torch.testing.assert_close(total, loss + expected)
