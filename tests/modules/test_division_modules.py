@@ -829,5 +829,5 @@ def test_a_refused_operation_leaves_the_weights_alone(build: Build) -> None:
 @every_variant
 def test_a_wrong_number_of_names_is_refused(build: Build, names: list[str]) -> None:
     for use in (lambda module: module.to_sympy(names), lambda module: expression(module, names)):
-        with pytest.raises(ValueError, match=f"found {len(names)} (names|inputs), expected 2"):
+        with pytest.raises(ValueError, match=f"found {len(names)} names, expected 2"):
             use(build(2, 1))

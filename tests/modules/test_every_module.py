@@ -855,7 +855,7 @@ def test_what_has_no_formula_is_named_in_one_sentence(name: str, operation: str)
 def test_a_wrong_number_of_names_is_refused(name: str) -> None:
     module = VARIANTS[name](2, 1)
     for names, use in product((["a"], ["a", "b", "c"]), (module.to_sympy, partial(expression, module))):
-        with pytest.raises(ValueError, match=f"found {len(names)} (names|inputs), expected 2"):
+        with pytest.raises(ValueError, match=f"found {len(names)} names, expected 2"):
             cast(Callable[[list[str]], Any], use)(names)
 
 

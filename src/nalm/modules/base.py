@@ -115,7 +115,11 @@ class ArithmeticModule(nn.Module, ABC):
 
     def sparsity_error(self) -> Tensor:
         """Largest distance of an effective weight from a discrete value; gates do not count."""
-        return torch.stack([sparsity_error(weight) for weight in self.effective_weights().values()]).amax()
+        return self._sparsity_errors().amax()
+
+    def _sparsity_errors(self) -> Tensor:
+        """Those of each effective weight."""
+        return torch.stack([sparsity_error(weight) for weight in self.effective_weights().values()])
 
     @torch.no_grad()
     def project_(self) -> Self:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from nalm.modules.base import ArithmeticModule, choice, fraction
-from nalm.modules.functional import Shape, binary_penalty, excess_penalty, ternary_penalty
+from nalm.modules.functional import Shape, binary_penalty, excess_penalty, glorot_limit, ternary_penalty, unused_penalty
 
 __all__ = ["BoundedModule"]
 
@@ -47,7 +46,7 @@ class BoundedModule(ArithmeticModule):
             seven = self.weight.new_tensor([7.0])
             self.weight.copy_(2 * torch.distributions.Beta(seven, seven).sample(self.weight.shape).squeeze(-1) - 1)
         elif self.lowest < 0:
-            limit = min(0.5, math.sqrt(6 / (self.in_features + self.out_features)))
+            limit = min(0.5, glorot_limit(self.in_features, self.out_features))
             self.weight.uniform_(-limit, limit)
         else:
             self.weight.uniform_(0.25, 0.75)
@@ -83,11 +82,20 @@ class BoundedModule(ArithmeticModule):
             else excess_penalty(self.weight, self.lowest, 1, self.shape),
         }
         if inputs is not None:
-            mean = self._chosen_from(inputs).reshape(-1, self.weight.shape[-1]).mean(0)
-            unused = ((1 - self.weight.abs()) * mean**2) if ternary else ((1 - self.weight) * (1 - mean) ** 2)
-            terms["input"] = unused.mean()
+            chosen_from = self._chosen_from(inputs)
+            if ternary:
+                terms["input"] = unused_penalty(self.weight, chosen_from)
+            else:
+                mean = chosen_from.reshape(-1, self.weight.shape[-1]).mean(0)
+                terms["input"] = ((1 - self.weight) * (1 - mean) ** 2).mean()
         return terms
 
     def _chosen_from(self, inputs: Tensor) -> Tensor:
         """What the weights choose from, with as many columns as there are weights for an output."""
         return inputs
+
+    @torch.no_grad()
+    def gold(self, operation: str, *operands: int) -> Self:
+        """Sets the coefficients, or exponents, as weights."""
+        self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
+        return self

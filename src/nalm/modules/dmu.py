@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule, Inputs, choice
-from nalm.modules.functional import SATURATED, nearest, sparsity_error
+from nalm.modules.functional import SATURATED, nearest
 
 __all__ = ["DMU"]
 
@@ -123,10 +123,9 @@ class DMU(ArithmeticModule):
 
     def sparsity_error(self) -> Tensor:
         """Largest distance of a selector or gate from a discrete value; NaN if they depend on the inputs."""
-        weights = self.effective_weights()
-        if not weights:
+        if self.gate_hat is None:
             return next(self.parameters()).new_full((), float("nan"))
-        return torch.stack([sparsity_error(weight) for weight in weights.values()]).amax()
+        return super().sparsity_error()
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""

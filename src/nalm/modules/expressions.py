@@ -40,6 +40,8 @@ def expression(model: nn.Module, names: Sequence[str] | None = None) -> list[sym
     layers = _layers(model)
     names = names or [f"x{index + 1}" for index in range(layers[0].in_features)]
     values: list[sympy.Expr] = [sympy.Symbol(name) for name in names]
+    if len(names) != layers[0].in_features:
+        raise ValueError(f"{type(layers[0]).__name__}: found {len(names)} names, expected {layers[0].in_features}")
     if len(set(names)) < len(names):
         raise ValueError(f"found the names {', '.join(names)}, expected a different one for each input")
     for depth, layer in enumerate(layers):

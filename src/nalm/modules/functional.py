@@ -1,5 +1,6 @@
 """The arithmetic that several modules share: products, penalties on weights, sparsity."""
 
+import math
 from typing import Literal
 
 import torch
@@ -12,10 +13,14 @@ __all__ = [
     "binary_penalty",
     "contract",
     "excess_penalty",
+    "glorot_limit",
     "nearest",
     "product",
+    "saturated_logit",
+    "selected_product",
     "sparsity_error",
     "ternary_penalty",
+    "unused_penalty",
 ]
 
 EPS32 = 2.0**-23
@@ -57,6 +62,24 @@ def product(*factors: Tensor) -> Tensor:
     for factor in rest:
         first = first * factor
     return first
+
+
+def selected_product(x: Tensor, weight: Tensor) -> Tensor:
+    r"""Product of the inputs that the weights select, :math:`y_o = \prod_i (W_{oi} x_i + 1 - W_{oi})`.
+
+    Shape: ``(*, I)`` and ``(O, I)`` to ``(*, O)``.
+    """
+    return product(x.unsqueeze(-2) * weight + 1 - weight)
+
+
+def glorot_limit(in_features: int, out_features: int) -> float:
+    r"""Where Glorot's uniform distribution ends, :math:`\sqrt{6 / (I + O)}`."""
+    return math.sqrt(6 / (in_features + out_features))
+
+
+def saturated_logit(share: Tensor) -> Tensor:
+    """The logit of a number from 0 to 1, so large at its ends that the sigmoid gives it back to the last digit."""
+    return torch.logit(share).clamp(-SATURATED, SATURATED)
 
 
 def nearest(weight: Tensor, low: int, high: int) -> Tensor:
@@ -105,6 +128,16 @@ def excess_penalty(weight: Tensor, low: float, high: float, shape: Shape = "line
         return weight.new_zeros(())
     excess = torch.relu((weight - (low + high) / 2).abs() - (high - low) / 2)
     return (excess**2).mean() if shape == "squared" else excess.mean()
+
+
+def unused_penalty(weight: Tensor, inputs: Tensor) -> Tensor:
+    r"""Large inputs that a sum does not use, :math:`\overline{(1 - |w|) \bar x^2}`, with the means of all rows.
+
+    References:
+        Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+    """
+    mean = inputs.reshape(-1, weight.shape[-1]).mean(0)
+    return ((1 - weight.abs()) * mean**2).mean()
 
 
 def sparsity_error(weight: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule, Inputs, fraction
-from nalm.modules.functional import SATURATED, contract, nearest, product, sparsity_error
-from nalm.modules.nac import LOG_EPS, saturated_logit
+from nalm.modules.functional import SATURATED, contract, nearest, selected_product
+from nalm.modules.nac import LOG_EPS, saturate_
 
 __all__ = ["INALU"]
 
@@ -85,14 +85,13 @@ class INALU(ArithmeticModule):
 
     def sparsity_error(self) -> Tensor:
         """Largest distance of an effective weight from a discrete value, as the mean of both paths."""
-        return torch.stack([sparsity_error(weight) for weight in self.effective_weights().values()]).mean()
+        return self._sparsity_errors().mean()
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
         weight, power = self.effective_weights().values()
         logarithm = contract(torch.log(x.abs().clamp(min=self.eps)), power)
-        selected = power.abs()
-        sign = product(torch.sign(x).unsqueeze(-2) * selected + 1 - selected)
+        sign = selected_product(torch.sign(x), power.abs())
         gate = torch.sigmoid(self.gate)
         return gate * contract(x, weight) + (1 - gate) * torch.exp(logarithm.clamp(max=self.log_cap)) * sign
 
@@ -136,9 +135,5 @@ class INALU(ArithmeticModule):
         return super().idealize()
 
     def _saturate(self, weight: Tensor, power: Tensor) -> None:
-        for value, parameter, mask in (
-            (weight, self.weight_hat, self.mask_hat),
-            (power, self.power_hat, self.power_mask_hat),
-        ):
-            parameter.copy_((value.sign() * SATURATED).expand_as(parameter))
-            mask.copy_(saturated_logit(value.abs()).expand_as(mask))
+        saturate_(weight, self.weight_hat, self.mask_hat)
+        saturate_(power, self.power_hat, self.power_mask_hat)

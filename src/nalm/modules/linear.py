@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule, Inputs
+from nalm.modules.functional import glorot_limit
 
 __all__ = ["Linear", "ReLU", "ReLU6"]
 
@@ -47,7 +48,7 @@ class Linear(ArithmeticModule):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         r"""Draws weights uniformly within :math:`\pm\sqrt{6 / (I + O)}`; biases start at 0."""
-        limit = math.sqrt(6 / (self.in_features + self.out_features))
+        limit = glorot_limit(self.in_features, self.out_features)
         self.weight.uniform_(-limit, limit)
         self.bias.zero_()
 

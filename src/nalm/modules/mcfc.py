@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule, Inputs, choice, fraction
-from nalm.modules.functional import SATURATED, binary_penalty, contract, product, sparsity_error
+from nalm.modules.functional import SATURATED, binary_penalty, contract, selected_product
 
 __all__ = ["MCFC", "MulMCFC"]
 
@@ -84,7 +84,7 @@ class MCFC(ArithmeticModule):
 
     def sparsity_error(self) -> Tensor:
         """Mean of the largest distances from a discrete value, of shares and of gates."""
-        return torch.stack([sparsity_error(weight) for weight in self.effective_weights().values()]).mean()
+        return self._sparsity_errors().mean()
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
@@ -202,7 +202,7 @@ class MulMCFC(ArithmeticModule):
 
     def sparsity_error(self) -> Tensor:
         """Mean of the largest distances from a discrete value, of shares, gates, bias and gates of the sign."""
-        return torch.stack([sparsity_error(weight) for weight in self.effective_weights().values()]).mean()
+        return self._sparsity_errors().mean()
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
@@ -210,7 +210,7 @@ class MulMCFC(ArithmeticModule):
         result = torch.exp(self.sum(torch.log(magnitude + self.eps if self.eps else magnitude)) + self.bias)
         shares = self.sum.shares()
         if self.sign == "inalu":
-            return result * product(torch.sign(x).unsqueeze(-2) * shares + 1 - shares)
+            return result * selected_product(torch.sign(x), shares)
         if self.gate is not None:
             return result * torch.cos(contract(torch.where(x < 0, torch.pi * self.gate.clamp(0, 1), 0.0), shares))
         return result

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule, Inputs, choice, fraction
 from nalm.modules.bounded import BoundedModule
-from nalm.modules.functional import SATURATED, Shape, contract, nearest
+from nalm.modules.functional import SATURATED, Shape, contract, nearest, saturated_logit, unused_penalty
 
-__all__ = ["LOG_EPS", "NAC", "NACNMU", "NACMul", "NACSigma", "saturated_logit"]
+__all__ = ["LOG_EPS", "NAC", "NACNMU", "NACMul", "NACSigma", "SigmoidModule", "log_magnitude", "saturate_"]
 
 LOG_EPS = 1e-7
 """What the papers add to magnitudes before they take logarithms."""
@@ -92,8 +92,7 @@ class NAC(ArithmeticModule):
         """``input``: large inputs that are not used."""
         if inputs is None:
             return {}
-        mean = inputs.reshape(-1, self.in_features).mean(0)
-        return {"input": ((1 - self._effective_weight().abs()) * mean**2).mean()}
+        return {"input": unused_penalty(self._effective_weight(), inputs)}
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
@@ -108,8 +107,7 @@ class NAC(ArithmeticModule):
         return self
 
     def _saturate(self, weight: Tensor) -> None:
-        self.weight_hat.copy_((weight.sign() * SATURATED).expand_as(self.weight_hat))
-        self.mask_hat.copy_(saturated_logit(weight.abs()).expand_as(self.mask_hat))
+        saturate_(weight, self.weight_hat, self.mask_hat)
 
 
 class NACMul(NAC):
@@ -153,7 +151,7 @@ class NACMul(NAC):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
-        return torch.exp(super().forward(torch.log(x.abs() + self.eps)))
+        return _accumulate(x, self._effective_weight(), "log", self.eps)
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
@@ -162,10 +160,37 @@ class NACMul(NAC):
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
         """``input``: large logarithms that are not used."""
-        return super().regularizers(None if inputs is None else torch.log(inputs.abs() + self.eps))
+        return super().regularizers(None if inputs is None else log_magnitude(inputs, self.eps))
 
 
-class NACSigma(ArithmeticModule):
+class SigmoidModule(ArithmeticModule):
+    """A module whose weights are sigmoids of its parameters, and so lie between 0 and 1 without bounds."""
+
+    weight_hat: nn.Parameter
+
+    def effective_weights(self) -> dict[str, Tensor]:
+        """The weights as the forward pass uses them, by name."""
+        return {"weight": torch.sigmoid(self.weight_hat)}
+
+    def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
+        """None."""
+        return {}
+
+    @torch.no_grad()
+    def gold(self, operation: str, *operands: int) -> Self:
+        """Saturates the weights at the coefficients."""
+        coefficients = self.coefficients(operation, operands)
+        self.weight_hat.copy_(saturated_logit(coefficients).expand_as(self.weight_hat))
+        return self
+
+    @torch.no_grad()
+    def discretize(self) -> Self:
+        """Saturates the weights at the nearer of 0 and 1."""
+        self.weight_hat.copy_(saturated_logit(nearest(torch.sigmoid(self.weight_hat), 0, 1)))
+        return self
+
+
+class NACSigma(SigmoidModule):
     r"""Multiplies magnitudes, or adds: an accumulator whose weights lie between 0 and 1.
 
     .. math:: y_o = \exp \sum_i W_{oi} \ln(|x_i| + \varepsilon) \quad (\text{space="log"}), \qquad
@@ -213,10 +238,6 @@ class NACSigma(ArithmeticModule):
         r"""Draws :math:`\hat W` normally with standard deviation :math:`\sqrt{2 / (I + O)}`."""
         self.weight_hat.normal_(0, math.sqrt(2 / (self.in_features + self.out_features)))
 
-    def effective_weights(self) -> dict[str, Tensor]:
-        """The weights as the forward pass uses them, by name."""
-        return {"weight": torch.sigmoid(self.weight_hat)}
-
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
         return _accumulate(x, torch.sigmoid(self.weight_hat), self.space, self.eps)
@@ -225,23 +246,6 @@ class NACSigma(ArithmeticModule):
     def operations(self) -> Mapping[str, Inputs]:
         """What can be done without negative weights."""
         return {"mul": "positive", "root": "positive"} if self.space == "log" else {"add": "real"}
-
-    def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """None."""
-        return {}
-
-    @torch.no_grad()
-    def gold(self, operation: str, *operands: int) -> Self:
-        """Saturates the weights at the coefficients."""
-        coefficients = self.coefficients(operation, operands)
-        self.weight_hat.copy_(saturated_logit(coefficients).expand_as(self.weight_hat))
-        return self
-
-    @torch.no_grad()
-    def discretize(self) -> Self:
-        """Saturates the weights at the nearer of 0 and 1."""
-        self.weight_hat.copy_(saturated_logit(nearest(torch.sigmoid(self.weight_hat), 0, 1)))
-        return self
 
 
 class NACNMU(BoundedModule):
@@ -311,24 +315,24 @@ class NACNMU(BoundedModule):
         return {"mul": "positive", "root": "positive"} if self.space == "log" else {"add": "real"}
 
     def _chosen_from(self, inputs: Tensor) -> Tensor:
-        return torch.log(inputs.abs() + self.eps) if self.space == "log" else inputs
-
-    @torch.no_grad()
-    def gold(self, operation: str, *operands: int) -> Self:
-        """Sets the coefficients as weights."""
-        self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
-        return self
+        return log_magnitude(inputs, self.eps) if self.space == "log" else inputs
 
 
-def saturated_logit(share: Tensor) -> Tensor:
-    """The logit of a number from 0 to 1, so large at its ends that the sigmoid gives it back to the last digit."""
-    return torch.logit(share).clamp(-SATURATED, SATURATED)
+def saturate_(weight: Tensor, weight_hat: Tensor, mask_hat: Tensor) -> None:
+    """Sets parameters so that tanh(weight_hat) sigmoid(mask_hat) is the weight, from -1 to 1, to the last digit."""
+    weight_hat.copy_((weight.sign() * SATURATED).expand_as(weight_hat))
+    mask_hat.copy_(saturated_logit(weight.abs()).expand_as(mask_hat))
+
+
+def log_magnitude(x: Tensor, eps: float) -> Tensor:
+    """Logarithms of magnitudes, which eps keeps finite."""
+    return torch.log(x.abs() + eps)
 
 
 def _accumulate(x: Tensor, weight: Tensor, space: str, eps: float) -> Tensor:
     if space == "linear":
         return contract(x, weight)
-    return torch.exp(contract(torch.log(x.abs() + eps), weight))
+    return torch.exp(contract(log_magnitude(x, eps), weight))
 
 
 @lru_cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
@@ -11,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule, Inputs, choice, fraction
-from nalm.modules.functional import SATURATED, Shape, contract
-from nalm.modules.nac import LOG_EPS, LOG_PHI, NAC
+from nalm.modules.functional import SATURATED, Shape, contract, glorot_limit
+from nalm.modules.nac import LOG_EPS, LOG_PHI, NAC, log_magnitude
 from nalm.modules.nau import NAU
 from nalm.modules.nmu import NMU, SigmaNMU
 
@@ -44,6 +43,11 @@ class _GatedUnit(ArithmeticModule):
         self.second_gate_weight = parameter(out_features, in_features, wanted=two_gates)
         self.second_gate_bias = parameter(out_features, wanted=bias and two_gates)
 
+    def _gates_parameters(self) -> list[tuple[nn.Parameter, nn.Parameter | None]]:
+        """Weight and bias of the additive path's gate and, if there is one, of the multiplicative path's."""
+        first = (self.gate_weight, self.gate_bias)
+        return [first] if self.second_gate_weight is None else [first, (self.second_gate_weight, self.second_gate_bias)]
+
     @abstractmethod
     def _multiply(self, x: Tensor) -> Tensor:
         """The multiplicative path, ``(*, I)`` to ``(*, O)``."""
@@ -57,11 +61,9 @@ class _GatedUnit(ArithmeticModule):
         r"""Draws the units' parameters, then gates within :math:`\pm\sqrt{6 / (I + O)}`; biases start at 0."""
         for _, part in self._parts():
             part.reset_parameters()
-        limit = math.sqrt(6 / (self.in_features + self.out_features))
-        for weight in (self.gate_weight, self.second_gate_weight):
-            if weight is not None:
-                weight.uniform_(-limit, limit)
-        for bias in (self.gate_bias, self.second_gate_bias):
+        limit = glorot_limit(self.in_features, self.out_features)
+        for weight, bias in self._gates_parameters():
+            weight.uniform_(-limit, limit)
             if bias is not None:
                 bias.zero_()
 
@@ -69,8 +71,7 @@ class _GatedUnit(ArithmeticModule):
         """For each gate a number per output, or per row and output, if the gates are random."""
         if self.gate == "sigmoid":
             return None
-        gates = 1 if self.second_gate_weight is None else 2
-        return (gates, *(inputs[:-1] if self.gate == "row_gumbel" else ()), self.out_features)
+        return (len(self._gates_parameters()), *(inputs[:-1] if self.gate == "row_gumbel" else ()), self.out_features)
 
     def gates(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Shares of the additive and of the multiplicative path, ``(*, O)`` each, random only if noise is given."""
@@ -105,7 +106,7 @@ class _GatedUnit(ArithmeticModule):
             for term, value in part.regularizers(None if inputs is None else self._inputs_of(name, inputs)).items():
                 terms[term] = terms[term] + value if term in terms else value
         if inputs is not None:
-            both = self.gates(inputs)[: 1 if self.second_gate_weight is None else 2]
+            both = self.gates(inputs)[: len(self._gates_parameters())]
             terms["gate"] = torch.stack([(gate**2 * (1 - gate) ** 2).sum() for gate in both]).sum()
         return terms
 
@@ -121,13 +122,10 @@ class _GatedUnit(ArithmeticModule):
         coefficients = self.coefficients(operation, operands)
         self._set_gold(operation, operands)
         towards = 1.0 if operation in _ADDITIONS else -1.0
-        for weight, bias, sign in (
-            (self.gate_weight, self.gate_bias, towards),
-            (self.second_gate_weight, self.second_gate_bias, -towards),
-        ):
-            if weight is not None and bias is None:
+        for (weight, bias), sign in zip(self._gates_parameters(), (towards, -towards), strict=False):
+            if bias is None:
                 weight.copy_((sign * _STEEP * (coefficients != 0)).expand_as(weight))
-            elif weight is not None and bias is not None:
+            else:
                 weight.zero_()
                 bias.fill_(sign * SATURATED)
         return self
@@ -136,16 +134,14 @@ class _GatedUnit(ArithmeticModule):
     def discretize(self) -> Self:
         """Rounds the units' weights, and makes each gate a step where it was 1/2."""
         super().discretize()
-        for weight, bias in (
-            (self.gate_weight, self.gate_bias),
-            (self.second_gate_weight, self.second_gate_bias),
-        ):
-            if weight is not None:
-                largest = weight.abs().amax(1)
-                if bias is not None:
-                    largest = torch.maximum(largest, bias.abs())
-                    bias.mul_(_STEEP / largest.clamp(min=torch.finfo(largest.dtype).tiny))
-                weight.mul_((_STEEP / largest.clamp(min=torch.finfo(largest.dtype).tiny)).unsqueeze(1))
+        for weight, bias in self._gates_parameters():
+            largest = weight.abs().amax(1)
+            if bias is not None:
+                largest = torch.maximum(largest, bias.abs())
+            factor = _STEEP / largest.clamp(min=torch.finfo(largest.dtype).tiny)
+            weight.mul_(factor.unsqueeze(1))
+            if bias is not None:
+                bias.mul_(factor)
         return self
 
 
@@ -217,9 +213,13 @@ class NALU(_GatedUnit):
                 self.multiplicative = NAC(in_features, out_features, base=base, **factory)
         self.reset_parameters()
 
+    @property
+    def _multiplying(self) -> ArithmeticModule:
+        """The unit of the multiplicative path, which may be the additive one."""
+        return self.additive if self.multiplicative is None else self.multiplicative
+
     def _multiply(self, x: Tensor) -> Tensor:
-        unit = self.additive if self.multiplicative is None else self.multiplicative
-        result: Tensor = unit(self._transformed(x))
+        result: Tensor = self._multiplying(self._transformed(x))
         if self.multiplication == "nmu":
             return result
         return torch.sinh(result) if self.multiplication == "trig" else torch.exp(result)
@@ -227,7 +227,7 @@ class NALU(_GatedUnit):
     def _transformed(self, x: Tensor) -> Tensor:
         """What the multiplicative path adds up."""
         if self.multiplication == "log":
-            return torch.log(x.abs() + self.eps)
+            return log_magnitude(x, self.eps)
         if self.multiplication == "safe":
             return torch.log((x - 1).abs() + 1)
         if self.multiplication == "trig":
@@ -252,13 +252,10 @@ class NALU(_GatedUnit):
     def _set_gold(self, operation: str, operands: tuple[int, ...]) -> None:
         if operation in _ADDITIONS:
             self.additive.gold(operation, *operands)
-        elif self.multiplication == "nmu":
-            assert self.multiplicative is not None
-            self.multiplicative.gold(operation, *operands)
-        else:
-            unit = self.additive if self.multiplicative is None else self.multiplicative
-            assert isinstance(unit, NAC)
+        elif isinstance(unit := self._multiplying, NAC):
             unit._saturate(self.coefficients(operation, operands))
+        else:
+            unit.gold(operation, *operands)
 
 
 class GNALU(NALU):

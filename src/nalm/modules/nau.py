@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -74,9 +74,3 @@ class NAU(BoundedModule):
     def operations(self) -> Mapping[str, Inputs]:
         """Sums and differences."""
         return {"add": "real", "sub": "real"}
-
-    @torch.no_grad()
-    def gold(self, operation: str, *operands: int) -> Self:
-        """Sets the coefficients as weights."""
-        self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
-        return self

@@ -9,10 +9,10 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from nalm.modules.base import ArithmeticModule, Inputs
+from nalm.modules.base import Inputs
 from nalm.modules.bounded import BoundedModule
-from nalm.modules.functional import Shape, nearest, product
-from nalm.modules.nac import saturated_logit
+from nalm.modules.functional import Shape, selected_product
+from nalm.modules.nac import SigmoidModule
 
 __all__ = ["NMU", "SigmaNMU"]
 
@@ -90,12 +90,12 @@ class NMU(BoundedModule):
         weight = self._effective_weight()
         if self.normalized:
             scale = x.std()
-            return scale ** weight.sum(-1) * _product(x / scale, weight)
+            return scale ** weight.sum(-1) * selected_product(x / scale, weight)
         if self.noise is None or not self.training:
-            return _product(x, weight)
+            return selected_product(x, weight)
         low, high = (1.0, 1 + 1 / x.detach().std()) if self.noise == "batch" else self.noise
         factors = low + (high - low) * (self._uniform(x) if noise is None else noise)
-        return _product(x * factors, weight) / _product(factors, weight)
+        return selected_product(x * factors, weight) / selected_product(factors, weight)
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
@@ -107,14 +107,8 @@ class NMU(BoundedModule):
         self.normalized = False
         return super().idealize()
 
-    @torch.no_grad()
-    def gold(self, operation: str, *operands: int) -> Self:
-        """Sets the selection as weights."""
-        self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
-        return self
 
-
-class SigmaNMU(ArithmeticModule):
+class SigmaNMU(SigmoidModule):
     r"""Multiplies a learnt selection of its inputs; its weights are sigmoids, and need no bounds.
 
     .. math:: y_o = \prod_i (W_{oi} x_i + 1 - W_{oi}), \qquad W = \sigma(\hat W)
@@ -150,40 +144,14 @@ class SigmaNMU(ArithmeticModule):
         limit = math.sqrt(3) / 2
         self.weight_hat.uniform_(-limit, limit)
 
-    def effective_weights(self) -> dict[str, Tensor]:
-        """The weights as the forward pass uses them, by name."""
-        return {"weight": torch.sigmoid(self.weight_hat)}
-
     def forward(self, x: Tensor) -> Tensor:
         """Shape: ``(*, I)`` to ``(*, O)``."""
-        return _product(x, torch.sigmoid(self.weight_hat))
+        return selected_product(x, torch.sigmoid(self.weight_hat))
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
         """Products."""
         return {"mul": "real"}
-
-    def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """None."""
-        return {}
-
-    @torch.no_grad()
-    def gold(self, operation: str, *operands: int) -> Self:
-        """Saturates the weights at the selection."""
-        selection = self.coefficients(operation, operands)
-        self.weight_hat.copy_(saturated_logit(selection).expand_as(self.weight_hat))
-        return self
-
-    @torch.no_grad()
-    def discretize(self) -> Self:
-        """Saturates the weights at the nearer of 0 and 1."""
-        self.weight_hat.copy_(saturated_logit(nearest(torch.sigmoid(self.weight_hat), 0, 1)))
-        return self
-
-
-def _product(x: Tensor, weight: Tensor) -> Tensor:
-    """Product of the inputs that the weights select, ``(*, I)`` and ``(O, I)`` to ``(*, O)``."""
-    return product(x.unsqueeze(-2) * weight + 1 - weight)
 
 
 def _noise(noise: object) -> tuple[float, float] | Literal["batch"] | None:

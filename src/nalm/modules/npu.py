@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule, Inputs, choice, fraction
-from nalm.modules.functional import EPS32, binary_penalty, contract, nearest, sparsity_error, ternary_penalty
+from nalm.modules.functional import EPS32, binary_penalty, contract, glorot_limit, nearest, ternary_penalty
 
 __all__ = ["NPU", "NaiveNPU", "RealNPU", "RealNaiveNPU"]
 
@@ -47,7 +47,7 @@ class _PowerUnit(ArithmeticModule):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draws weights in the original's order, input by input; imaginary parts start at 0, gates at 0.5."""
-        limit = math.sqrt(6 / (self.in_features + self.out_features))
+        limit = glorot_limit(self.in_features, self.out_features)
         if self.init == "constrained":
             limit = min(0.5, limit)
         drawn = self.weight.new_empty(self.in_features, self.out_features).uniform_(-limit, limit)
@@ -85,11 +85,7 @@ class _PowerUnit(ArithmeticModule):
     def domain(self) -> dict[str, tuple[int, int]]:
         """Discrete values of the parameters."""
         domain = {"weight": (-1, 1), "imaginary": (0, 0), "gate": (0, 1)}
-        return {
-            name: values
-            for name, values in domain.items()
-            if name in self._parameters and self._parameters[name] is not None
-        }
+        return {name: values for name, values in domain.items() if getattr(self, name) is not None}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Weights, gates and imaginary parts, as far as ``clip`` names them."""
@@ -116,7 +112,7 @@ class _PowerUnit(ArithmeticModule):
 
     def sparsity_error(self) -> Tensor:
         """Largest distance of an exponent from a discrete value: of the real ones plus that of the imaginary ones."""
-        return torch.stack([sparsity_error(weight) for weight in self.effective_weights().values()]).sum()
+        return self._sparsity_errors().sum()
 
     @torch.no_grad()
     def discretize(self) -> Self:

@@ -113,8 +113,8 @@ class NRU(BoundedModule):
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Sets the exponents as weights."""
-        self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
+        """Sets the exponents as weights, and no trash."""
+        super().gold(operation, *operands)
         if self.trash is not None:
             self.trash.zero_()
         return self

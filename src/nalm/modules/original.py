@@ -153,27 +153,31 @@ def _layer(unit: str, words: dict[str, str]) -> Layer:
             if name in modules:
                 options[ours] = value
     if "--mnac-epsilon" in words and name in ("NMU", "NACNMU", "NRU", "NMRU"):
-        options["identity_epsilon"] = _value("--mnac-epsilon", words["--mnac-epsilon"], float)
+        options["identity_epsilon"] = _number("--mnac-epsilon", words["--mnac-epsilon"])
     if "--nmu-noise" in words and name == "NMRU":
         raise ValueError(f"found {unit} --nmu-noise, expected it with an NMU: the NMRU has no noise here")
     if "--nmu-noise" in words and name == "NMU":
-        low, high = _value("--noise-range", words.get("--noise-range", "[1, 5]"), list)
-        options["noise"] = "batch" if (low, high) == (1, 0) else [float(low), float(high)]
+        low, high = _range("--noise-range", words.get("--noise-range", "[1, 5]"))
+        options["noise"] = "batch" if (low, high) == (1, 0) else [low, high]
     return name, options
 
 
-def _value(option: str, word: str, kind: type) -> Any:
+def _number(option: str, word: str) -> float:
+    value = _literal(word)
+    if not isinstance(value, int | float):
+        raise ValueError(f"found {option} {word}, expected a number")
+    return float(value)
+
+
+def _range(option: str, word: str) -> tuple[float, float]:
+    match _literal(word):
+        case [int() | float() as low, int() | float() as high]:
+            return float(low), float(high)
+    raise ValueError(f"found {option} {word}, expected a range such as [1,5]")
+
+
+def _literal(word: str) -> Any:
     try:
-        value = json.loads(word)
+        return json.loads(word)
     except ValueError:
-        value = None
-    if kind is float and isinstance(value, int | float):
-        return float(value)
-    if (
-        kind is list
-        and isinstance(value, list)
-        and len(value) == 2
-        and all(isinstance(end, int | float) for end in value)
-    ):
-        return value
-    raise ValueError(f"found {option} {word}, expected {'a number' if kind is float else 'a range such as [1,5]'}")
+        return None

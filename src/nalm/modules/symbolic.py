@@ -92,10 +92,6 @@ def _each(function: Callable[..., Any]) -> Callable[..., Symbols]:
     return apply
 
 
-def _is(relation: Callable[[Any, Any], Any]) -> Callable[..., Symbols]:
-    return _each(lambda a, b: relation(a, b))
-
-
 def _reduce_sum(x: Symbols, dims: Any = None, keepdim: bool = False) -> Symbols:
     axes = None if dims is None else tuple(dims) if isinstance(dims, list) else dims
     return np.asarray(np.sum(x, axis=axes, keepdims=keepdim), dtype=object)
@@ -106,25 +102,21 @@ def _clamp(x: Symbols, low: Any = None, high: Any = None) -> Symbols:
         value = value if low is None else sympy.Max(value, low)
         return value if high is None or high == sympy.oo else sympy.Min(value, high)
 
-    return _each(lambda value: one(value))(x)
+    return _each(one)(x)
 
 
 def _choose(condition: Any, yes: Any, no: Any) -> Symbols:
     return _each(lambda c, a, b: sympy.Piecewise((a, c), (b, True)))(condition, yes, no)
 
 
-def _as_numbers(x: Symbols, *_: Any) -> Symbols:
+def _as_number(value: Any) -> Any:
     """Truth values become 0 and 1, as in torch."""
-    return _each(lambda a: sympy.Piecewise((1, a), (0, True)) if _is_truth(a) else a)(x)
+    is_truth = isinstance(value, sympy.logic.boolalg.Boolean) and not value.is_Symbol
+    return sympy.Piecewise((1, value), (0, True)) if is_truth else value
 
 
-def _is_truth(value: Any) -> bool:
-    return isinstance(value, sympy.logic.boolalg.Boolean) and not value.is_Symbol
-
-
-def _times(a: Any, b: Any) -> Any:
-    a, b = (sympy.Piecewise((1, value), (0, True)) if _is_truth(value) else value for value in (a, b))
-    return a * b
+def _squeeze(x: Symbols, dim: Any) -> Symbols:
+    return np.squeeze(x, dim if isinstance(dim, int) else tuple(dim))
 
 
 def _sigmoid(a: Any) -> Any:
@@ -137,7 +129,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "add": _each(lambda a, b: a + b),
     "sub": _each(lambda a, b: a - b),
     "rsub": _each(lambda a, b: b - a),
-    "mul": _each(lambda a, b: _times(a, b)),
+    "mul": _each(lambda a, b: _as_number(a) * _as_number(b)),
     "div": _each(lambda a, b: a / b),
     "reciprocal": _each(lambda a: 1 / a),
     "neg": _each(lambda a: -a),
@@ -150,16 +142,16 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "cos": _each(lambda a: sympy.cos(a)),
     "sinh": _each(lambda a: sympy.sinh(a)),
     "tanh": _each(lambda a: sympy.tanh(a)),
-    "sigmoid": _each(lambda a: _sigmoid(a)),
+    "sigmoid": _each(_sigmoid),
     "softplus": _each(lambda a: sympy.log(1 + sympy.exp(a))),
     "relu": _each(lambda a: sympy.Max(a, 0)),
-    "lt": _is(lambda a, b: sympy.Lt(a, b)),
-    "gt": _is(lambda a, b: sympy.Gt(a, b)),
-    "le": _is(lambda a, b: sympy.Le(a, b)),
-    "ge": _is(lambda a, b: sympy.Ge(a, b)),
+    "lt": _each(lambda a, b: sympy.Lt(a, b)),
+    "gt": _each(lambda a, b: sympy.Gt(a, b)),
+    "le": _each(lambda a, b: sympy.Le(a, b)),
+    "ge": _each(lambda a, b: sympy.Ge(a, b)),
     "where": _choose,
     "clamp": _clamp,
-    "clamp_min": lambda x, low: _clamp(x, low),
+    "clamp_min": _clamp,
     "sum": _reduce_sum,
     "prod": lambda x, dim, keepdim=False: np.asarray(np.prod(x, axis=dim, keepdims=keepdim), dtype=object),
     "mm": lambda a, b: a @ b,
@@ -170,8 +162,8 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "t": lambda x: x.T,
     "transpose": lambda x, first, second: np.swapaxes(x, first, second),
     "unsqueeze": lambda x, dim: np.expand_dims(x, dim),
-    "squeeze_": lambda x, dim: np.squeeze(x, dim if isinstance(dim, int) else tuple(dim)),
-    "squeeze": lambda x, dim: np.squeeze(x, dim if isinstance(dim, int) else tuple(dim)),
+    "squeeze_": _squeeze,
+    "squeeze": _squeeze,
     "view": lambda x, shape: x.reshape(shape),
     "_unsafe_view": lambda x, shape: x.reshape(shape),
     "expand": lambda x, shape, *_: np.broadcast_to(
@@ -184,7 +176,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "unbind": lambda x, dim=0: [np.asarray(part, dtype=object) for part in np.moveaxis(x, dim, 0)],
     "cat": lambda parts, dim=0: np.concatenate(parts, axis=dim),
     "getitem": lambda parts, index: parts[index],
-    "_to_copy": _as_numbers,
+    "_to_copy": _each(_as_number),
     "detach": lambda x: x,
     "alias": lambda x: x,
     "clone": lambda x: x,

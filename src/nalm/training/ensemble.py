@@ -228,10 +228,9 @@ class Ensemble:
                 on_evaluation(self)
             if self.stuck is not None:
                 self._restart(self.stuck.find(self.iteration, self.history.validation_errors))
-            next_stop = min(
-                stop - self.iteration % stop for stop in (every, every if self.stuck is None else self.stuck.rule.every)
-            )
-            self._advance(min(next_stop, last + 1 - self.iteration, max(1, DRAWN_AT_ONCE // per_batch)))
+            stops = [every] if self.stuck is None else [every, self.stuck.rule.every]
+            until_stop = min(stop - self.iteration % stop for stop in stops)
+            self._advance(min(until_stop, last + 1 - self.iteration, max(1, DRAWN_AT_ONCE // per_batch)))
         self._finish()
 
     def _advance(self, steps: int) -> None:
