@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nalm.modules.base import Inputs, choice, fraction
 from nalm.modules.bounded import BoundedModule
-from nalm.modules.functional import Shape, product
+from nalm.modules.functional import Shape, product, unit_power
 
 __all__ = ["NRU"]
 
@@ -92,7 +92,7 @@ class NRU(BoundedModule):
         ignored = 1 - selected  # subtracted before it is added, so that a weight of 1 loses no digits of a large input
         x = x.unsqueeze(-2)
         magnitude, sign = (x.abs() + self.eps, 1 - 2 * (x < 0).to(x.dtype)) if self.eps else (x.abs(), torch.sign(x))
-        powers = magnitude**weight
+        powers = unit_power(magnitude, weight)
         if self.sign == "joint":
             result = product(sign * powers * selected + ignored)
         else:

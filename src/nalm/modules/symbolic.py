@@ -119,6 +119,11 @@ def _squeeze(x: Symbols, dim: Any) -> Symbols:
     return np.squeeze(x, dim if isinstance(dim, int) else tuple(dim))
 
 
+def _equal(a: Any, b: Any) -> Any:
+    """Symbols stand for numbers in general, not for single ones such as 0, of which a module takes special care."""
+    return sympy.Eq(a, b) if a.is_number and b.is_number else sympy.false
+
+
 def _sigmoid(a: Any) -> Any:
     if a.is_number:  # numerically: the exponential of a saturated logit is an integer of many thousand digits
         return _number(torch.sigmoid(torch.tensor(float(a), dtype=torch.float64)).item())
@@ -149,6 +154,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "gt": _each(lambda a, b: sympy.Gt(a, b)),
     "le": _each(lambda a, b: sympy.Le(a, b)),
     "ge": _each(lambda a, b: sympy.Ge(a, b)),
+    "eq": _each(_equal),
     "where": _choose,
     "clamp": _clamp,
     "clamp_min": _clamp,

@@ -15,7 +15,7 @@ from nalm.training.objective import Objective, SquaredError
 from nalm.training.optimizers import State, Tensors, clip_gradients, optimizer
 from nalm.training.recipe import Recipe
 
-__all__ = ["Models", "OneByOne", "Program", "Snapshot", "Together", "fixed_state"]
+__all__ = ["Iterations", "Models", "OneByOne", "Program", "Snapshot", "Together", "fixed_state"]
 
 
 class Snapshot(NamedTuple):
@@ -29,11 +29,21 @@ class Snapshot(NamedTuple):
     diverged_at: Tensor
 
 
-Step = Callable[[Snapshot, Tensor, Placement, Tensor, Tensor, Tensors], tuple[Snapshot, Tensor, Tensor]]
-"""Snapshot, draws, their placement, scalars, iteration, and what is every run's own, to the next snapshot, criteria and
-penalties."""
-Evaluate = Callable[[Tensors, HeldOut, HeldOut], tuple[Tensor, Tensor, Tensor]]
-"""Parameters, validation and test data, to validation, test and sparsity errors."""
+class Iterations(NamedTuple):
+    """What an iteration needs that is not its models'; stacked, every tensor has the iterations first.
+
+    Shapes: ``drawn (streams, layers, columns, rows)``; ``scalars``, the program's columns; ``number``, that of the
+    iteration; ``own``, for each name what every run has for itself, ``(runs, …)``.
+    """
+
+    drawn: Tensor
+    scalars: Tensor
+    number: Tensor
+    own: Tensors
+
+
+Report = tuple[Tensor, Tensor]
+"""Criteria and penalties of all runs."""
 
 
 class Models(Protocol):
@@ -168,60 +178,64 @@ class Program:
         compiled: bool,
     ) -> None:
         self.models = models
-        self.columns = columns
-        self.step = self._make_step(module, recipe, operation)
-        self.evaluate = self._make_evaluate(module)
-        if compiled:
-            self.step = Compiled(self.step, recipe.module.name)
-            self.evaluate = Compiled(self.evaluate, recipe.module.name)
+        self._step = Compiled(_step(models, module, recipe, operation, columns), recipe.module.name, compiled)
+        self._evaluate = Compiled(_evaluate(models, module), recipe.module.name, compiled)
 
     @property
     def compiled(self) -> bool:
         """Whether steps are compiled."""
-        return isinstance(self.step, Compiled) and self.step.compiled
+        return self._step.compiled
 
-    def _make_step(self, module: nn.Module, recipe: Recipe, operation: str) -> Step:
-        models, columns, dtype = self.models, self.columns, recipe.dtype
-        rule = optimizer(recipe)
-        bounds = module.bounds() if isinstance(module, ArithmeticModule) else {}
+    def train(self, snapshot: Snapshot, iterations: Iterations, placement: Placement) -> tuple[Snapshot, Report]:
+        """The snapshot after some iterations, and the report of the first."""
+        return self._step.repeat(snapshot, iterations, placement)
 
-        def step(
-            snapshot: Snapshot, drawn: Tensor, placement: Placement, row: Tensor, iteration: Tensor, own: Tensors
-        ) -> tuple[Snapshot, Tensor, Tensor]:
-            scalars = dict(zip(columns, row.unbind(0), strict=True))
-            inputs, targets = batch(drawn, placement, operation, dtype)
-            gradients, criterion, penalty = models.gradients(
-                snapshot.parameters, inputs.transpose(1, 2), targets.unsqueeze(-1), scalars, own
-            )
-            gradients = clip_gradients(gradients, scalars)
-            updated, state = rule.update(snapshot.parameters, gradients, snapshot.optimizer, scalars)
-            updated = {name: value.clamp(*bounds[name]) if name in bounds else value for name, value in updated.items()}
-            alive = snapshot.diverged_at < 0
-            broken = torch.stack([value.isnan().flatten(1).any(1) for value in updated.values()]).any(0)
-            return (
-                Snapshot(
-                    {name: _where(alive, value, snapshot.parameters[name]) for name, value in updated.items()},
-                    state,
-                    torch.where(alive & broken, iteration + 1, snapshot.diverged_at),
-                ),
-                criterion,
-                penalty,
-            )
+    def evaluate(self, parameters: Tensors, validation: HeldOut, test: HeldOut) -> tuple[Tensor, Tensor, Tensor]:
+        """Validation, test and sparsity errors of all runs."""
+        return self._evaluate(parameters, validation, test)
 
-        return step
 
-    def _make_evaluate(self, module: nn.Module) -> Evaluate:
-        models, known_sparsity = self.models, _SparsityError(module)
+Step = Callable[[Snapshot, Iterations, Placement], tuple[Snapshot, Report]]
+Evaluate = Callable[[Tensors, HeldOut, HeldOut], tuple[Tensor, Tensor, Tensor]]
 
-        def error(parameters: Tensors, data: HeldOut) -> Tensor:
-            inputs = data.inputs[data.input_index].transpose(1, 2)
-            return models.errors(parameters, inputs, data.targets[data.target_index].unsqueeze(-1))
 
-        def evaluate(parameters: Tensors, validation: HeldOut, test: HeldOut) -> tuple[Tensor, Tensor, Tensor]:
-            sparsity = vmap(lambda own: functional_call(known_sparsity, own, ()))(_prefixed(parameters))
-            return error(parameters, validation), error(parameters, test), sparsity
+def _step(models: Models, module: nn.Module, recipe: Recipe, operation: str, columns: list[str]) -> Step:
+    rule = optimizer(recipe)
+    bounds = module.bounds() if isinstance(module, ArithmeticModule) else {}
 
-        return evaluate
+    def step(snapshot: Snapshot, iteration: Iterations, placement: Placement) -> tuple[Snapshot, Report]:
+        scalars = dict(zip(columns, iteration.scalars.unbind(0), strict=True))
+        inputs, targets = batch(iteration.drawn, placement, operation, recipe.dtype)
+        gradients, criterion, penalty = models.gradients(
+            snapshot.parameters, inputs.transpose(1, 2), targets.unsqueeze(-1), scalars, iteration.own
+        )
+        gradients = clip_gradients(gradients, scalars)
+        updated, state = rule.update(snapshot.parameters, gradients, snapshot.optimizer, scalars)
+        updated = {name: value.clamp(*bounds[name]) if name in bounds else value for name, value in updated.items()}
+        alive = snapshot.diverged_at < 0
+        broken = torch.stack([value.isnan().flatten(1).any(1) for value in updated.values()]).any(0)
+        after = Snapshot(
+            {name: _where(alive, value, snapshot.parameters[name]) for name, value in updated.items()},
+            state,
+            torch.where(alive & broken, iteration.number + 1, snapshot.diverged_at),
+        )
+        return after, (criterion, penalty)
+
+    return step
+
+
+def _evaluate(models: Models, module: nn.Module) -> Evaluate:
+    known_sparsity = _SparsityError(module)
+
+    def error(parameters: Tensors, data: HeldOut) -> Tensor:
+        inputs = data.inputs[data.input_index].transpose(1, 2)
+        return models.errors(parameters, inputs, data.targets[data.target_index].unsqueeze(-1))
+
+    def evaluate(parameters: Tensors, validation: HeldOut, test: HeldOut) -> tuple[Tensor, Tensor, Tensor]:
+        sparsity = vmap(lambda own: functional_call(known_sparsity, own, ()))(_prefixed(parameters))
+        return error(parameters, validation), error(parameters, test), sparsity
+
+    return evaluate
 
 
 class _SparsityError(nn.Module):
