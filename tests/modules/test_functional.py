@@ -18,6 +18,7 @@ from nalm.modules.functional import (
     product,
     sparsity_error,
     ternary_penalty,
+    unit_power,
 )
 
 Penalty = Callable[[Tensor, Shape], Tensor]
@@ -77,6 +78,54 @@ def test_the_gradient_at_the_only_zero_is_the_product_of_the_others() -> None:
 def test_blocks_are_multiplied_as_if_they_were_concatenated(values: list[list[float]]) -> None:
     factors = factors_of(values)
     assert torch.equal(product(factors[:, :1], factors[:, 1:]), product(factors))
+
+
+@every_factors
+def test_derivatives_of_a_product_are_the_same_forwards_backwards_and_over_many(values: list[list[float]]) -> None:
+    factors = float64([0.0]).new_tensor(values)
+
+    def summed(factors: Tensor) -> Tensor:
+        return product(factors[..., :1], factors[..., 1:]).sum()
+
+    expected = torch.func.jacrev(torch.func.jacrev(lambda rows: rows.prod(-1).sum()))(factors)
+    torch.testing.assert_close(torch.func.hessian(summed)(factors), expected, rtol=1e-15, atol=0.0)
+    torch.testing.assert_close(torch.func.jacrev(torch.func.jacfwd(summed))(factors), expected, rtol=1e-15, atol=0.0)
+    rows = torch.func.vmap(torch.func.grad(summed))(factors.unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(rows, torch.func.jacfwd(summed)(factors), rtol=1e-15, atol=0.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_unit_powers_are_exact_at_unit_exponents(dtype: torch.dtype) -> None:
+    base = torch.linspace(1e-4, 40, 1001, dtype=dtype)
+    for exponent, expected in ((-1, 1 / base), (0, torch.ones_like(base)), (1, base)):
+        assert torch.equal(unit_power(base, torch.tensor(exponent, dtype=dtype)), expected)
+
+
+@given(st.floats(1e-4, 100), st.floats(-1.5, 1.5))
+@unhurried
+def test_unit_powers_and_their_derivatives_are_powers(base: float, exponent: float) -> None:
+    ours, theirs = ([float64([value]).requires_grad_() for value in (base, exponent)] for _ in range(2))
+    found, expected = unit_power(*ours), torch.pow(*theirs)
+    # The rounding of (e - n) ln b, which is below 5, is the error of its exponential: 5 roundings, and a few more.
+    torch.testing.assert_close(found, expected, rtol=2e-15, atol=0.0)
+    for ours_of, theirs_of in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(
+            gradient(unit_power(*ours), ours_of), gradient(torch.pow(*theirs), theirs_of), rtol=4e-15, atol=1e-15
+        )
+
+
+@pytest.mark.parametrize(
+    ("exponent", "expected"), [(0.7, 0.0), (0.2, 0.0), (0.0, 1.0), (-0.2, float("inf")), (-1.0, float("inf"))]
+)
+def test_unit_powers_of_zero_are_powers_without_derivatives(exponent: float, expected: float) -> None:
+    arguments = [float64([value]).requires_grad_() for value in (0.0, exponent)]
+    assert unit_power(*arguments).item() == expected
+    assert [gradient(unit_power(*arguments), argument).item() for argument in arguments] == [0.0, 0.0]
+
+
+def test_second_derivatives_of_unit_powers_agree_with_finite_differences() -> None:
+    base, exponent = (float64(values).requires_grad_() for values in ([0.3, 2.0, 7.0], [-0.8, 0.1, 0.9]))
+    assert torch.autograd.gradgradcheck(unit_power, (base, exponent))
 
 
 def test_the_product_of_one_factor_is_the_factor() -> None:

@@ -405,19 +405,32 @@ def _pair(text: str) -> list[float]:
 def bench(
     modules: Annotated[list[str] | None, typer.Argument(help="Modules to measure; all of Figure 3 by default.")] = None,
     inputs: Annotated[list[int] | None, typer.Option(help="Numbers of inputs.")] = None,
+    floor: Annotated[
+        Path | None,
+        typer.Option(help="File that measures the floor; benchmarks/floor.py by default, where there is one."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the speed.
 
-    What a run's iteration costs in an ensemble, beside a plain PyTorch loop of one model.
+    What a run's iteration costs in an ensemble, beside a plain PyTorch loop of one model, and beside the floor: the
+    same work written out by hand for this machine's vector units.
 
     Example: nalm bench NMRU --inputs 2
     """
-    rows = nalm.benchmark(modules or None, inputs or [2], say)
+    if floor is None and (usual := Path("benchmarks/floor.py")).is_file():
+        floor = usual
+    rows = nalm.benchmark(modules or None, inputs or [2], say, floor)
     if as_json:
         write_json(rows)
     else:
         write_table(
             list(rows[0]),
-            [[f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row.values()] for row in rows],
+            [
+                [
+                    "–" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell)
+                    for cell in row.values()
+                ]
+                for row in rows
+            ],
         )

@@ -119,7 +119,10 @@ class _ProductGradient(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor) -> Any:
-        return torch.func.jvp(_gradients_of_product, ctx.saved_tensors, tangents)[1]
+        # The second derivative is symmetric, so that it may be multiplied from the other side too.
+        by_gradient = _gradients_of_product(tangents[0], *ctx.saved_tensors[1:])
+        by_blocks = torch.func.vjp(_gradients_of_product, *ctx.saved_tensors)[1](tangents[1:])[1:]
+        return tuple(first + second for first, second in zip(by_gradient, by_blocks, strict=True))
 
 
 def _gradients_of_product(gradient: Tensor, *blocks: Tensor) -> tuple[Tensor, ...]:

@@ -1,8 +1,11 @@
 """What a run's iteration costs: the ensemble beside a plain PyTorch loop."""
 
+import importlib.machinery
 import statistics
+import sys
 import tempfile
 import time
+import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,11 +31,14 @@ PLAIN_ITERATIONS = 1000
 SEEDS = 25
 EVALUATE_EVERY = 1000
 
+Floor = Callable[[str, int], float | None]
+
 
 def benchmark(
     modules: Sequence[str] | None = None,
     inputs: Sequence[int] = (2,),
     say: Callable[[str], None] = lambda message: None,
+    floor: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Measures division over the nine ranges with 25 seeds each, in one process with one thread.
 
@@ -44,14 +50,18 @@ def benchmark(
         modules: names; those of Figure 3 by default.
         inputs: numbers of inputs.
         say: hears what is being measured.
+        floor: a Python file with a function ``floor(module, inputs)`` to microseconds, or to None where it knows none:
+            what a run's iteration takes at least (the repository's benchmarks/floor.py).
 
     Raises:
-        NalmError: a module is unknown, or there are too few inputs to divide.
+        NalmError: a module is unknown, there are too few inputs to divide, or the floor cannot be measured.
 
     Returns:
         A row per module and number of inputs: ``module``, ``inputs``, ``runs``, ``us_per_run_iteration``,
-        ``plain_us`` (both microseconds) and their ``ratio``.
+        ``plain_us`` (both microseconds), their ``ratio``, ``floor_us``, and ``floor_factor``, by how much a run's
+        iteration takes longer (both None without a floor).
     """
+    lowest = _load_floor(floor) if floor else lambda module, inputs: None
     if min(inputs) < 2:
         raise NalmError(f"found {min(inputs)} inputs, expected at least 2")
     rows = []
@@ -61,10 +71,28 @@ def benchmark(
         for module in modules or ["RealNPU", "NRU", "NMRU"]:
             for count in inputs:
                 say(f"measuring {module} with {count} inputs")
-                rows.append(_measure(module, count))
+                row = _measure(module, count)
+                try:
+                    microseconds = lowest(row["module"], count)
+                except RuntimeError as error:
+                    raise NalmError(f"cannot measure the floor: {error}") from error
+                row["floor_us"] = microseconds
+                row["floor_factor"] = microseconds and row["us_per_run_iteration"] / microseconds
+                rows.append(row)
     finally:
         torch.set_num_threads(threads)
     return rows
+
+
+def _load_floor(path: Path) -> Floor:
+    if not path.is_file():
+        raise NalmError(f"found no file {path}, expected a Python file with a function floor(module, inputs)")
+    loader = importlib.machinery.SourceFileLoader("nalm_floor", str(path))
+    module = types.ModuleType(loader.name)
+    sys.modules[loader.name] = module
+    loader.exec_module(module)
+    function: Floor = module.floor
+    return function
 
 
 def _measure(module: str, inputs: int) -> dict[str, Any]:
