@@ -26,8 +26,8 @@ class NRU(BoundedModule):
     sign has no gradient.
 
     Operations: ``mul``, ``div``, ``reciprocal``. Regularizers: ``weight``, ``out_of_bounds``, ``input``, and ``trash``
-    if there is one. Division by exactly 0 is NaN (``joint``) or infinite (``separate``), and at 0 the gradient of the
-    input is NaN, unless ``eps`` is given; :math:`W = 0` is a stationary point.
+    if there is one. Division by exactly 0 is NaN (``joint``) or infinite (``separate``), with a gradient of NaN, unless
+    ``eps`` is given; other derivatives to an input of 0 count as 0. :math:`W = 0` is a stationary point.
 
     References:
         Learning Division with Neural Arithmetic Logic Modules (Mistry, Farrahi & Hare, 2021),
