@@ -1,11 +1,10 @@
 """What a run's iteration costs: the ensemble beside a plain PyTorch loop."""
 
-import importlib.machinery
+import importlib.util
 import statistics
 import sys
 import tempfile
 import time
-import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,10 +86,12 @@ def benchmark(
 def _load_floor(path: Path) -> Floor:
     if not path.is_file():
         raise NalmError(f"found no file {path}, expected a Python file with a function floor(module, inputs)")
-    loader = importlib.machinery.SourceFileLoader("nalm_floor", str(path))
-    module = types.ModuleType(loader.name)
-    sys.modules[loader.name] = module
-    loader.exec_module(module)
+    spec = importlib.util.spec_from_file_location("nalm_floor", path)
+    if spec is None or spec.loader is None:
+        raise NalmError(f"found {path}, expected a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
     function: Floor = module.floor
     return function
 
