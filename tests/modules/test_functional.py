@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from functools import partial
 from statistics import fmean
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from nalm.modules.functional import (
     EPS32,
@@ -21,6 +23,7 @@ from nalm.modules.functional import (
     unit_power,
 )
 
+Function = Callable[..., Any]
 Penalty = Callable[[Tensor, Shape], Tensor]
 
 # A factor of exactly 0 in none, one, two and all of the columns, in both blocks of the products below.
@@ -80,52 +83,80 @@ def test_blocks_are_multiplied_as_if_they_were_concatenated(values: list[list[fl
     assert torch.equal(product(factors[:, :1], factors[:, 1:]), product(factors))
 
 
-@every_factors
-def test_derivatives_of_a_product_are_the_same_forwards_backwards_and_over_many(values: list[list[float]]) -> None:
-    factors = float64([0.0]).new_tensor(values)
+def traced(function: Function) -> Function:
+    """The function as a compiled ensemble has it: recorded operation by operation."""
+    return lambda *args: make_fx(function)(*args)(*args)
 
-    def summed(factors: Tensor) -> Tensor:
+
+@every_factors
+def test_derivatives_of_a_traced_product_are_those_of_torch_prod(values: list[list[float]]) -> None:
+    def ours(factors: Tensor) -> Tensor:
         return product(factors[..., :1], factors[..., 1:]).sum()
 
-    expected = torch.func.jacrev(torch.func.jacrev(lambda rows: rows.prod(-1).sum()))(factors)
-    torch.testing.assert_close(torch.func.hessian(summed)(factors), expected, rtol=1e-15, atol=0.0)
-    torch.testing.assert_close(torch.func.jacrev(torch.func.jacfwd(summed))(factors), expected, rtol=1e-15, atol=0.0)
-    rows = torch.func.vmap(torch.func.grad(summed))(factors.unsqueeze(1)).squeeze(1)
-    torch.testing.assert_close(rows, torch.func.jacfwd(summed)(factors), rtol=1e-15, atol=0.0)
+    def theirs(factors: Tensor) -> Tensor:
+        return factors.prod(-1).sum()
+
+    factors = torch.tensor(values, dtype=torch.float64)
+    graph = make_fx(torch.func.grad(ours))(factors)
+    assert "div" in graph.code, "the gradient that divides is the one that is tested"
+    torch.testing.assert_close(graph(factors), torch.func.grad(theirs)(factors), rtol=1e-15, atol=0.0)
+    rows = traced(torch.func.vmap(torch.func.grad(ours)))(factors)
+    torch.testing.assert_close(rows, torch.func.grad(theirs)(factors), rtol=1e-15, atol=0.0)
+    second = traced(torch.func.jacrev(torch.func.grad(ours)))(factors)
+    torch.testing.assert_close(second, torch.func.jacrev(torch.func.grad(theirs))(factors), rtol=1e-15, atol=0.0)
+
+
+@pytest.mark.parametrize(("factors", "arriving"), [([1e-30, 1.0], 1e-16), ([1e20, 1e-10, 1e10], 1.0)])
+def test_the_gradient_of_a_traced_product_survives_extreme_factors(factors: list[float], arriving: float) -> None:
+    def scaled(factors: Tensor) -> Tensor:
+        return product(factors) * arriving
+
+    single = torch.tensor(factors)
+    expected = torch.func.grad(scaled)(single)
+    assert expected.isfinite().all()
+    torch.testing.assert_close(traced(torch.func.grad(scaled))(single), expected)
+
+
+def test_products_have_forward_derivatives() -> None:
+    factors = torch.tensor(FACTORS[1], dtype=torch.float64)
+    expected = torch.func.hessian(lambda rows: rows.prod(-1).sum())(factors)
+    torch.testing.assert_close(torch.func.hessian(lambda rows: product(rows).sum())(factors), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_unit_powers_are_exact_at_unit_exponents(dtype: torch.dtype) -> None:
-    base = torch.linspace(1e-4, 40, 1001, dtype=dtype)
+def test_traced_unit_powers_are_exact_at_unit_exponents(dtype: torch.dtype) -> None:
+    base = torch.cat([torch.linspace(1e-4, 40, 1001, dtype=dtype), torch.tensor([0, float("inf")], dtype=dtype)])
     for exponent, expected in ((-1, 1 / base), (0, torch.ones_like(base)), (1, base)):
-        assert torch.equal(unit_power(base, torch.tensor(exponent, dtype=dtype)), expected)
+        assert torch.equal(traced(unit_power)(base, torch.tensor(exponent, dtype=dtype)), expected)
 
 
 @given(st.floats(1e-4, 100), st.floats(-1.5, 1.5))
-@unhurried
-def test_unit_powers_and_their_derivatives_are_powers(base: float, exponent: float) -> None:
-    ours, theirs = ([float64([value]).requires_grad_() for value in (base, exponent)] for _ in range(2))
-    found, expected = unit_power(*ours), torch.pow(*theirs)
-    # The rounding of (e - n) ln b, which is below 5, is the error of its exponential: 5 roundings, and a few more.
-    torch.testing.assert_close(found, expected, rtol=2e-15, atol=0.0)
-    for ours_of, theirs_of in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(
-            gradient(unit_power(*ours), ours_of), gradient(torch.pow(*theirs), theirs_of), rtol=4e-15, atol=1e-15
-        )
+@settings(deadline=None, max_examples=30)
+def test_traced_unit_powers_and_their_derivatives_are_powers(base: float, exponent: float) -> None:
+    arguments = float64([base]), float64([exponent])
+    # The rounding of (e - n) ln b, which is below 10, is the error of its exponential, and a few more.
+    torch.testing.assert_close(traced(unit_power)(*arguments), torch.pow(*arguments), rtol=3e-15, atol=0.0)
+    slopes = traced(torch.func.grad(lambda *args: unit_power(*args).sum(), argnums=(0, 1)))(*arguments)
+    expected = torch.func.grad(lambda *args: torch.pow(*args).sum(), argnums=(0, 1))(*arguments)
+    torch.testing.assert_close(slopes, expected, rtol=6e-15, atol=1e-15)
 
 
-@pytest.mark.parametrize(
-    ("exponent", "expected"), [(0.7, 0.0), (0.2, 0.0), (0.0, 1.0), (-0.2, float("inf")), (-1.0, float("inf"))]
-)
-def test_unit_powers_of_zero_are_powers_without_derivatives(exponent: float, expected: float) -> None:
-    arguments = [float64([value]).requires_grad_() for value in (0.0, exponent)]
-    assert unit_power(*arguments).item() == expected
-    assert [gradient(unit_power(*arguments), argument).item() for argument in arguments] == [0.0, 0.0]
+@pytest.mark.parametrize("wrap", [lambda function: function, traced], ids=["eager", "traced"])
+@pytest.mark.parametrize("base", [0.0, float("inf")])
+@pytest.mark.parametrize("exponent", [1.0, 0.7, 0.2, 0.0, -0.2, -1.0])
+def test_unit_powers_of_zero_and_infinity_are_powers_without_derivatives(
+    wrap: Callable[[Function], Function], base: float, exponent: float
+) -> None:
+    arguments = float64([base]), float64([exponent])
+    assert torch.equal(wrap(unit_power)(*arguments), torch.pow(*arguments))
+    slopes = wrap(torch.func.grad(lambda *args: unit_power(*args).sum(), argnums=(0, 1)))(*arguments)
+    assert [slope.item() for slope in slopes] == [0.0, 0.0]
 
 
 def test_second_derivatives_of_unit_powers_agree_with_finite_differences() -> None:
     base, exponent = (float64(values).requires_grad_() for values in ([0.3, 2.0, 7.0], [-0.8, 0.1, 0.9]))
     assert torch.autograd.gradgradcheck(unit_power, (base, exponent))
+    assert torch.autograd.gradgradcheck(traced(unit_power), (base, exponent))
 
 
 def test_the_product_of_one_factor_is_the_factor() -> None:

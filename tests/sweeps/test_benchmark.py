@@ -11,6 +11,7 @@ from nalm.sweeps import benchmark
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "REPOSITORY_FLOOR", Path("nowhere"))
     for constant, value in (("REPETITIONS", 1), ("ENSEMBLE_ITERATIONS", 20), ("PLAIN_ITERATIONS", 20), ("SEEDS", 1)):
         monkeypatch.setattr(benchmark, constant, value)
 
@@ -38,6 +39,36 @@ def test_a_floor_is_measured_by_the_file_that_is_named(tmp_path: Path) -> None:
     assert unknown["floor_factor"] is None
 
 
+def test_a_file_without_a_floor_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "floor.py"
+    file.write_text("")
+    with pytest.raises(NalmError, match="found no function floor"):
+        nalm.benchmark(["NMRU"], [2], floor=file)
+
+
+@pytest.mark.compiled
+def test_without_a_floor_of_its_own_a_benchmark_says_why_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "floor.py"
+    file.write_text("def floor(module, inputs):\n    raise RuntimeError('no compiler')\n")
+    monkeypatch.setattr(benchmark, "REPOSITORY_FLOOR", file)
+    heard: list[str] = []
+    (row,) = nalm.benchmark(["NMRU"], [2], heard.append)
+    assert row["floor_us"] is None
+    assert heard[-1] == "cannot measure the floor: no compiler"
+    with pytest.raises(NalmError, match="no compiler"):
+        nalm.benchmark(["NMRU"], [2], floor=file)
+
+
 def test_a_floor_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(NalmError, match="found no file"):
         nalm.benchmark(["NMRU"], [2], floor=tmp_path / "floor.py")
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+def test_the_floor_of_the_repository_computes_what_the_ensemble_computes() -> None:
+    file = Path(benchmark.__file__).parents[3] / "benchmarks" / "floor.py"
+    (row,) = nalm.benchmark(["NMRU"], [2], floor=file)
+    assert row["floor_us"] > 0

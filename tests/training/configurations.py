@@ -8,10 +8,16 @@ from nalm.tasks.task import Task
 
 Fields = dict[str, Any]
 
-FIGURE_3 = {
-    identifier: recipe.model_dump(mode="json", exclude_defaults=True)
-    for identifier, recipe in zip(("A0", "A1", "A2", "A3"), load_experiment("figure-3").variants.values(), strict=True)
-}
+
+def _catalogued(experiment: str, *identifiers: str) -> dict[str, Fields]:
+    """Recipes of an experiment of the catalog, in its order."""
+    return {
+        identifier: recipe.model_dump(mode="json", exclude_defaults=True)
+        for identifier, recipe in zip(identifiers, load_experiment(experiment).variants.values(), strict=True)
+    }
+
+
+FIGURE_3 = _catalogued("figure-3", "A0", "A1", "A2", "A3")
 
 
 def real_npu(
@@ -94,19 +100,15 @@ CONFIGURATIONS: dict[str, Fields] = {
 def _ten_inputs() -> dict[str, Fields]:
     """B0 to B20: division by two of ten inputs."""
     ramp = {"ramp": [50_000, 75_000]}
-    modified = real_npu({"gate": ramp, "weight": ramp}, clip="both", init="constrained")
-    nru = FIGURE_3["A2"] | {"learning_rate": 1e-3, "regularizers": {"weight": {"coefficient": 10, **ramp}}}
-    nmru = FIGURE_3["A3"] | {"regularizers": {"weight": {"coefficient": 10, **ramp}}}
+    catalogued = _catalogued("redundancy", "B0", "B1", "B2", "B3")
+    _, modified, nru, nmru = catalogued.values()
     unclipped = {name: value for name, value in nmru.items() if name != "clip_gradient_norm"}
     plain = {"module": {"name": "NMRU", "sign": "none"}}
     gated = {"module": {"name": "NMRU", "sign": "gated"}}
     ternary = real_npu({"gate": ramp, "weight": ramp}, clip="both", init="constrained", attract="ternary")
     late_terms = {"gate": late(), "weight": late()}
     return {
-        "B0": real_npu(),
-        "B1": modified,
-        "B2": nru,
-        "B3": nmru,
+        **catalogued,
         "B4": real_npu({"gate": ramp, "weight": ramp}, clip="both", name="NPU", init="constrained"),
         "B5": real_npu({"gate": ramp, "weight": ramp}, clip="all", name="NPU", init="constrained"),
         "B6": ternary,

@@ -1,5 +1,6 @@
 """Runs in company: the same run whatever trains beside it (and compiled as well as eager)."""
 
+import gc
 import random
 import subprocess
 import sys
@@ -10,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import torch._inductor.inductor_prims
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from nalm.experiments.catalog import default_recipe
 from nalm.modules import MODULES
 from nalm.tasks.task import Task
+from nalm.training.compiling import Compiled, _store_what_is_used_again
 from nalm.training.ensemble import Ensemble, History
 from nalm.training.recipe import Recipe
 
@@ -84,6 +88,20 @@ class Deciding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         scale = 2.0 if self.linear.bias.sum().item() > 0 else 1.0
         result: Tensor = scale * self.linear(nn.functional.dropout(x, 0.5, self.training))
+        return result
+
+
+class Counting(nn.Module):
+    """Can be vectorized, but counts its calls, which a compiled program would not."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, out_features)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        result: Tensor = self.linear(x) / self.calls
         return result
 
 
@@ -251,9 +269,7 @@ def test_compiled_training_is_eager_training_within_rounding(module: str) -> Non
 
 
 @pytest.mark.compiled
-def test_the_tenth_variant_of_a_worker_is_still_compiled_and_numbers_share_a_graph(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_recipes_that_differ_in_numbers_share_their_compiled_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     graphs: list[Any] = []
     compile_graph = torch._inductor.compile
 
@@ -262,18 +278,78 @@ def test_the_tenth_variant_of_a_worker_is_still_compiled_and_numbers_share_a_gra
         return compile_graph(*args)
 
     monkeypatch.setattr("torch._inductor.compile", count)
-    for index in range(10):
-        before = len(graphs)
-        ensemble = Ensemble(recipe(own(Plain), 3, batch_size=16 + index), NINE_RUNS, compiled=True)
-        if index == 9:  # another structure: one more term
-            terms = {"l2": {"coefficient": 1e-3}}
-            ensemble = Ensemble(recipe(own(Plain), 3, regularizers=terms), NINE_RUNS, compiled=True)
-        ensemble.train()
-        assert ensemble.program.compiled
-        assert len(graphs) == before + 2, "one step and one evaluation are compiled"
-    before = len(graphs)
-    Ensemble(recipe(own(Plain), 3, batch_size=16, learning_rate=0.5), NINE_RUNS, compiled=True).train()
-    assert len(graphs) == before
+    for rate in (0.1, 0.5):
+        Ensemble(recipe(own(Plain), 3, batch_size=16, learning_rate=rate), NINE_RUNS, compiled=True).train()
+        assert len(graphs) == 2, "one step and one evaluation are compiled"
+    terms = {"l2": {"coefficient": 1e-3}}
+    Ensemble(recipe(own(Plain), 3, batch_size=16, regularizers=terms), NINE_RUNS, compiled=True).train()
+    assert len(graphs) == 4
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("module", [{"name": "NMU", "noise": [1, 5]}, {"name": "NALU", "gate": "gumbel"}])
+def test_compiled_runs_with_noise_train_to_the_end_as_eager_ones(
+    module: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nalm.training.ensemble.DRAWN_AT_ONCE", 7 * 3 * 2 * 128)  # 7 iterations at a time, then 3
+    compiled = Ensemble(recipe("NMU", 44, module=module), NINE_RUNS, compiled=True)
+    eager = Ensemble(recipe("NMU", 44, module=module), NINE_RUNS, compiled=False)
+    np.testing.assert_allclose(errors(compiled.train()), errors(eager.train()), rtol=1e-4, atol=1e-9)
+    assert compiled.program.compiled
+
+
+@pytest.mark.compiled
+def test_a_module_that_counts_its_calls_trains_eagerly_and_one_line_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ensemble = Ensemble(recipe(own(Counting), 3), NINE_RUNS, compiled=True)
+    ensemble.train()
+    assert not ensemble.program.compiled
+    assert capsys.readouterr().err.count("something else in every call") == 1
+
+
+@pytest.mark.compiled
+def test_what_is_interrupted_while_it_is_compiled_is_compiled_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    function = Compiled(lambda x: 2 * x, "a function", compiled=True)
+
+    def interrupt(*args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch._inductor.compile", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            function(torch.ones(3))
+    graphs: list[Any] = []
+    compile_graph = torch._inductor.compile
+
+    def count(*args: Any) -> Any:
+        graphs.append(args)
+        return compile_graph(*args)
+
+    monkeypatch.setattr("torch._inductor.compile", count)
+    assert function(torch.ones(3)).tolist() == [2, 2, 2]
+    assert len(graphs) == 1
+
+
+def test_values_of_a_row_are_stored_before_its_inputs_use_them() -> None:
+    def step(x: Tensor, row: Tensor) -> list[Tensor]:
+        return [(x * row.cos().unsqueeze(-1)).sum(0)]
+
+    graph = make_fx(step, tracing_mode="fake")(torch.ones(8, 3), torch.ones(8))
+    _store_what_is_used_again(graph)
+    (stored,) = [node for node in graph.graph.nodes if "force_stride_order" in str(node.target)]
+    assert stored.args[0].target is torch.ops.aten.cos.default
+
+
+def test_garbage_is_collected_as_before_when_training_ends_in_an_error() -> None:
+    def fail(ensemble: Ensemble) -> None:
+        assert not gc.isenabled()
+        raise RuntimeError("the disk is full")
+
+    ensemble = Ensemble(recipe(own(Plain), 3), NINE_RUNS, compiled=True)
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        ensemble.train(fail)
+    assert gc.isenabled()
 
 
 @pytest.mark.compiled

@@ -407,7 +407,7 @@ def bench(
     inputs: Annotated[list[int] | None, typer.Option(help="Numbers of inputs.")] = None,
     floor: Annotated[
         Path | None,
-        typer.Option(help="File that measures the floor; benchmarks/floor.py by default, where there is one."),
+        typer.Option(help="File that measures the floor; in a clone of the repository, benchmarks/floor.py."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -418,8 +418,6 @@ def bench(
 
     Example: nalm bench NMRU --inputs 2
     """
-    if floor is None and (usual := Path("benchmarks/floor.py")).is_file():
-        floor = usual
     rows = nalm.benchmark(modules or None, inputs or [2], say, floor)
     if as_json:
         write_json(rows)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 __all__ = [
     "EPS32",
@@ -54,16 +55,16 @@ def contract(x: Tensor, weight: Tensor) -> Tensor:
 def product(*factors: Tensor) -> Tensor:
     r"""Product over the last dimensions of all the given blocks, :math:`y = \prod_j f_j`, from left to right.
 
-    The gradient of a factor takes one division, :math:`(y / f_j)\, \partial y`, unless it is 0: then it is the product
-    of the others. Derivatives of every order are exact as long as :math:`y` neither overflows nor underflows. A
-    compiler fuses both passes with whatever is around them, unlike those of ``torch.prod``, which long products are
-    left to; for the same reason blocks are better given one by one than concatenated.
+    Written as a chain of multiplications, which a compiler fuses with whatever made the factors, unlike ``torch.prod``;
+    for the same reason blocks are better given one by one than concatenated. Long products are left to ``torch.prod``.
+    The gradient is exact where factors are 0. In a compiled ensemble it takes one division for each factor,
+    :math:`(y / f_j)\, \partial y`, and stores nothing; it is as exact, unless :math:`y` overflows or underflows.
 
     Shape: ``(*, J)`` each, to ``(*)``.
     """
     if sum(block.shape[-1] for block in factors) > _UNROLLED:
         return torch.cat(factors, -1).prod(-1)
-    if torch.compiler.is_dynamo_compiling():  # which knows no function that has forward derivatives too
+    if get_proxy_mode() is None or torch.compiler.is_dynamo_compiling():
         return functools.reduce(torch.mul, _columns(factors))
     result: Tensor = _Product.apply(*factors)  # type: ignore[no-untyped-call]
     return result
@@ -74,6 +75,8 @@ def _columns(blocks: Sequence[Tensor]) -> list[Tensor]:
 
 
 class _Product(torch.autograd.Function):
+    """The product, with a gradient that is cheap where it is fused, and slower where every operation is a call."""
+
     generate_vmap_rule = True
 
     @staticmethod
@@ -83,16 +86,10 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         return _ProductGradient.apply(*gradients, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
-        others = _gradients_of_product(torch.ones_like(ctx.saved_tensors[0][..., 0]), *ctx.saved_tensors)
-        return (torch.cat(others, -1) * torch.cat(tangents, -1)).sum(-1)
 
 
 class _ProductGradient(torch.autograd.Function):
@@ -105,28 +102,20 @@ class _ProductGradient(torch.autograd.Function):
         for factor in _columns(blocks):
             but_the_zero = torch.where(factor == 0, result, but_the_zero * factor)
             result = result * factor
-        shared, lone = (gradient * result).unsqueeze(-1), (gradient * but_the_zero).unsqueeze(-1)
-        return tuple(torch.where(block == 0, lone, shared / block) for block in blocks)
+        result, but_the_zero, gradient = (values.unsqueeze(-1) for values in (result, but_the_zero, gradient))
+        return tuple(torch.where(block == 0, but_the_zero, result / block) * gradient for block in blocks)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
         ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         return torch.func.vjp(_gradients_of_product, *ctx.saved_tensors)[1](gradients)
 
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Any:
-        # The second derivative is symmetric, so that it may be multiplied from the other side too.
-        by_gradient = _gradients_of_product(tangents[0], *ctx.saved_tensors[1:])
-        by_blocks = torch.func.vjp(_gradients_of_product, *ctx.saved_tensors)[1](tangents[1:])[1:]
-        return tuple(first + second for first, second in zip(by_gradient, by_blocks, strict=True))
-
 
 def _gradients_of_product(gradient: Tensor, *blocks: Tensor) -> tuple[Tensor, ...]:
-    """What ``_ProductGradient`` computes, as plain products of all factors but one: slower, and differentiable."""
+    """What ``_ProductGradient`` computes, as plain products of all factors but one, which can be differentiated."""
     columns = _columns(blocks)
     before = list(itertools.accumulate(columns[:-1], torch.mul, initial=gradient))
     after = list(itertools.accumulate(columns[:0:-1], torch.mul, initial=torch.ones_like(gradient)))[::-1]
@@ -137,17 +126,22 @@ def _gradients_of_product(gradient: Tensor, *blocks: Tensor) -> tuple[Tensor, ..
 def unit_power(base: Tensor, exponent: Tensor) -> Tensor:
     r"""Powers :math:`b^e` of numbers that are not negative, whose exponents are meant to become -1, 0 or 1.
 
-    :math:`b^e = b^n \exp((e - n) \ln b)` with the nearest such :math:`n`: exact at these exponents, within a few
-    roundings around them, and in a third of the time of ``torch.pow``, because the gradient needs the same logarithm.
-    :math:`0^e` is 0, 1 or infinite, and its derivatives count as 0.
+    At 0 and infinity derivatives count as 0. In a compiled program :math:`b^e = b^n \exp((e - n) \ln b)` with the
+    nearest such :math:`n`, because its gradient needs the same logarithm: exact at these exponents, and elsewhere
+    within about :math:`|(e - n) \ln b|` roundings.
 
     Shape: any two that broadcast.
     """
+    at_the_edge = (base == 0) | (base == math.inf)
+    inner = torch.where(at_the_edge, 1, base)
+    if get_proxy_mode() is None and not torch.compiler.is_dynamo_compiling():
+        return torch.where(at_the_edge, base.detach() ** exponent.detach(), inner**exponent)
     nearest_unit = exponent.detach().clamp(-1, 1).round()
-    positive = torch.where(base == 0, 1, base)
-    unit = torch.where(nearest_unit > 0, positive, torch.where(nearest_unit < 0, 1 / positive, 1))
-    of_zero = torch.where(exponent > 0, 0.0, torch.where(exponent < 0, math.inf, 1.0)).to(base.dtype)
-    return torch.where(base == 0, of_zero, unit * torch.exp((exponent - nearest_unit) * torch.log(positive)))
+    unit = torch.where(nearest_unit > 0, inner, torch.where(nearest_unit < 0, 1 / inner, 1))
+    power = unit * torch.exp((exponent - nearest_unit) * torch.log(inner))
+    grows, shrinks = base.detach().to(power.dtype), 1 / base.detach()
+    edge = torch.where(exponent > 0, grows, torch.where(exponent < 0, shrinks, 1))
+    return torch.where(at_the_edge, edge, power)
 
 
 def selected_product(x: Tensor, weight: Tensor) -> Tensor:

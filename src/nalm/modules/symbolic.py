@@ -120,8 +120,12 @@ def _squeeze(x: Symbols, dim: Any) -> Symbols:
 
 
 def _equal(a: Any, b: Any) -> Any:
-    """Symbols stand for numbers in general, not for single ones such as 0, of which a module takes special care."""
-    return sympy.Eq(a, b) if a.is_number and b.is_number else sympy.false
+    """A symbol stands for numbers in general, not for 0 or infinity, of which a module takes special care."""
+    if a.is_number and b.is_number:
+        return sympy.Eq(a, b)
+    if b in (0, sympy.oo):
+        return sympy.false
+    raise ValueError(f"found the comparison with {b}, which has no formula here")
 
 
 def _sigmoid(a: Any) -> Any:
@@ -155,6 +159,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "le": _each(lambda a, b: sympy.Le(a, b)),
     "ge": _each(lambda a, b: sympy.Ge(a, b)),
     "eq": _each(_equal),
+    "bitwise_or": _each(lambda a, b: a | b),
     "where": _choose,
     "clamp": _clamp,
     "clamp_min": _clamp,

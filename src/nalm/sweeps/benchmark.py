@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ SEEDS = 25
 EVALUATE_EVERY = 1000
 
 Floor = Callable[[str, int], float | None]
+REPOSITORY_FLOOR = Path(__file__).parents[3] / "benchmarks" / "floor.py"
 
 
 def benchmark(
@@ -50,7 +51,8 @@ def benchmark(
         inputs: numbers of inputs.
         say: hears what is being measured.
         floor: a Python file with a function ``floor(module, inputs)`` to microseconds, or to None where it knows none:
-            what a run's iteration takes at least (the repository's benchmarks/floor.py).
+            what a run's iteration takes at least. By default the repository's benchmarks/floor.py, where nalm runs
+            from it and the floor can be measured.
 
     Raises:
         NalmError: a module is unknown, there are too few inputs to divide, or the floor cannot be measured.
@@ -60,7 +62,9 @@ def benchmark(
         ``plain_us`` (both microseconds), their ``ratio``, ``floor_us``, and ``floor_factor``, by how much a run's
         iteration takes longer (both None without a floor).
     """
-    lowest = _load_floor(floor) if floor else lambda module, inputs: None
+    lowest = (
+        _load_floor(floor or REPOSITORY_FLOOR) if floor or REPOSITORY_FLOOR.is_file() else lambda module, inputs: None
+    )
     if min(inputs) < 2:
         raise NalmError(f"found {min(inputs)} inputs, expected at least 2")
     rows = []
@@ -70,11 +74,14 @@ def benchmark(
         for module in modules or ["RealNPU", "NRU", "NMRU"]:
             for count in inputs:
                 say(f"measuring {module} with {count} inputs")
-                row = _measure(module, count)
                 try:
-                    microseconds = lowest(row["module"], count)
+                    microseconds = lowest(module, count)
                 except RuntimeError as error:
-                    raise NalmError(f"cannot measure the floor: {error}") from error
+                    if floor:
+                        raise NalmError(f"cannot measure the floor: {error}") from error
+                    say(f"cannot measure the floor: {error}")
+                    microseconds = None
+                row = _measure(module, count)
                 row["floor_us"] = microseconds
                 row["floor_factor"] = microseconds and row["us_per_run_iteration"] / microseconds
                 rows.append(row)
@@ -92,8 +99,9 @@ def _load_floor(path: Path) -> Floor:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    function: Floor = module.floor
-    return function
+    if not callable(function := getattr(module, "floor", None)):
+        raise NalmError(f"found no function floor(module, inputs) in {path}")
+    return cast(Floor, function)
 
 
 def _measure(module: str, inputs: int) -> dict[str, Any]:

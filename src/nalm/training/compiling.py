@@ -1,8 +1,8 @@
 """Compiling, where the machine can.
 
 A function is traced once, with all its transforms (``vmap``, ``grad``), into a flat graph of tensor operations, which
-goes to torch's compiler directly. Beside ``torch.compile`` of the function itself that takes a quarter of the time, and
-calls go without the guards: those took as long as a step of 225 models with 2 inputs.
+goes to torch's compiler directly. Beside ``torch.compile`` of the function itself, compiling takes less time, and calls
+go without guards, whose time is not small beside that of a step.
 """
 
 import functools
@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_structure, tree_unflatten
 
 from nalm.training.notices import notices
 
@@ -30,7 +30,7 @@ Flat = Callable[..., Sequence[Tensor]]
 class Compiled(Generic[P, R]):
     """A function of nested tuples and dictionaries of tensors, always of the same shapes, compiled by its first call.
 
-    If it cannot be compiled it runs eagerly, and a notice says so.
+    If it cannot be compiled, or depends on anything but its arguments, it runs eagerly, and a notice says so.
 
     Arguments:
         function: what to call; it returns such a structure too.
@@ -65,7 +65,8 @@ class Compiled(Generic[P, R]):
         """
         leaves, structure = tree_flatten(((carry, slices, constants), {}))
         state, shared = tree_leaves(carry), tree_leaves(constants)
-        each = zip(*(leaf.unbind(0) for leaf in leaves[len(state) : len(leaves) - len(shared)]), strict=True)
+        stacked = leaves[len(state) : len(leaves) - len(shared)]
+        each = zip(*(leaf.contiguous().unbind(0) for leaf in stacked), strict=True)
         report: Sequence[Tensor] | None = None
         for own in each:
             arguments = [*state, *own, *shared]
@@ -74,7 +75,10 @@ class Compiled(Generic[P, R]):
             report = report or results[len(state) :]
         if report is None:
             raise ValueError("found no slices, expected at least one")
-        return cast(tuple[Carry, Any], self._unflatten([*state, *report]))
+        after, first_report = cast(tuple[Carry, Any], self._unflatten([*state, *report]))
+        if tree_structure(after) != tree_structure(carry):
+            raise TypeError(f"{self._name}: what a step returns is not structured as what it is given")
+        return after, first_report
 
     def _unflatten(self, results: Sequence[Tensor]) -> R:
         assert self._results is not None
@@ -90,24 +94,34 @@ class Compiled(Generic[P, R]):
             results, self._results = tree_flatten(self._function(*args, **kwargs))
             return results
 
-        self._call = flat
+        call: Flat = flat
         if self.compiled:
             try:
-                self._call = _compile(flat, leaves)
+                call = _compile(flat, leaves)
             except Exception as error:  # whatever tracing or the compiler raises
                 problem = (str(error).strip() or type(error).__name__).splitlines()[0]
                 notices.add(f"{self._name} cannot be compiled ({problem}): it runs eagerly, many times slower")
                 self.compiled = False
-        return self._call
+        self._call = call
+        return call
 
 
 def _compile(flat: Flat, leaves: Sequence[Tensor]) -> Flat:
-    from torch._inductor import compile as compile_graph  # which takes a second to import
+    # Here, and not above, because they take a second, and because a torch that has moved them can still train eagerly.
+    import torch._inductor.inductor_prims  # noqa: F401 – it defines inductor_force_stride_order
+    from torch._guards import TracingContext, tracing
+    from torch._inductor import compile as compile_graph
+    from torch._subclasses import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-    graph = make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves)
+    graph, again = (make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves) for _ in range(2))
+    if graph.code != again.code:
+        raise RuntimeError("it computes something else in every call")
     if leaves[0].device.type == "cpu":
         _store_what_is_used_again(graph)
-    return cast(Flat, compile_graph(graph, list(leaves)))
+    # The compiler's cache on disk works only where there is a shape environment, although no shape is dynamic.
+    with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True))):
+        return cast(Flat, compile_graph(graph, list(leaves)))
 
 
 def _store_what_is_used_again(graph: fx.GraphModule) -> None:

@@ -207,7 +207,8 @@ class Ensemble:
         Arguments:
             on_evaluation: called after every evaluation.
         """
-        with torch.no_grad(), _one_thread(), _rare_garbage_collection():
+        collection = _rare_garbage_collection() if self.program.compiled else contextlib.nullcontext()
+        with torch.no_grad(), _one_thread(), collection:
             self._train(on_evaluation or (lambda ensemble: None))
         return self.history
 
@@ -330,7 +331,7 @@ def _one_thread() -> Iterator[None]:
 def _rare_garbage_collection() -> Iterator[None]:
     """Keeps Python from looking for garbage between steps; evaluations look through what is new.
 
-    A compiler leaves a million objects behind: to look through them again and again took a quarter of the time.
+    A compiler leaves so many objects behind that looking through them again and again takes longer than some steps.
     """
     before = gc.isenabled()
     gc.disable()
