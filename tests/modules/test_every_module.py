@@ -731,7 +731,15 @@ def test_compiled_in_one_graph_it_trains_the_same(name: str) -> None:
     module = random_variant(name, training=True)
     arguments = with_noise(module, inputs_for(name, 5))
     compiled: Any = torch.compile(module, backend="eager", fullgraph=True)
-    assert torch.equal(compiled(*arguments), module(*arguments))
+    ours, theirs = compiled(*arguments), module(*arguments)
+    assert torch.equal(ours, theirs)
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for result, expected in zip(
+        torch.autograd.grad(ours.sum(), parameters, allow_unused=True),
+        torch.autograd.grad(theirs.sum(), parameters, allow_unused=True),
+        strict=True,
+    ):
+        torch.testing.assert_close(result, expected)
 
 
 @both_modes

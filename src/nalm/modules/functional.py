@@ -64,10 +64,15 @@ def product(*factors: Tensor) -> Tensor:
     """
     if sum(block.shape[-1] for block in factors) > _UNROLLED:
         return torch.cat(factors, -1).prod(-1)
-    if get_proxy_mode() is None or torch.compiler.is_dynamo_compiling():
+    if not _is_recorded():
         return functools.reduce(torch.mul, _columns(factors))
     result: Tensor = _Product.apply(*factors)  # type: ignore[no-untyped-call]
     return result
+
+
+def _is_recorded() -> bool:
+    """Whether operations are recorded, to be compiled together: then those are cheap that are calls otherwise."""
+    return not torch.compiler.is_dynamo_compiling() and get_proxy_mode() is not None
 
 
 def _columns(blocks: Sequence[Tensor]) -> list[Tensor]:
@@ -126,7 +131,7 @@ def _gradients_of_product(gradient: Tensor, *blocks: Tensor) -> tuple[Tensor, ..
 def unit_power(base: Tensor, exponent: Tensor) -> Tensor:
     r"""Powers :math:`b^e` of numbers that are not negative, whose exponents are meant to become -1, 0 or 1.
 
-    At 0 and infinity derivatives count as 0. In a compiled program :math:`b^e = b^n \exp((e - n) \ln b)` with the
+    At 0 and infinity derivatives count as 0. In a compiled ensemble :math:`b^e = b^n \exp((e - n) \ln b)` with the
     nearest such :math:`n`, because its gradient needs the same logarithm: exact at these exponents, and elsewhere
     within about :math:`|(e - n) \ln b|` roundings.
 
@@ -134,7 +139,7 @@ def unit_power(base: Tensor, exponent: Tensor) -> Tensor:
     """
     at_the_edge = (base == 0) | (base == math.inf)
     inner = torch.where(at_the_edge, 1, base)
-    if get_proxy_mode() is None and not torch.compiler.is_dynamo_compiling():
+    if not _is_recorded():
         return torch.where(at_the_edge, base.detach() ** exponent.detach(), inner**exponent)
     nearest_unit = exponent.detach().clamp(-1, 1).round()
     unit = torch.where(nearest_unit > 0, inner, torch.where(nearest_unit < 0, 1 / inner, 1))
