@@ -29,7 +29,7 @@ from nalm.training import compiling
 from nalm.training.ensemble import Ensemble
 from nalm.training.program import Program
 
-PAIRS = 3
+PAIRS = 1
 """How often two workers and one are compared."""
 PICTURE = Path(__file__).parent.parent / "docs" / "figures" / "scaling.png"
 PARTS = {

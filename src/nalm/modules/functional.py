@@ -144,8 +144,10 @@ def unit_power(base: Tensor, exponent: Tensor) -> Tensor:
     nearest_unit = exponent.detach().clamp(-1, 1).round()
     unit = torch.where(nearest_unit > 0, inner, torch.where(nearest_unit < 0, 1 / inner, 1))
     power = unit * torch.exp((exponent - nearest_unit) * torch.log(inner))
-    grows, shrinks = base.detach().to(power.dtype), 1 / base.detach()
-    edge = torch.where(exponent > 0, grows, torch.where(exponent < 0, shrinks, 1))
+    # From here on numbers of the exponents, which are few.
+    of_zero = torch.where(exponent > 0, 0.0, torch.where(exponent < 0, math.inf, 1.0)).to(power.dtype)
+    of_infinity = torch.where(exponent > 0, math.inf, torch.where(exponent < 0, 0.0, 1.0)).to(power.dtype)
+    edge = torch.where(base == 0, of_zero, of_infinity)
     return torch.where(at_the_edge, edge, power)
 
 
