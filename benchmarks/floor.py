@@ -22,10 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nalm.experiments.catalog import default_recipe, load_experiment
-from nalm.sweeps.single import one_input_each
+from nalm.experiments.catalog import default_recipe
+from nalm.sweeps.benchmark import EVALUATE_EVERY, REPETITIONS, SEEDS, benchmark_tasks
 from nalm.tasks.sampling import HELD_OUT_ROWS
-from nalm.tasks.task import Task
 from nalm.training.ensemble import DRAWN_AT_ONCE, Ensemble
 from nalm.training.recipe import Recipe
 
@@ -37,9 +36,6 @@ PARAMETERS = {"RealNPU": ("weight", "gate"), "NRU": ("weight",), "NMRU": ("weigh
 VECTOR = 16
 """Numbers in a vector register."""
 
-SEEDS = 25
-EVALUATE_EVERY = 1000
-REPETITIONS = 5
 SHORTEST = 0.2
 """Seconds that a measurement takes at least."""
 
@@ -127,9 +123,8 @@ def _compile(source: Path, inputs: int, rows: int) -> ctypes.CDLL:
 
 def _ensemble(recipe: Recipe, inputs: int, seeds: int) -> Ensemble:
     """Eager: its arithmetic is wanted, not its speed."""
-    size = {"input_size": inputs, "subset_ratio": one_input_each(inputs)}
-    tasks: list[Task] = [task.model_copy(update=size) for task in load_experiment("figure-3").tasks.values()]
-    return Ensemble(recipe, [(task, seed) for seed in range(seeds) for task in tasks], compiled=False)
+    runs = [(task, seed) for seed in range(seeds) for task in benchmark_tasks(inputs)]
+    return Ensemble(recipe, runs, compiled=False)
 
 
 def _table(ensemble: Ensemble, iterations: npt.NDArray[np.int64]) -> Array:

@@ -255,6 +255,20 @@ def test_training_leaves_torchs_generator_and_default_precision_alone() -> None:
     assert torch.get_default_dtype() == torch.float32
 
 
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The graphs that are compiled during a test."""
+    found: list[Any] = []
+    compile_graph = torch._inductor.compile
+
+    def compile_and_count(*args: Any) -> Any:
+        found.append(args)
+        return compile_graph(*args)
+
+    monkeypatch.setattr("torch._inductor.compile", compile_and_count)
+    return found
+
+
 @pytest.mark.compiled
 @every_module_compiled
 def test_compiled_training_is_eager_training_within_rounding(module: str) -> None:
@@ -269,15 +283,7 @@ def test_compiled_training_is_eager_training_within_rounding(module: str) -> Non
 
 
 @pytest.mark.compiled
-def test_recipes_that_differ_in_numbers_share_their_compiled_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    graphs: list[Any] = []
-    compile_graph = torch._inductor.compile
-
-    def count(*args: Any) -> Any:
-        graphs.append(args)
-        return compile_graph(*args)
-
-    monkeypatch.setattr("torch._inductor.compile", count)
+def test_recipes_that_differ_in_numbers_share_their_compiled_graphs(graphs: list[Any]) -> None:
     for rate in (0.1, 0.5):
         Ensemble(recipe(own(Plain), 3, batch_size=16, learning_rate=rate), NINE_RUNS, compiled=True).train()
         assert len(graphs) == 2, "one step and one evaluation are compiled"
@@ -309,7 +315,9 @@ def test_a_module_that_counts_its_calls_trains_eagerly_and_one_line_says_so(
 
 
 @pytest.mark.compiled
-def test_what_is_interrupted_while_it_is_compiled_is_compiled_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_interrupted_while_it_is_compiled_is_compiled_the_next_time(
+    graphs: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     function = Compiled(lambda x: 2 * x, "a function", compiled=True)
 
     def interrupt(*args: Any) -> Any:
@@ -319,14 +327,6 @@ def test_what_is_interrupted_while_it_is_compiled_is_compiled_the_next_time(monk
         patch.setattr("torch._inductor.compile", interrupt)
         with pytest.raises(KeyboardInterrupt):
             function(torch.ones(3))
-    graphs: list[Any] = []
-    compile_graph = torch._inductor.compile
-
-    def count(*args: Any) -> Any:
-        graphs.append(args)
-        return compile_graph(*args)
-
-    monkeypatch.setattr("torch._inductor.compile", count)
     assert function(torch.ones(3)).tolist() == [2, 2, 2]
     assert len(graphs) == 1
 

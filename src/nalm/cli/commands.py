@@ -422,13 +422,10 @@ def bench(
     if as_json:
         write_json(rows)
     else:
-        write_table(
-            list(rows[0]),
-            [
-                [
-                    "–" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell)
-                    for cell in row.values()
-                ]
-                for row in rows
-            ],
-        )
+        write_table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

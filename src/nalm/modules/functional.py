@@ -146,8 +146,7 @@ def unit_power(base: Tensor, exponent: Tensor) -> Tensor:
     power = unit * torch.exp((exponent - nearest_unit) * torch.log(inner))
     # From here on numbers of the exponents, which are few.
     of_zero = torch.where(exponent > 0, 0.0, torch.where(exponent < 0, math.inf, 1.0)).to(power.dtype)
-    of_infinity = torch.where(exponent > 0, math.inf, torch.where(exponent < 0, 0.0, 1.0)).to(power.dtype)
-    edge = torch.where(base == 0, of_zero, of_infinity)
+    edge = torch.where(base == 0, of_zero, 1 / of_zero)
     return torch.where(at_the_edge, edge, power)
 
 

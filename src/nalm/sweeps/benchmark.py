@@ -22,7 +22,7 @@ from nalm.tasks.task import Task
 from nalm.training.ensemble import Ensemble
 from nalm.training.recipe import PARAMETER_NORMS, Recipe
 
-__all__ = ["benchmark", "plain_loop"]
+__all__ = ["EVALUATE_EVERY", "REPETITIONS", "SEEDS", "benchmark", "benchmark_tasks", "plain_loop"]
 
 REPETITIONS = 5
 ENSEMBLE_ITERATIONS = 4000
@@ -62,9 +62,8 @@ def benchmark(
         ``plain_us`` (both microseconds), their ``ratio``, ``floor_us``, and ``floor_factor``, by how much a run's
         iteration takes longer (both None without a floor).
     """
-    lowest = (
-        _load_floor(floor or REPOSITORY_FLOOR) if floor or REPOSITORY_FLOOR.is_file() else lambda module, inputs: None
-    )
+    file = floor or (REPOSITORY_FLOOR if REPOSITORY_FLOOR.is_file() else None)
+    lowest = _load_floor(file) if file else lambda module, inputs: None
     if min(inputs) < 2:
         raise NalmError(f"found {min(inputs)} inputs, expected at least 2")
     rows = []
@@ -107,10 +106,7 @@ def _load_floor(path: Path) -> Floor:
 def _measure(module: str, inputs: int) -> dict[str, Any]:
     fields = default_recipe(module) | {"iterations": ENSEMBLE_ITERATIONS - 1, "evaluate_every": EVALUATE_EVERY}
     recipe = valid(Recipe, fields)
-    tasks = [
-        task.model_copy(update={"input_size": inputs, "subset_ratio": one_input_each(inputs)})
-        for task in load_experiment("figure-3").tasks.values()
-    ]
+    tasks = benchmark_tasks(inputs)
     runs = tuple(Run(recipe, task, seed) for task in tasks for seed in range(SEEDS))
     recipe.check(inputs)
     _time_ensemble(recipe.model_copy(update={"iterations": 10}), runs)  # compiles
@@ -127,6 +123,12 @@ def _measure(module: str, inputs: int) -> dict[str, Any]:
         "plain_us": plain * 1e6,
         "ratio": plain / ensemble,
     }
+
+
+def benchmark_tasks(inputs: int) -> list[Task]:
+    """Division over the nine ranges, of one input by another."""
+    size = {"input_size": inputs, "subset_ratio": one_input_each(inputs)}
+    return [task.model_copy(update=size) for task in load_experiment("figure-3").tasks.values()]
 
 
 def _time_ensemble(recipe: Recipe, runs: tuple[Run, ...]) -> float:

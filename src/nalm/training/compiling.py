@@ -99,8 +99,9 @@ class Compiled(Generic[P, R]):
             try:
                 call = _compile(flat, leaves)
             except Exception as error:  # whatever tracing or the compiler raises
-                problem = (str(error).strip() or type(error).__name__).splitlines()[0]
-                notices.add(f"{self._name} cannot be compiled ({problem}): it runs eagerly, many times slower")
+                notices.add(
+                    f"{self._name} cannot be compiled ({_first_line(error)}): it runs eagerly, many times slower"
+                )
                 self.compiled = False
         self._call = call
         return call
@@ -201,5 +202,9 @@ def compiler_problem(device_type: str) -> str | None:
     try:
         _compile(lambda x: [x * 2 + 1], [torch.ones(16, device=device_type)])
     except Exception as error:  # whatever the tool chain raises: no compiler, no headers, no writable cache
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return _first_line(error)
     return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
