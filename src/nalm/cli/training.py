@@ -1,129 +1,37 @@
-"""The ``nalm`` command."""
+"""Commands that train."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import pandas as pd
 import typer
 
 import nalm
 from nalm.analysis.results import learnt_expression
-from nalm.cli.console import duration, progress_reporter, say, write_csv, write_json, write_table
-from nalm.cli.tables import show_runs, show_summary
+from nalm.cli.app import (
+    AsJson,
+    Device,
+    EvaluateEvery,
+    ExperimentName,
+    Iterations,
+    NoCompile,
+    Out,
+    Replace,
+    Seeds,
+    Settings,
+    Variants,
+    Workers,
+    app,
+)
+from nalm.cli.console import duration, progress_reporter, say, write_json, write_table
+from nalm.cli.results import say_missing
+from nalm.cli.tables import show_summary
 from nalm.errors import NalmError
-from nalm.experiments.catalog import experiment_names, load_experiment
+from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import parse_seeds, show_seeds
-from nalm.modules import Description, describe, module_names
-
-__all__ = ["app"]
 
 R = TypeVar("R")
-
-app = typer.Typer(
-    name="nalm",
-    help="Neural arithmetic logic modules: train hundreds at once, and see which of them learnt to calculate.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")]
-Directory = Annotated[Path, typer.Argument(help="A results directory.", show_default=False)]
-Name = Annotated[str | None, typer.Argument(help="An experiment in it; needed if it holds several.")]
-
-ExperimentName = Annotated[
-    str, typer.Argument(metavar="EXPERIMENT", help="A name that `nalm list` shows, or a YAML file.", show_default=False)
-]
-Out = Annotated[Path, typer.Option(help="Results directory.")]
-Seeds = Annotated[str | None, typer.Option(help="Such as 0-24 or 0-4,10, instead of the experiment's.")]
-Variants = Annotated[list[str] | None, typer.Option(help="Only this variant; give it again for more, or use commas.")]
-Iterations = Annotated[int | None, typer.Option(min=0, help="N makes N + 1 updates, as the original does.")]
-EvaluateEvery = Annotated[int | None, typer.Option(min=1, help="Iterations between evaluations.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="VARIANT.FIELD=VALUE", help="Change a recipe; * stands for every variant."),
-]
-Workers = Annotated[int | None, typer.Option(min=0, help="Processes of one thread; by default one per core.")]
-Device = Annotated[str, typer.Option(help="Where models train, such as cpu or cuda.")]
-NoCompile = Annotated[bool, typer.Option("--no-compile", help="Train eagerly, which is many times slower.")]
-Replace = Annotated[bool, typer.Option("--replace", help="Go on although a known recipe changed; old runs stay.")]
-
-
-@app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
-    if version:
-        print(f"nalm {nalm.__version__}")
-        raise typer.Exit
-
-
-@app.command("list")
-def list_experiments(as_json: AsJson = False) -> None:
-    """List the experiments.
-
-    Example: nalm list
-    """
-    experiments = [load_experiment(name) for name in experiment_names()]
-    rows = [
-        {
-            "name": experiment.name,
-            "figure": experiment.figure,
-            "title": experiment.title,
-            "runs": experiment.runs,
-            "iterations": max(recipe.iterations for recipe in experiment.variants.values()),
-        }
-        for experiment in experiments
-    ]
-    if as_json:
-        write_json(rows)
-    else:
-        write_table(
-            list(rows[0]),
-            [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row.values()] for row in rows],
-        )
-
-
-@app.command()
-def modules(
-    name: Annotated[str | None, typer.Argument(help="Show this one: its equation, options, operations.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the modules, or show one.
-
-    Names are those of recipes, of `nalm train` and of `nalm.modules`; those of the original's command line are known
-    too.
-
-    Example: nalm modules NMRU
-    """
-    try:
-        descriptions = [describe(module) for module in ([name] if name is not None else module_names())]
-    except ValueError as error:
-        raise NalmError(str(error)) from None
-    if as_json:
-        rows = [asdict(description) for description in descriptions]
-        write_json(rows if name is None else rows[0])
-    elif name is None:
-        write_table(
-            ["name", "operations", "what it does"],
-            [[module.name, " ".join(module.operations) or "–", module.summary] for module in descriptions],
-        )
-    else:
-        _show_module(descriptions[0])
-
-
-def _show_module(module: Description) -> None:
-    print(f"{module.name}\n\n{module.documentation}\n")
-    operations = ", ".join(f"{operation} ({inputs})" for operation, inputs in module.operations.items())
-    print(f"{'operations':18}{operations or 'none'}")
-    print(f"{'options':18}{', '.join(f'{option}={value!r}' for option, value in module.options.items()) or 'none'}")
-    shapes = ", ".join(f"{parameter} {list(shape)}" for parameter, shape in module.parameters.items())
-    print(f"{'parameters':18}{shapes} (with 2 inputs, 1 output)")
-    for parameter, (low, high) in module.domain.items():
-        print(f"{'discrete values':18}{parameter}: {', '.join(map(str, range(low, high + 1)))}")
 
 
 @app.command()
@@ -218,74 +126,6 @@ def _train(
 
 
 @app.command()
-def summary(directory: Directory, experiment: Name = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
-    """Summarize results.
-
-    Success, speed and sparsity per variant and task, and over all tasks of a variant.
-
-    Example: nalm summary results figure-3
-    """
-    results = _load(directory, experiment)
-    table = results.summary()
-    if not _write_data(table, as_json, as_csv):
-        show_summary(table, results.experiment.title)
-
-
-@app.command()
-def runs(directory: Directory, experiment: Name = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
-    """List results run by run.
-
-    Solved or not, when, and the errors at the best validation row.
-
-    Example: nalm runs results figure-3 --csv
-    """
-    results = _load(directory, experiment)
-    table = results.runs()
-    if not _write_data(table, as_json, as_csv):
-        show_runs(table)
-
-
-def _write_data(frame: pd.DataFrame, as_json: bool, as_csv: bool) -> bool:
-    if as_json and as_csv:
-        raise NalmError("found --json and --csv, expected one of them")
-    if as_json:
-        write_json(frame)
-    elif as_csv:
-        write_csv(frame)
-    return as_json or as_csv
-
-
-def _load(directory: Path, experiment: str | None) -> nalm.Results:
-    results = nalm.load(directory, experiment)
-    _say_missing(results, directory)
-    if not results.trained:
-        raise NalmError(f"found no finished runs of {results.experiment.name} in {str(directory)!r}")
-    return results
-
-
-def _say_missing(results: nalm.Results, directory: Path) -> None:
-    if results.missing:
-        missing = f"{results.missing} of {results.experiment.runs} runs (variants × tasks × seeds)"
-        say(f"nalm: {missing} of {results.experiment.name} are not in {directory}")
-
-
-@app.command()
-def plot(
-    directory: Directory,
-    experiment: Name = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.pdf, .png or .svg")] = Path("figure.pdf"),
-) -> None:
-    """Draw the three panels.
-
-    Success rate, iteration at which runs were solved, and sparsity error, as the paper draws them.
-
-    Example: nalm plot results figure-3 -o figure-3.pdf
-    """
-    nalm.plot(_load(directory, experiment), output)
-    say(f"drew {output}")
-
-
-@app.command()
 def reproduce(
     experiment: ExperimentName,
     out: Out = Path("results"),
@@ -307,35 +147,9 @@ def reproduce(
     """
     chosen = _choose(experiment, seeds, variants, iterations, evaluate_every, settings)
     results = _train(nalm.reproduce, chosen, out, workers, device, not no_compile, replace)
-    _say_missing(results, out)
+    say_missing(results, out)
     show_summary(results.summary(), results.experiment.title)
     say(f"wrote {chosen.name}.csv, .pdf and .png into {out}")
-
-
-@app.command()
-def show(
-    directory: Directory,
-    variant: Annotated[str, typer.Option(help="Label of the variant.")],
-    task: Annotated[str, typer.Option(help="Label of the task, such as 'U[1,2)'.")],
-    seed: Annotated[int, typer.Option(min=0)],
-    experiment: Name = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show one run.
-
-    Its weights, its history, and the expression it learnt.
-
-    Example: nalm show results --variant NMRU --task 'U[1,2)' --seed 0
-    """
-    description = nalm.load(directory, experiment).run(variant, task, seed).description()
-    if as_json:
-        write_json(description)
-        return
-    history = description.pop("history")
-    for name, value in description.items():
-        print(f"{name:18}{value}")
-    if history:
-        write_table(list(history[0]), [[f"{value:.6g}" for value in row.values()] for row in history])
 
 
 @app.command()

@@ -1,0 +1,77 @@
+"""Commands that say what there is: experiments and modules."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from nalm.cli.app import AsJson, app
+from nalm.cli.console import write_json, write_table
+from nalm.errors import NalmError
+from nalm.experiments.catalog import experiment_names, load_experiment
+from nalm.modules import Description, describe, module_names
+
+
+@app.command("list")
+def list_experiments(as_json: AsJson = False) -> None:
+    """List the experiments.
+
+    Example: nalm list
+    """
+    experiments = [load_experiment(name) for name in experiment_names()]
+    rows = [
+        {
+            "name": experiment.name,
+            "figure": experiment.figure,
+            "title": experiment.title,
+            "runs": experiment.runs,
+            "iterations": max(recipe.iterations for recipe in experiment.variants.values()),
+        }
+        for experiment in experiments
+    ]
+    if as_json:
+        write_json(rows)
+    else:
+        write_table(
+            list(rows[0]),
+            [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row.values()] for row in rows],
+        )
+
+
+@app.command()
+def modules(
+    name: Annotated[str | None, typer.Argument(help="Show this one: its equation, options, operations.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the modules, or show one.
+
+    Names are those of recipes, of `nalm train` and of `nalm.modules`; those of the original's command line are known
+    too.
+
+    Example: nalm modules NMRU
+    """
+    try:
+        descriptions = [describe(module) for module in ([name] if name is not None else module_names())]
+    except ValueError as error:
+        raise NalmError(str(error)) from None
+    if as_json:
+        rows = [asdict(description) for description in descriptions]
+        write_json(rows if name is None else rows[0])
+    elif name is None:
+        write_table(
+            ["name", "operations", "what it does"],
+            [[module.name, " ".join(module.operations) or "–", module.summary] for module in descriptions],
+        )
+    else:
+        _show_module(descriptions[0])
+
+
+def _show_module(module: Description) -> None:
+    print(f"{module.name}\n\n{module.documentation}\n")
+    operations = ", ".join(f"{operation} ({inputs})" for operation, inputs in module.operations.items())
+    print(f"{'operations':18}{operations or 'none'}")
+    print(f"{'options':18}{', '.join(f'{option}={value!r}' for option, value in module.options.items()) or 'none'}")
+    shapes = ", ".join(f"{parameter} {list(shape)}" for parameter, shape in module.parameters.items())
+    print(f"{'parameters':18}{shapes} (with 2 inputs, 1 output)")
+    for parameter, (low, high) in module.domain.items():
+        print(f"{'discrete values':18}{parameter}: {', '.join(map(str, range(low, high + 1)))}")

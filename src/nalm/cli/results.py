@@ -1,0 +1,120 @@
+"""Commands that read results."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+import nalm
+from nalm.cli.app import AsCsv, AsJson, Directory, Name, app
+from nalm.cli.console import say, write_csv, write_json, write_table
+from nalm.cli.tables import show_runs, show_summary
+from nalm.errors import NalmError
+
+__all__ = ["load_results", "say_missing", "write_data"]
+
+
+@app.command()
+def summary(directory: Directory, experiment: Name = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+    """Summarize results.
+
+    Success, speed and sparsity per variant and task, and over all tasks of a variant.
+
+    Example: nalm summary results figure-3
+    """
+    results = load_results(directory, experiment)
+    table = results.summary()
+    if not write_data(table, as_json, as_csv):
+        show_summary(table, results.experiment.title)
+
+
+@app.command()
+def runs(directory: Directory, experiment: Name = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+    """List results run by run.
+
+    Solved or not, when, and the errors at the best validation row.
+
+    Example: nalm runs results figure-3 --csv
+    """
+    results = load_results(directory, experiment)
+    table = results.runs()
+    if not write_data(table, as_json, as_csv):
+        show_runs(table)
+
+
+def write_data(frame: pd.DataFrame, as_json: bool, as_csv: bool) -> bool:
+    """Writes a table as data if that was asked for, and says whether it was.
+
+    Raises:
+        NalmError: both forms were asked for.
+    """
+    if as_json and as_csv:
+        raise NalmError("found --json and --csv, expected one of them")
+    if as_json:
+        write_json(frame)
+    elif as_csv:
+        write_csv(frame)
+    return as_json or as_csv
+
+
+def load_results(directory: Path, experiment: str | None) -> nalm.Results:
+    """Results that are there, and a word on what is missing.
+
+    Raises:
+        NalmError: there are none.
+    """
+    results = nalm.load(directory, experiment)
+    say_missing(results, directory)
+    if not results.trained:
+        raise NalmError(f"found no finished runs of {results.experiment.name} in {str(directory)!r}")
+    return results
+
+
+def say_missing(results: nalm.Results, directory: Path) -> None:
+    """Says how many runs of an experiment are not there, if any."""
+    if results.missing:
+        missing = f"{results.missing} of {results.experiment.runs} runs (variants × tasks × seeds)"
+        say(f"nalm: {missing} of {results.experiment.name} are not in {directory}")
+
+
+@app.command()
+def plot(
+    directory: Directory,
+    experiment: Name = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.pdf, .png or .svg")] = Path("figure.pdf"),
+) -> None:
+    """Draw the three panels.
+
+    Success rate, iteration at which runs were solved, and sparsity error, as the paper draws them.
+
+    Example: nalm plot results figure-3 -o figure-3.pdf
+    """
+    nalm.plot(load_results(directory, experiment), output)
+    say(f"drew {output}")
+
+
+@app.command()
+def show(
+    directory: Directory,
+    variant: Annotated[str, typer.Option(help="Label of the variant.")],
+    task: Annotated[str, typer.Option(help="Label of the task, such as 'U[1,2)'.")],
+    seed: Annotated[int, typer.Option(min=0)],
+    experiment: Name = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one run.
+
+    Its weights, its history, and the expression it learnt.
+
+    Example: nalm show results --variant NMRU --task 'U[1,2)' --seed 0
+    """
+    description = nalm.load(directory, experiment).run(variant, task, seed).description()
+    if as_json:
+        write_json(description)
+        return
+    history = description.pop("history")
+    for name, value in description.items():
+        print(f"{name:18}{value}")
+    if history:
+        write_table(list(history[0]), [[f"{value:.6g}" for value in row.values()] for row in history])
