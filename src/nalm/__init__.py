@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nalm.experiments.catalog import experiment_names as experiment_names
     from nalm.experiments.catalog import load_experiment as load_experiment
     from nalm.experiments.experiment import Experiment as Experiment
+    from nalm.figures.page import report as report
     from nalm.figures.results import plot as plot
     from nalm.figures.results import reproduce as reproduce
     from nalm.figures.results import write_figure as write_figure
@@ -39,6 +40,7 @@ _HOMES = {
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
     "plot": "nalm.figures.results",
+    "report": "nalm.figures.page",
     "reproduce": "nalm.figures.results",
     "run": "nalm.sweeps.run",
     "single_run": "nalm.sweeps.single",
