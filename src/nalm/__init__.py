@@ -8,6 +8,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nalm.analysis.comparison import compare as compare
+    from nalm.analysis.comparison import compare_results as compare_results
     from nalm.analysis.results import Results as Results
     from nalm.analysis.results import load as load
     from nalm.errors import NalmError as NalmError
@@ -35,6 +37,8 @@ _HOMES = {
     "Progress": "nalm.sweeps.run",
     "Results": "nalm.analysis.results",
     "benchmark": "nalm.sweeps.benchmark",
+    "compare": "nalm.analysis.comparison",
+    "compare_results": "nalm.analysis.comparison",
     "experiment_names": "nalm.experiments.catalog",
     "forecast": "nalm.sweeps.forecast",
     "load": "nalm.analysis.results",
