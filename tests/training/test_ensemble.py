@@ -15,11 +15,13 @@ import torch._inductor.inductor_prims
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nalm.experiments.catalog import default_recipe
+from nalm.experiments.catalog import default_recipe, experiment_names, load_experiment
 from nalm.modules import MODULES
+from nalm.tasks.sampling import layout
 from nalm.tasks.task import Task
 from nalm.training.compiling import Compiled, _store_what_is_used_again
 from nalm.training.ensemble import Ensemble, History
+from nalm.training.notices import notices
 from nalm.training.recipe import Recipe
 
 Runs = list[tuple[Task, int]]
@@ -280,6 +282,38 @@ def test_compiled_training_is_eager_training_within_rounding(module: str) -> Non
     tolerance = 1e-2 if module == "DMU" else 1e-4
     # Errors below 1e-9 are rounding: their relative size means nothing.
     np.testing.assert_allclose(errors(compiled.train()), errors(eager.train()), rtol=tolerance, atol=1e-9)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("criterion", ["pcc", "mape", "pcc_then_mse"])
+def test_every_criterion_is_compiled(criterion: str) -> None:
+    ensemble = Ensemble(recipe("NMRU", 3, criterion=criterion), NINE_RUNS, compiled=True)
+    ensemble.train()
+    assert ensemble.program.compiled
+    assert notices.said == []
+
+
+def _structures() -> dict[str, tuple[Recipe, Task]]:
+    """A recipe and a task of the catalog of every structure that is compiled for it."""
+    found: dict[str, tuple[Recipe, Task]] = {}
+    for experiment in map(load_experiment, experiment_names()):
+        for variant in experiment.variants.values():
+            for task in experiment.tasks.values():
+                parts = (variant.module.model_dump_json(), variant.criterion, variant.optimizer, layout(task))
+                clipping = (variant.clip_gradient_norm is None, variant.clip_gradient_value is None)
+                found.setdefault(repr((parts, clipping, sorted(variant.regularizers))), (variant, task))
+    return found
+
+
+@pytest.mark.compiled
+@pytest.mark.slow
+@pytest.mark.parametrize("structure", _structures())
+def test_every_recipe_of_the_catalog_is_compiled(structure: str) -> None:
+    variant, task = _structures()[structure]
+    ensemble = Ensemble(variant.model_copy(update={"iterations": 3}), [(task, seed) for seed in range(3)])
+    ensemble.train()
+    assert ensemble.program.compiled
+    assert notices.said == []
 
 
 @pytest.mark.compiled

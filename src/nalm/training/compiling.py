@@ -160,7 +160,7 @@ def _is_worth_storing(value: fx.Node) -> bool:
 
 
 def _is_rounding(node: fx.Node) -> bool:
-    if node.target is not torch.ops.aten._to_copy.default:
+    if node.target is not torch.ops.aten._to_copy.default or not node.all_input_nodes:  # a constant has none
         return False
     before, after = node.all_input_nodes[0].meta["val"].dtype, node.meta["val"].dtype
     return bool(before.is_floating_point and after.is_floating_point and before != after)
