@@ -8,12 +8,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nalm.analysis.landscapes import landscape as landscape
+    from nalm.analysis.landscapes import landscape_names as landscape_names
     from nalm.analysis.results import Results as Results
     from nalm.analysis.results import load as load
     from nalm.errors import NalmError as NalmError
     from nalm.experiments.catalog import experiment_names as experiment_names
     from nalm.experiments.catalog import load_experiment as load_experiment
     from nalm.experiments.experiment import Experiment as Experiment
+    from nalm.figures.landscapes import plot_landscapes as plot_landscapes
+    from nalm.figures.landscapes import reproduce_landscapes as reproduce_landscapes
     from nalm.figures.results import plot as plot
     from nalm.figures.results import reproduce as reproduce
     from nalm.figures.results import write_figure as write_figure
@@ -36,10 +40,14 @@ _HOMES = {
     "benchmark": "nalm.sweeps.benchmark",
     "experiment_names": "nalm.experiments.catalog",
     "forecast": "nalm.sweeps.forecast",
+    "landscape": "nalm.analysis.landscapes",
+    "landscape_names": "nalm.analysis.landscapes",
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
     "plot": "nalm.figures.results",
+    "plot_landscapes": "nalm.figures.landscapes",
     "reproduce": "nalm.figures.results",
+    "reproduce_landscapes": "nalm.figures.landscapes",
     "run": "nalm.sweeps.run",
     "single_run": "nalm.sweeps.single",
     "train_single": "nalm.sweeps.single",
