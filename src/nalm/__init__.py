@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nalm.analysis.comparison import compare as compare
     from nalm.analysis.comparison import compare_results as compare_results
+    from nalm.analysis.landscapes import landscape as landscape
+    from nalm.analysis.landscapes import landscape_names as landscape_names
     from nalm.analysis.results import Results as Results
     from nalm.analysis.results import load as load
     from nalm.errors import NalmError as NalmError
     from nalm.experiments.catalog import experiment_names as experiment_names
     from nalm.experiments.catalog import load_experiment as load_experiment
     from nalm.experiments.experiment import Experiment as Experiment
+    from nalm.figures.landscapes import plot_landscapes as plot_landscapes
     from nalm.figures.page import report as report
     from nalm.figures.results import plot as plot
     from nalm.figures.results import reproduce as reproduce
@@ -41,10 +44,13 @@ _HOMES = {
     "compare_results": "nalm.analysis.comparison",
     "experiment_names": "nalm.experiments.catalog",
     "forecast": "nalm.sweeps.forecast",
+    "landscape": "nalm.analysis.landscapes",
+    "landscape_names": "nalm.analysis.landscapes",
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
     "plot": "nalm.figures.results",
     "report": "nalm.figures.page",
+    "plot_landscapes": "nalm.figures.landscapes",
     "reproduce": "nalm.figures.results",
     "run": "nalm.sweeps.run",
     "single_run": "nalm.sweeps.single",

@@ -14,6 +14,7 @@ import pandas as pd
 from nalm.errors import NalmError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from plotnine import ggplot
 
 # Panel title to the columns of its point and interval.
@@ -71,8 +72,8 @@ def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":
     return figure
 
 
-def save(figure: "ggplot", path: Path) -> None:
-    """Write a figure as PDF, PNG or SVG, by the suffix of its path; whole or not at all."""
+def save(figure: "ggplot | Figure", path: Path) -> None:
+    """Write a figure of plotnine or matplotlib as PDF, PNG or SVG, by the suffix of its path; whole or not at all."""
     if path.suffix.lower() not in SUFFIXES:
         raise NalmError(f"figures are saved as {', '.join(SUFFIXES)}: found {path.suffix or 'no suffix'!r} in {path}")
     check_figures()
@@ -80,7 +81,10 @@ def save(figure: "ggplot", path: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", _plotnine().exceptions.PlotnineWarning)
-            figure.save(unfinished, dpi=200, verbose=False)
+            if hasattr(figure, "savefig"):  # matplotlib's
+                figure.savefig(unfinished, dpi=200)
+            else:
+                figure.save(unfinished, dpi=200, verbose=False)
         unfinished.replace(path)
     except OSError as error:
         raise NalmError(f"cannot write {path}: {error.strerror or error}") from None

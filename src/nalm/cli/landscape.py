@@ -1,0 +1,47 @@
+"""The command that draws loss landscapes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import nalm
+from nalm.analysis.landscapes import EPSILON, landscapes
+from nalm.cli.app import AsCsv, app
+from nalm.cli.console import say, write_csv
+from nalm.errors import NalmError
+
+OUTPUT = Path("landscape.pdf")
+
+
+@app.command()
+def landscape(
+    modules: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODULE", help="Such as NRU-train; by default all that can do it."),
+    ] = None,
+    target: Annotated[str, typer.Option(help="What shall be learnt: product or quotient.")] = "product",
+    kind: Annotated[str, typer.Option(help="contour, with singularities marked, or surface.")] = "contour",
+    epsilon: Annotated[
+        float, typer.Option(help="Added to what is multiplied; 1e-7 shows singularities in full.")
+    ] = EPSILON,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help=f"FILE.pdf, .png or .svg; {OUTPUT} by default.")
+    ] = None,
+    as_csv: AsCsv = False,
+) -> None:
+    """Draw loss landscapes.
+
+    The loss of an addition that feeds a module, over one weight of each, as in Figure 9.
+
+    Example: nalm landscape NRU-eval NMRU --target quotient -o landscape.pdf
+    """
+    chosen = modules or []
+    if as_csv:
+        if output is not None:
+            raise NalmError("found --csv and --output, expected one of them")
+        write_csv(landscapes(chosen, target, epsilon=epsilon))
+        return
+    output = output or OUTPUT
+    nalm.plot_landscapes(output, chosen, target=target, kind=kind, epsilon=epsilon)
+    say(f"drew {output}")
