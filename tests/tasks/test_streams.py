@@ -497,3 +497,12 @@ def test_drawing_ahead_does_not_change_what_is_drawn(drawn_from: Any) -> None:
     ):
         assert torch.equal(inputs, again)
         assert torch.equal(targets, targets_again)
+
+
+def test_leading_digits_are_those_that_numpy_chooses() -> None:
+    task = make_task(train={"benford": [100, 1000]})
+    inputs = torch.cat([inputs for inputs, _ in train(make_sampler((task, 1)), batches=2)], 2)
+    rng = np.random.RandomState(_parent_draws(task, 1)[1])
+    for batch in inputs[0].T.reshape(2, 128, 2):
+        digit = rng.choice(10, (128, 2), p=[0, 0.301, 0.176, 0.125, 0.097, 0.079, 0.067, 0.058, 0.051, 0.046])
+        assert batch.tolist() == (100 * digit + rng.randint(10, 100, (128, 2))).tolist()

@@ -298,14 +298,17 @@ class Benford(Range):
         return (self.kind, self.within)
 
     def draw(self, rng: np.random.RandomState, batches: int, rows: int, columns: int) -> Floats:
-        """The inputs themselves: leading digits, then remainders."""
-        drawn = np.empty((batches, 1, rows, columns))
+        """The inputs themselves: for each batch leading digits, as `RandomState.choice` draws them, then remainders."""
         low, high = (int(end) // 10 for end in self.within)
-        for batch in drawn:
-            digit = rng.choice(10, (rows, columns), p=self.PROBABILITIES)
-            remainder = rng.randint(low, high, (rows, columns))
-            batch[0] = digit * 10 ** (np.floor(np.log10(remainder)).astype(int) + 1) + remainder
-        return drawn.swapaxes(2, 3)
+        uniforms = np.empty((batches, rows, columns))
+        remainders = np.empty((batches, rows, columns), dtype=np.int64)
+        for uniform, remainder in zip(uniforms, remainders, strict=True):
+            uniform[:] = rng.random_sample((rows, columns))
+            remainder[:] = rng.randint(low, high, (rows, columns))
+        cumulative = np.cumsum(self.PROBABILITIES)
+        digits = (cumulative / cumulative[-1]).searchsorted(uniforms, side="right")
+        powers = np.array([0, *(10 ** len(str(remainder)) for remainder in range(1, high))])
+        return (digits * powers[remainders] + remainders)[:, None].astype(np.float64).swapaxes(2, 3)
 
     def corners(self, columns: int) -> tuple[Tensor, ...]:
         """None."""
