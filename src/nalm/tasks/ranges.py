@@ -308,7 +308,8 @@ class Benford(Range):
         cumulative = np.cumsum(self.PROBABILITIES)
         digits = (cumulative / cumulative[-1]).searchsorted(uniforms, side="right")
         powers = np.array([0, *(10 ** len(str(remainder)) for remainder in range(1, high))])
-        return (digits * powers[remainders] + remainders)[:, None].astype(np.float64).swapaxes(2, 3)
+        drawn: Floats = (digits * powers[remainders] + remainders).astype(np.float64)
+        return drawn[:, None].swapaxes(2, 3)
 
     def corners(self, columns: int) -> tuple[Tensor, ...]:
         """None."""
