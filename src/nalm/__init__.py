@@ -8,8 +8,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nalm.analysis.gold import gold_errors as gold_errors
     from nalm.analysis.results import Results as Results
     from nalm.analysis.results import load as load
+    from nalm.analysis.thresholds import thresholds as thresholds
     from nalm.errors import NalmError as NalmError
     from nalm.experiments.catalog import experiment_names as experiment_names
     from nalm.experiments.catalog import load_experiment as load_experiment
@@ -36,12 +38,14 @@ _HOMES = {
     "benchmark": "nalm.sweeps.benchmark",
     "experiment_names": "nalm.experiments.catalog",
     "forecast": "nalm.sweeps.forecast",
+    "gold_errors": "nalm.analysis.gold",
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
     "plot": "nalm.figures.results",
     "reproduce": "nalm.figures.results",
     "run": "nalm.sweeps.run",
     "single_run": "nalm.sweeps.single",
+    "thresholds": "nalm.analysis.thresholds",
     "train_single": "nalm.sweeps.single",
     "write_figure": "nalm.figures.results",
 }
