@@ -139,7 +139,7 @@ class Runs:
     def __init__(self, kernels: ctypes.CDLL, ensemble: Ensemble) -> None:
         name, sampler, runs = ensemble.recipe.module.name, ensemble.sampler, ensemble.runs
         self._train, self._errors = kernels[f"{name}_train"], kernels[f"{name}_errors"]
-        placement = [sampler.placement.stream_index, sampler.placement.low, sampler.placement.width]
+        placement = [sampler.placement.stream_index, *sampler.placement.corners]
         placement.append(torch.cat(sampler.placement.operands, 1))
         self.placement = [values[:runs].numpy().copy() for values in placement]
         self.parameters = flat(ensemble)

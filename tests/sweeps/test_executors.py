@@ -172,7 +172,7 @@ class Pool:
 
 
 def outcomes(experiment: Experiment, directory: Path, pools: Callable[[], Any]) -> dict[str, object]:
-    trained = train_shards(directory, plan(experiment, set()), lambda: nullcontext(pools()), "cpu", False)
+    trained = train_shards(directory, plan([experiment], set()).shards, lambda: nullcontext(pools()), "cpu", False)
     return {item[0].recipe.module.name: item[1] for item in trained if item is not None}
 
 

@@ -1,6 +1,6 @@
 """Keys of runs, and the shards that train what is missing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,10 @@ def run(recipe: dict[str, Any] | None = None, task: dict[str, Any] | None = None
     return Run(Recipe.model_validate(RECIPE | (recipe or {})), Task.model_validate(TASK | (task or {})), seed)
 
 
+def shards_of(experiment: Experiment, finished: Container[str]) -> list[Shard]:
+    return plan([experiment], finished).shards
+
+
 def keys(shards: list[Shard]) -> list[str]:
     return [run.key for shard in shards for run in shard.runs]
 
@@ -119,8 +123,8 @@ def test_labels_do_not_make_other_runs(write_yaml: Callable[..., Path]) -> None:
             )
         )
     )
-    assert keys(plan(two, set())) == keys(plan(one, set()))
-    assert plan(two, set(keys(plan(one, set())))) == []
+    assert keys(shards_of(two, set())) == keys(shards_of(one, set()))
+    assert shards_of(two, set(keys(shards_of(one, set())))) == []
 
 
 # Shards
@@ -132,7 +136,7 @@ def figure_3() -> Experiment:
 
 
 def test_every_run_is_in_exactly_one_shard(figure_3: Experiment) -> None:
-    planned = keys(plan(figure_3, set()))
+    planned = keys(shards_of(figure_3, set()))
     expected = {
         Run(recipe, task, seed).key
         for recipe in figure_3.variants.values()
@@ -144,14 +148,14 @@ def test_every_run_is_in_exactly_one_shard(figure_3: Experiment) -> None:
 
 
 def test_the_runs_of_a_shard_share_their_recipe_and_are_at_most_225(figure_3: Experiment) -> None:
-    shards = plan(figure_3.narrowed(range(60)), set())
+    shards = shards_of(figure_3.narrowed(range(60)), set())
     assert max(len(shard.runs) for shard in shards) == 225
     assert all(run.recipe == shard.recipe for shard in shards for run in shard.runs)
 
 
 def test_asking_for_more_seeds_plans_only_those_that_are_missing(figure_3: Experiment) -> None:
-    first = plan(figure_3.narrowed(range(5), ["NMRU"]), set())
-    then = plan(figure_3.narrowed(range(25), ["NMRU"]), set(keys(first)))
+    first = shards_of(figure_3.narrowed(range(5), ["NMRU"]), set())
+    then = shards_of(figure_3.narrowed(range(25), ["NMRU"]), set(keys(first)))
     assert len(keys(first)) == 5 * 9
     assert len(keys(then)) == 20 * 9
     assert {run.seed for shard in then for run in shard.runs} == set(range(5, 25))
@@ -164,7 +168,7 @@ def test_whatever_was_asked_before_every_run_is_planned_once(asked: list[set[int
     finished: set[str] = set()
     trained: list[str] = []
     for seeds in asked:
-        new = keys(plan(experiment.narrowed(sorted(seeds)), finished))
+        new = keys(shards_of(experiment.narrowed(sorted(seeds)), finished))
         trained += new
         finished |= set(new)
     assert len(trained) == len(set(trained)) == 2 * len(set.union(*asked))
@@ -173,17 +177,19 @@ def test_whatever_was_asked_before_every_run_is_planned_once(asked: list[set[int
 def test_blocks_of_seeds_do_not_shift_with_the_first_seed_that_is_asked(figure_3: Experiment) -> None:
     one = figure_3.narrowed(range(50), ["NMRU"])
     late = figure_3.narrowed(range(20, 50), ["NMRU"])
-    assert [shard.name for shard in plan(one, set())][1] == [shard.name for shard in plan(late, set())][1]
-    assert [{run.seed for run in shard.runs} for shard in plan(late, set())] == [set(range(20, 25)), set(range(25, 50))]
+    first, second = shards_of(late, set())
+    assert first.name in [shard.name for shard in shards_of(one, set())]
+    assert {run.seed for run in first.runs} == set(range(25, 50))
+    assert {run.seed for run in second.runs} == set(range(20, 25))
 
 
 def test_nothing_is_planned_when_all_is_finished(figure_3: Experiment) -> None:
-    assert plan(figure_3, set(keys(plan(figure_3, set())))) == []
+    assert shards_of(figure_3, set(keys(shards_of(figure_3, set())))) == []
 
 
 def test_two_variants_with_one_recipe_are_trained_once(tiny_experiment: Experiment) -> None:
     twins = {"NMRU": tiny_experiment.variants["NMRU"], "twin": tiny_experiment.variants["NMRU"]}
-    assert len(keys(plan(tiny_experiment.model_copy(update={"variants": twins}), set()))) == 6
+    assert len(keys(shards_of(tiny_experiment.model_copy(update={"variants": twins}), set()))) == 6
 
 
 def test_runs_that_cannot_train_together_are_in_different_shards(write_yaml: Callable[..., Path]) -> None:
@@ -197,8 +203,21 @@ def test_runs_that_cannot_train_together_are_in_different_shards(write_yaml: Cal
   - {train: [5, 6], test: [2, 6], input_size: 4, subset_ratio: 0.25}
   - {train: [6, 7], test: [2, 6], label: the same but for its threshold, threshold: 1}"""
     experiment = nalm.load_experiment(str(write_yaml(ranges=ranges)))
-    shards = plan(experiment, set())
+    shards = shards_of(experiment, set())
     assert sorted(len(shard.runs) for shard in shards) == [2, 2, 2, 2, 2, 6]
     for shard in shards:
         assert len({layout(run.task) for run in shard.runs}) == 1
         Ensemble(shard.recipe, [(run.task, run.seed) for run in shard.runs], compiled=False)
+
+
+def test_what_experiments_share_is_planned_once_and_counted_once(figure_3: Experiment) -> None:
+    part = figure_3.narrowed(range(5), ["NMRU", "NRU"]).model_copy(update={"name": "part"})
+    other = figure_3.narrowed(range(3, 7), ["NRU"]).model_copy(update={"name": "other"})
+    planned = plan([part, other], set())
+    assert planned.runs == len(keys(planned.shards)) == len(set(keys(planned.shards))) == (2 * 5 + 2) * 9
+    assert plan([part, other], set(keys(planned.shards))) == (planned.runs, [])
+
+
+def test_the_longest_shards_come_first(figure_3: Experiment) -> None:
+    short = figure_3.changed({"iterations": 10}, only="NRU")
+    assert [shard.recipe.module.name for shard in shards_of(short, set())] == ["RealNPU", "RealNPU", "NMRU", "NRU"]

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
 from nalm.tasks.operations import OPERATIONS
-from nalm.tasks.ranges import Range
-from nalm.tasks.sampling import Sampler, _parent_draws, batch
+from nalm.tasks.ranges import Halves, Interval, Range, Union
+from nalm.tasks.sampling import Sampler, _parent_draws
 from nalm.tasks.task import Task
 
 Floats = npt.NDArray[np.float64]
@@ -40,9 +41,7 @@ def make_sampler(*runs: tuple[Task, int], batch_size: int = 128, dtype: torch.dt
 
 def train(sampler: Sampler, batches: int = 1) -> list[tuple[Tensor, Tensor]]:
     """Inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of the next iterations."""
-    return [
-        batch(drawn, sampler.placement, sampler.operation, sampler.dtype) for drawn in sampler.draw(batches).unbind()
-    ]
+    return [sampler.batch(drawn, sampler.placement) for drawn in sampler.draw(batches).unbind()]
 
 
 def held_out(sampler: Sampler, kind: str, run: int) -> tuple[Tensor, Tensor]:
@@ -196,6 +195,7 @@ def test_slices_of_a_hundred_inputs_are_the_originals(seed: int, slices: list[tu
 
 def sampled(rng: np.random.RandomState, drawn_from: Range, rows: int, columns: int) -> Floats:
     """What the original draws for a batch, in its own terms (facts 2.3 and 2.4)."""
+    assert isinstance(drawn_from, Interval | Union | Halves)
     if drawn_from.kind == "interval":
         ((low, high),) = drawn_from.intervals
         return rng.uniform(low, high, (rows, columns))
@@ -387,6 +387,7 @@ def test_targets_are_computed_before_inputs_are_rounded(drawn_from: Any) -> None
 def test_inputs_stay_within_their_range(drawn_from: Any) -> None:
     task = make_task(train=drawn_from, **TEN)
     (inputs, _) = train(make_sampler((task, 0), batch_size=1000, dtype=torch.float64))[0]
+    assert isinstance(task.train, Interval | Union | Halves)
     inside = [(low <= inputs[0]) & (inputs[0] < high) for low, high in task.train.intervals]
     if task.train.kind == "halves":
         assert inside[0][:5].all()
@@ -416,3 +417,83 @@ def test_runs_of_unlike_tasks_are_refused(other: Task) -> None:
 def test_runs_may_differ_in_intervals_test_ranges_seeds_and_thresholds() -> None:
     sampler = make_sampler((make_task(), 0), (make_task(train=[-2, -1], test=UNION, threshold=1e-7), 1))
     assert sampler.test.inputs.shape == (2, 2, 10_000)
+
+
+# --- distributions, facts 2.4 and 11.1 ---------------------------------------------------------------------------
+
+TRUNCATED: Any = {"truncated_normal": {"mean": -1, "deviation": 3, "within": [-5, 10]}}
+BENFORD: Any = {"benford": [10, 100]}
+EXPONENTIAL: Any = {"exponential": {"scale": 1}}
+
+
+@pytest.mark.parametrize(
+    ("drawn_from", "rows"),
+    [
+        (
+            TRUNCATED,
+            [
+                ([1.6652013063430786, -3.15341854095459], -0.5280622839927673),
+                ([-1.4049973487854004, 3.719589948654175], -0.3777290880680084),
+            ],
+        ),
+        (BENFORD, [([69, 12], 69 / 12), ([22, 82], 22 / 82), ([41, 34], 41 / 34), ([43, 12], 43 / 12)]),
+        (EXPONENTIAL, [([1.5806559324264526, 0.17414462566375732], 1.5806559324264526 / 0.17414462566375732)]),
+    ],
+    ids=["truncated normal", "benford", "exponential"],
+)
+def test_the_first_rows_of_distributions_are_the_originals(drawn_from: Any, rows: list[Row]) -> None:
+    inputs, targets = train(make_sampler((make_task(train=drawn_from), 0)))[0]
+    assert torch.equal(inputs[0].T[: len(rows)], torch.tensor([x for x, _ in rows]))
+    # One rounding: the quotients of the last two are those of the rounded inputs.
+    assert torch.allclose(targets[0, : len(rows)], torch.tensor([target for _, target in rows]), rtol=3e-7, atol=0)
+
+
+@pytest.mark.parametrize(("mean", "deviation", "low", "high"), [(-1, 3, -5, 10), (10, 3, 5, 15), (10, 1, 5, 15)])
+def test_truncated_normal_inputs_are_scipys_to_the_last_digit_of_float32(
+    mean: float, deviation: float, low: float, high: float
+) -> None:
+    drawn_from = {"truncated_normal": {"mean": mean, "deviation": deviation, "within": [low, high]}}
+    task = make_task(train=drawn_from)
+    inputs, _ = train(make_sampler((task, 4)), batches=2)[1]
+    _, stream_seed = _parent_draws(task, 4)
+    uniforms = np.random.RandomState(stream_seed).uniform(size=(256, 2))[128:]
+    a, b = (low - mean) / deviation, (high - mean) / deviation
+    expected = mean + deviation * stats.truncnorm.ppf(uniforms, a, b)
+    np.testing.assert_array_equal(inputs[0].T.numpy(), expected.astype(np.float32))
+
+
+def test_each_mirrored_normal_of_a_seed_has_its_own_inputs_from_one_stream() -> None:
+    mirrored = {"truncated_normal": {"mean": 1, "deviation": 3, "within": [-10, 5]}}
+    sampler = make_sampler((make_task(train=TRUNCATED), 0), (make_task(train=mirrored), 0), dtype=torch.float64)
+    assert len(set(sampler.placement.stream_index.tolist())) == 1
+    (first, second), _ = train(sampler)[0]
+    assert (first >= -5).all()
+    assert (second <= 5).all()
+    quantiles = stats.truncnorm.cdf(first, -4 / 3, 11 / 3, -1, 3)
+    np.testing.assert_allclose(stats.truncnorm.cdf(second, -11 / 3, 4 / 3, 1, 3), quantiles, atol=1e-9)
+
+
+@pytest.mark.parametrize(("low", "high", "least", "most"), [(10, 100, 11, 99), (100, 1000, 110, 999)])
+def test_benford_numbers_have_a_leading_digit_and_a_remainder(low: int, high: int, least: int, most: int) -> None:
+    inputs, _ = train(make_sampler((make_task(train={"benford": [low, high]}), 0), batch_size=20_000))[0]
+    assert (inputs.min().item(), inputs.max().item()) == (least, most)
+    assert torch.equal(inputs, inputs.round())
+    digit = inputs // 10 ** torch.floor(torch.log10(inputs))
+    shares = [(digit == d).float().mean().item() for d in range(1, 10)]
+    np.testing.assert_allclose(shares, np.log10(1 + 1 / np.arange(1, 10)), atol=0.01)  # 40,000 draws: 4 deviations
+
+
+def test_ranges_of_benford_that_draw_other_numbers_do_not_train_together() -> None:
+    with pytest.raises(ValueError, match="must have the same"):
+        make_sampler((make_task(train=BENFORD), 0), (make_task(train={"benford": [100, 1000]}), 0))
+
+
+@pytest.mark.parametrize("drawn_from", [TRUNCATED, BENFORD, EXPONENTIAL], ids=lambda value: next(iter(value)))
+def test_drawing_ahead_does_not_change_what_is_drawn(drawn_from: Any) -> None:
+    at_once = train(make_sampler((make_task(train=drawn_from, **TEN), 3)), batches=3)
+    sampler = make_sampler((make_task(train=drawn_from, **TEN), 3))
+    for (inputs, targets), (again, targets_again) in zip(
+        at_once, [batch for _ in range(3) for batch in train(sampler)], strict=True
+    ):
+        assert torch.equal(inputs, again)
+        assert torch.equal(targets, targets_again)

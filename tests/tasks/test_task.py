@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nalm.tasks.operations import OPERATIONS
-from nalm.tasks.ranges import Range
+from nalm.tasks.ranges import Halves, Interval, Range, Union
 from nalm.tasks.task import Task, best_row
 
 NAN = math.nan
@@ -55,6 +55,7 @@ def test_labels_are_the_papers(value: Any, label: str) -> None:
 )
 def test_ranges_are_parsed(value: Any, kind: str, intervals: object, layers: int) -> None:
     parsed = make_range(value)
+    assert isinstance(parsed, Interval | Union | Halves)
     assert (parsed.kind, parsed.intervals, parsed.layers) == (kind, intervals, layers)
 
 
@@ -80,7 +81,9 @@ def test_ranges_are_parsed(value: Any, kind: str, intervals: object, layers: int
     ids=repr,
 )
 def test_a_range_of_another_form_is_told_the_forms(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"expected \[low, high\], \{union: .*\} or \{halves: .*\}"):
+    forms = r"expected \[low, high\], \{union: .*\}, \{halves: .*\}, .* or \{benford: .*\}"
+    of_its_kind = r"expected \{(union|halves): \[\[low, high\], \[low, high\]\]\}"
+    with pytest.raises(ValueError, match=f"{forms}|{of_its_kind}"):
         make_range(value)
 
 
@@ -305,3 +308,47 @@ def test_a_run_is_judged_by_the_test_error_at_the_best_validation_row(
     validation_errors: list[float], test_errors: list[float], solved: bool
 ) -> None:
     assert make_task().is_solved(validation_errors, test_errors) is solved
+
+
+# --- distributions ----------------------------------------------------------------------------------------------
+
+NORMAL = {"truncated_normal": {"mean": -1, "deviation": 3, "within": [-5, 10]}}
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        (NORMAL, "TN(-1,3):[-5,10)"),
+        ({"benford": [10, 100]}, "B:[10,100)"),
+        ({"exponential": {"scale": 0.5}}, "E(0.5)"),
+    ],
+)
+def test_distributions_are_read_labelled_and_written_back(value: Any, label: str) -> None:
+    parsed = make_range(value)
+    assert parsed.label == label
+    task = make_task(train=value, test=value)
+    assert task.model_dump(mode="json")["train"] == json.loads(json.dumps(parsed.written()))
+    assert Task.model_validate_json(task.model_dump_json()) == task
+    assert make_range(parsed.written()) == parsed
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({"truncated_normal": {"mean": 0, "deviation": 1}}, r"expected \{truncated_normal: .*within: Field required"),
+        (
+            {"truncated_normal": {"mean": 0, "deviation": 0, "within": [0, 1]}},
+            "deviation: Input should be greater than 0",
+        ),
+        ({"truncated_normal": {"mean": 0, "deviation": 1, "within": [1, 0]}}, r"\[1, 0\] is empty"),
+        ({"truncated_normal": {"mean": 0, "deviation": 1, "within": [50, 60]}}, "almost nothing of the normal"),
+        ({"truncated_normal": [0, 1]}, r"expected \{truncated_normal: "),
+        ({"exponential": {"scale": -1}}, "scale: Input should be greater than 0"),
+        ({"exponential": {"scale": 1, "rate": 1}}, "rate: Extra inputs are not permitted"),
+        ({"benford": [10]}, r"expected \{benford: \[low, high\]\}"),
+        ({"benford": [1, 100]}, "positive multiples of 10"),
+    ],
+)
+def test_a_wrong_distribution_is_told_what_is_wrong(value: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        make_range(value)

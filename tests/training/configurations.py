@@ -154,13 +154,14 @@ CONFIGURATIONS["A1-float64-late"] = CONFIGURATIONS["A1-late"] | {"precision": "f
 CONFIGURATIONS["A3-float64-late"] = CONFIGURATIONS["A3-late"] | {"precision": "float64"}
 
 
-def golden_task(configuration: str, train: str, test: str) -> Task:
+def golden_task(configuration: str, train: str, test: str, distribution: str = "uniform") -> Task:
     """The task of a golden run."""
     name = configuration.lower()
     operation = "add" if name.startswith(("add", "nau")) else "sub" if name.startswith("sub") else "div"
     if name.startswith(("mul", "nmu", "nalu", "simple")):
         operation = "mul"
-    fields: Fields = {"operation": operation, "train": golden_range(train), "test": golden_range(test)}
+    ranges = golden_ranges(train, test, distribution)
+    fields: Fields = {"operation": operation, "train": ranges[0], "test": ranges[1]}
     if configuration == "mul-3-subsets-NMU":
         fields |= {"input_size": 6, "subset_ratio": 0.34, "subsets": 3}
     if configuration == "simple-NMU":
@@ -174,8 +175,21 @@ def golden_task(configuration: str, train: str, test: str) -> Task:
     return Task.model_validate(fields)
 
 
-def golden_range(text: str) -> Any:
-    """A range as the golden files write it (the original's option text), as we write it."""
+def golden_ranges(train: str, test: str, distribution: str) -> tuple[Any, Any]:
+    """Training and test range as the golden files write them (the original's option texts), as we write them."""
+    name, *numbers = distribution.split()
+    if name == "truncated-normal":
+        mean, deviation, test_mean, test_deviation = map(float, numbers)
+        return (
+            {"truncated_normal": {"mean": mean, "deviation": deviation, "within": json.loads(train)}},
+            {"truncated_normal": {"mean": test_mean, "deviation": test_deviation, "within": json.loads(test)}},
+        )
+    if name == "benford":
+        return {"benford": json.loads(train)}, {"benford": json.loads(test)}
+    return _uniform_range(train), _uniform_range(test)
+
+
+def _uniform_range(text: str) -> Any:
     value = json.loads(text)
     if not isinstance(value[0], list):
         return value

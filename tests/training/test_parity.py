@@ -40,17 +40,16 @@ class Case(NamedTuple):
 
 
 def _cases() -> list[Case]:
-    runs: dict[tuple[str, str, str, str], list[dict[str, str]]] = defaultdict(list)
+    runs: dict[tuple[str, str, str, str, str], list[dict[str, str]]] = defaultdict(list)
     for name in ("trajectories", "trajectories-late"):
         with (GOLDEN / f"{name}.csv").open() as file:
             for row in csv.DictReader(file):
-                if row["config"] in CONFIGURATIONS and row["distribution"] == "uniform":
-                    key = (row["config"], row["interpolation"], row["extrapolation"], row["seed"])
-                    runs[key].append(row)
-    cases: dict[tuple[str, str, int], Case] = {}
-    for (configuration, train, test, seed), rows in runs.items():
-        task = golden_task(configuration, train, test)
-        case = cases.setdefault((configuration, task.train.kind, len(rows)), Case(configuration, [], []))
+                key = (row["config"], row["interpolation"], row["extrapolation"], row["distribution"], row["seed"])
+                runs[key].append(row)
+    cases: dict[tuple[object, ...], Case] = {}
+    for (configuration, train, test, distribution, seed), rows in runs.items():
+        task = golden_task(configuration, train, test, distribution)
+        case = cases.setdefault((configuration, task.train.stream, len(rows)), Case(configuration, [], []))
         case.runs.append((task, int(seed)))
         case.rows.append(rows)
     return list(cases.values())
@@ -74,6 +73,11 @@ def _relative(ours: Array, reference: Array, floor: float = FLOOR) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         difference = np.abs(ours - reference) / np.abs(reference)
     return np.where((ours == reference) | (np.abs(reference) < floor), 0.0, difference)
+
+
+def _in_reach(values: Array) -> Array:
+    """What float32 cannot hold is infinite there: NMRU on ten of Benford's numbers has errors of more than 1e38."""
+    return np.where(np.abs(values) > np.finfo(np.float32).max, np.inf, values)
 
 
 def _golden(case: Case, column: str) -> Array:
@@ -114,7 +118,7 @@ def test_other_modules_follow_the_original_until_float32_and_float64_part(case: 
     history, other = _train(case), _train(case, "float64")
     apart = np.zeros((len(history.iterations), len(case.runs)), dtype=bool)
     for attribute in COLUMNS.values():
-        ours, in_float64 = np.stack(getattr(history, attribute)), np.stack(getattr(other, attribute))
+        ours, in_float64 = np.stack(getattr(history, attribute)), _in_reach(np.stack(getattr(other, attribute)))
         # No floor here: at rounding level the gradient is rounding too, and NRU's rate of 1 amplifies it.
         apart |= _relative(ours, in_float64, floor=0.0) > WHERE_PRECISIONS_PART
     together = ~np.logical_or.accumulate(apart, axis=0)

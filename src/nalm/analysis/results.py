@@ -117,15 +117,15 @@ class Results:
     @cached_property
     def trained(self) -> list[TrainedRun]:
         """The experiment's runs that are there, in the experiment's order."""
-        rows = {row["key"]: (row, about) for table, about in self._store.runs() for row in table.to_pylist()}
-        found = []
-        for variant, recipe in self.experiment.variants.items():
-            for label, task in self.experiment.tasks.items():
-                for seed in self.experiment.seeds:
-                    run = Run(recipe, task, seed)
-                    if run.key in rows:
-                        found.append(TrainedRun(variant, label, run, *rows[run.key]))
-        return found
+        places = [
+            (variant, label, Run(recipe, task, seed))
+            for variant, recipe in self.experiment.variants.items()
+            for label, task in self.experiment.tasks.items()
+            for seed in self.experiment.seeds
+        ]
+        stored = self._store.runs({run.key for _, _, run in places})
+        rows = {row["key"]: (row, about) for table, about in stored for row in table.to_pylist()}
+        return [TrainedRun(*place, *rows[place[-1].key]) for place in places if place[-1].key in rows]
 
     @property
     def missing(self) -> int:

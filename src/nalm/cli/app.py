@@ -13,7 +13,7 @@ __all__ = [
     "Device",
     "Directory",
     "EvaluateEvery",
-    "ExperimentName",
+    "ExperimentNames",
     "Iterations",
     "Name",
     "NoCompile",
@@ -40,8 +40,9 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")]
 Directory = Annotated[Path, typer.Argument(help="A results directory.", show_default=False)]
 Name = Annotated[str | None, typer.Argument(help="An experiment in it; needed if it holds several.")]
 
-ExperimentName = Annotated[
-    str, typer.Argument(metavar="EXPERIMENT", help="A name that `nalm list` shows, or a YAML file.", show_default=False)
+ExperimentNames = Annotated[
+    list[str],
+    typer.Argument(metavar="EXPERIMENT...", help="Names that `nalm list` shows, or YAML files.", show_default=False),
 ]
 Out = Annotated[Path, typer.Option(help="Results directory.")]
 Seeds = Annotated[str | None, typer.Option(help="Such as 0-24 or 0-4,10, instead of the experiment's.")]

@@ -12,7 +12,7 @@ from nalm.cli.app import (
     AsJson,
     Device,
     EvaluateEvery,
-    ExperimentName,
+    ExperimentNames,
     Iterations,
     NoCompile,
     Out,
@@ -27,7 +27,7 @@ from nalm.cli.console import duration, progress_reporter, say, write_json, write
 from nalm.cli.results import say_missing
 from nalm.cli.tables import show_summary
 from nalm.errors import NalmError
-from nalm.experiments.catalog import load_experiment
+from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import parse_seeds, show_seeds
 
@@ -36,7 +36,7 @@ R = TypeVar("R")
 
 @app.command()
 def run(
-    experiment: ExperimentName,
+    experiments: ExperimentNames,
     out: Out = Path("results"),
     seeds: Seeds = None,
     variants: Variants = None,
@@ -49,16 +49,19 @@ def run(
     replace: Replace = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and do nothing.")] = False,
 ) -> None:
-    """Train an experiment.
+    """Train experiments.
 
-    What is in the results directory already is not trained again.
+    What is in the results directory already is not trained again, and runs that several share are trained once.
 
     Example: nalm run figure-3 --seeds 0-4 --variants NMRU --out results
     """
-    chosen = _choose(experiment, seeds, variants, iterations, evaluate_every, settings)
+    figures = _choose(experiments, seeds, variants, iterations, evaluate_every, settings)
+    chosen = [figure for figure in figures if isinstance(figure, Experiment)]
+    if not chosen:
+        raise NalmError(f"nothing is trained for {figures[0]}: use `nalm reproduce {figures[0]}`")
     if dry_run:
         forecast = nalm.forecast(chosen, out, workers=workers, device=device, replace=replace)
-        print(f"{chosen.name}: {chosen.title}")
+        print(_title(chosen))
         print(f"runs      {forecast.runs:,}, of which {forecast.missing:,} are missing, in {forecast.shards} shards")
         print(f"time      about {duration(forecast.seconds)} (an estimate)")
         print(f"disk      about {forecast.bytes / 1e6:,.1f} MB")
@@ -67,22 +70,39 @@ def run(
 
 
 def _choose(
-    name: str,
+    names: Sequence[str],
     seeds: str | None,
     variants: Sequence[str] | None,
     iterations: int | None,
     evaluate_every: int | None,
     settings: Sequence[str] | None,
-) -> Experiment:
-    experiment = load_experiment(name)
-    for setting in settings or ():
-        experiment = experiment.with_setting(setting)
+) -> list[Experiment | str]:
+    """The experiments that names stand for, with what is asked for; computed figures stay names."""
+    names = list(dict.fromkeys(called for name in names for called in figures_called(name)))
+    if len(names) > 1 and (variants or settings):
+        raise NalmError(f"found --variants or --set with {len(names)} experiments, expected them with one")
     changes: dict[str, Any] = {"iterations": iterations, "evaluate_every": evaluate_every}
     changes = {field: value for field, value in changes.items() if value is not None}
-    if changes:
-        experiment = experiment.changed(changes)
-    labels = [label for text in variants for label in _labels(text, experiment)] if variants else None
-    return experiment.narrowed(parse_seeds(seeds) if seeds is not None else None, labels)
+    chosen: list[Experiment | str] = []
+    for name in names:
+        if name in COMPUTED_FIGURES:
+            chosen.append(name)
+            continue
+        experiment = load_experiment(name)
+        for setting in settings or ():
+            experiment = experiment.with_setting(setting)
+        if changes:
+            experiment = experiment.changed(changes)
+        labels = [label for text in variants for label in _labels(text, experiment)] if variants else None
+        chosen.append(experiment.narrowed(parse_seeds(seeds) if seeds is not None else None, labels))
+    return chosen
+
+
+def _title(figures: Sequence[Experiment | str]) -> str:
+    first, *others = figures
+    if not others and isinstance(first, Experiment):
+        return f"{first.name}: {first.title} ({first.runs:,} runs, seeds {show_seeds(first.seeds)})"
+    return ", ".join(figure if isinstance(figure, str) else figure.name for figure in figures)
 
 
 def _labels(text: str, experiment: Experiment) -> list[str]:
@@ -91,7 +111,7 @@ def _labels(text: str, experiment: Experiment) -> list[str]:
 
 def _train(
     train: Callable[..., R],
-    experiment: Experiment,
+    figures: Sequence[Experiment | str],
     out: Path,
     workers: int | None,
     device: str,
@@ -99,7 +119,7 @@ def _train(
     replace: bool,
 ) -> R:
     """Calls `nalm.run` or `nalm.reproduce`, and shows how far it is."""
-    say(f"{experiment.name}: {experiment.title} ({experiment.runs:,} runs, seeds {show_seeds(experiment.seeds)})")
+    say(_title(figures))
     last: list[nalm.Progress] = []
     try:
         with progress_reporter() as report:
@@ -109,7 +129,7 @@ def _train(
                 report(progress)
 
             result = train(
-                experiment,
+                figures,
                 out,
                 workers=workers,
                 device=device,
@@ -120,14 +140,16 @@ def _train(
     except KeyboardInterrupt:
         say("nalm: interrupted; finished shards are saved, and the same command goes on with the others")
         raise typer.Exit(130) from None
-    spent = f"in {duration(last[0].seconds)}" if last else "before: nothing was left to train"
-    say(f"all {experiment.runs:,} runs are in {out}, trained {spent}")
+    if last:
+        say(f"all {last[0].runs:,} runs are in {out}, trained in {duration(last[0].seconds)}")
+    elif any(isinstance(figure, Experiment) for figure in figures):
+        say(f"all runs are in {out}, trained before: nothing was left to train")
     return result
 
 
 @app.command()
 def reproduce(
-    experiment: ExperimentName,
+    experiments: ExperimentNames,
     out: Out = Path("results"),
     seeds: Seeds = None,
     variants: Variants = None,
@@ -139,17 +161,21 @@ def reproduce(
     no_compile: NoCompile = False,
     replace: Replace = False,
 ) -> None:
-    """Train, summarize and draw a figure.
+    """Train, summarize and draw figures.
 
-    Everything goes into the results directory.
+    Everything goes into the results directory. Besides experiments there are figure-5 and figure-9, for which nothing
+    is trained, and `all`: every figure of the paper.
 
     Example: nalm reproduce figure-3 --out results
     """
-    chosen = _choose(experiment, seeds, variants, iterations, evaluate_every, settings)
-    results = _train(nalm.reproduce, chosen, out, workers, device, not no_compile, replace)
-    say_missing(results, out)
-    show_summary(results.summary(), results.experiment.title)
-    say(f"wrote {chosen.name}.csv, .pdf and .png into {out}")
+    chosen = _choose(experiments, seeds, variants, iterations, evaluate_every, settings)
+    reproduced = _train(nalm.reproduce, chosen, out, workers, device, not no_compile, replace)
+    for figure in reproduced:
+        if figure.results is not None:
+            say_missing(figure.results, out)
+            if len(reproduced) == 1:
+                show_summary(figure.results.summary(), figure.results.experiment.title)
+        say(f"wrote {', '.join(path.name for path in figure.files)} into {out}")
 
 
 @app.command()

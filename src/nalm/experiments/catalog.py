@@ -1,5 +1,6 @@
 """The experiments that come with nalm."""
 
+import re
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -10,9 +11,14 @@ from nalm.experiments.document import Document
 from nalm.experiments.experiment import Experiment, read_experiment
 from nalm.training.recipe import Recipe
 
-__all__ = ["default_recipe", "experiment_names", "load_experiment"]
+__all__ = ["COMPUTED_FIGURES", "default_recipe", "experiment_names", "figures_called", "load_experiment"]
 
 HERE = Path(str(resources.files("nalm.experiments")))
+
+COMPUTED_FIGURES = ("figure-5", "figure-9")
+"""Figures of the paper for which nothing is trained."""
+README_NUMBERS = {"figure-6": ("redundancy", "distributions-in2"), "figure-7": ("distributions-in10",)}
+"""What the original's README calls by numbers of which one is used twice."""
 
 
 @cache
@@ -25,12 +31,44 @@ def experiment_names() -> list[str]:
     return sorted(path.stem for path in (HERE / "catalog").glob("*.yaml"))
 
 
+def figures_called(name: str) -> list[str]:
+    """The experiments and computed figures that a name stands for: mostly itself.
+
+    ``all`` is every figure of the paper, in its order; ``figure-6`` and ``figure-7`` are what the original's README
+    calls so: 6 both its table's redundancy and its text's distributions.
+    """
+    if name == "all":
+        return _figures_of_the_paper()
+    return list(README_NUMBERS.get(name, (name,)))
+
+
+@cache
+def _figures_of_the_paper() -> list[str]:
+    numbers = {name: load_experiment(name).figure for name in experiment_names()}
+    numbers |= {name: name.removeprefix("figure-") for name in COMPUTED_FIGURES}
+    return sorted((name for name, number in numbers.items() if number), key=lambda name: _order(numbers[name] or ""))
+
+
+def _order(number: str) -> tuple[int, str]:
+    digits = re.match(r"\d+", number)
+    return (int(digits[0]), number) if digits else (0, number)
+
+
 def load_experiment(name: str) -> Experiment:
     """Reads an experiment of the catalog by its name, or anybody's by the path of its YAML file.
 
     Raises:
         NalmError: there is none, or it is wrong.
     """
+    if name in README_NUMBERS:
+        called, *others = README_NUMBERS[name]
+        if others:
+            raise NalmError(
+                f"{name} is what the README calls several experiments, name one of: {', '.join([called, *others])}"
+            )
+        name = called
+    if name in COMPUTED_FIGURES:
+        raise NalmError(f"nothing is trained for {name}: use `nalm reproduce {name}`")
     if name in experiment_names():
         path = HERE / "catalog" / f"{name}.yaml"
     elif name.endswith((".yaml", ".yml")):

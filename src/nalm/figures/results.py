@@ -1,20 +1,33 @@
 """Figures of whole results."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from nalm.analysis.results import Results, load
 from nalm.errors import NalmError
-from nalm.experiments.catalog import load_experiment
+from nalm.experiments.catalog import figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.figures.panels import check_figures, save, three_panels
-from nalm.sweeps.run import Progress, run
+from nalm.sweeps.run import Experiments, Progress, run
 
-__all__ = ["plot", "reproduce", "write_figure"]
+__all__ = ["Reproduced", "plot", "reproduce", "write_figure"]
+
+COMPUTED: dict[str, Callable[[Path | str], list[Path]]] = {}
+"""Figures of the paper for which nothing is trained, and what writes them into a directory."""
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """A figure that was reproduced: its name, its files, and the results it shows if anything was trained for it."""
+
+    name: str
+    files: list[Path]
+    results: Results | None
 
 
 def reproduce(
-    experiment: Experiment | str,
+    experiments: Experiments,
     out: Path | str = "results",
     *,
     workers: int | None = None,
@@ -22,29 +35,40 @@ def reproduce(
     compiled: bool = True,
     replace: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
-) -> Results:
-    """Trains an experiment, writes its summary and its figure into the results directory, and returns the results.
+) -> list[Reproduced]:
+    """Trains experiments, and writes the summary and the figure of each into the results directory.
 
-    The arguments are those of :func:`nalm.run`.
+    The arguments are those of :func:`nalm.run`; besides, names may be those of figures for which nothing is trained,
+    and ``all``, every figure of the paper.
 
     Raises:
         NalmError: as `run` does, or because figures cannot be drawn, which is found out before training.
     """
     check_figures()
-    if isinstance(experiment, str):
-        experiment = load_experiment(experiment)
-    run(
-        experiment,
-        out,
-        workers=workers,
-        device=device,
-        compiled=compiled,
-        replace=replace,
-        on_progress=on_progress,
-    )
-    results = load(out, experiment.name)
-    write_figure(results, out)
-    return results
+    several = [experiments] if isinstance(experiments, Experiment | str) else experiments
+    chosen: dict[str, Experiment | None] = {}
+    for item in several:
+        if isinstance(item, str):
+            chosen |= {name: None if name in COMPUTED else load_experiment(name) for name in figures_called(item)}
+        else:
+            chosen[item.name] = item
+    trained = [experiment for experiment in chosen.values() if experiment is not None]
+    if trained:
+        run(
+            trained,
+            out,
+            workers=workers,
+            device=device,
+            compiled=compiled,
+            replace=replace,
+            on_progress=on_progress,
+        )
+    reproduced = []
+    for name, experiment in chosen.items():
+        results = None if experiment is None else load(out, experiment.name)
+        files = COMPUTED[name](out) if results is None else write_figure(results, out)
+        reproduced.append(Reproduced(name, files, results))
+    return reproduced
 
 
 def plot(results: Results, output: Path | str) -> None:

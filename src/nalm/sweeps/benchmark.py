@@ -18,6 +18,7 @@ from nalm.modules import ArithmeticModule
 from nalm.sweeps.plan import Run, Shard
 from nalm.sweeps.single import one_input_each, valid
 from nalm.sweeps.store import Store
+from nalm.tasks.ranges import Interval
 from nalm.tasks.task import Task
 from nalm.training.ensemble import Ensemble
 from nalm.training.recipe import PARAMETER_NORMS, Recipe
@@ -146,6 +147,7 @@ def plain_loop(recipe: Recipe, task: Task, iterations: int, fused: bool) -> floa
     torch.manual_seed(0)
     module = recipe.module.build(task.input_size, 1)
     optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=fused)
+    assert isinstance(task.train, Interval)
     ((low, high),) = task.train.intervals
 
     def sample(rng: np.random.RandomState, rows: int) -> tuple[torch.Tensor, torch.Tensor]:

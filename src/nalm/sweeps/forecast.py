@@ -4,9 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from nalm.experiments.experiment import Experiment
 from nalm.sweeps.execute import default_workers
-from nalm.sweeps.run import prepare
+from nalm.sweeps.run import Experiments, prepare
 from nalm.sweeps.store import Store
 from nalm.training.recipe import STORED, Recipe
 
@@ -22,7 +21,7 @@ BYTES_PER_INPUT = 8
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run would take: all its runs, those that are missing and their shards, and estimates."""
+    """What a run would take: all different runs, those that are missing and their shards, and estimates."""
 
     runs: int
     missing: int
@@ -32,7 +31,7 @@ class Forecast:
 
 
 def forecast(
-    experiment: Experiment | str,
+    experiments: Experiments,
     out: Path | str = "results",
     *,
     workers: int | None = None,
@@ -47,7 +46,7 @@ def forecast(
     Raises:
         NalmError: what `run` would refuse.
     """
-    experiment, _, store, shards = prepare(experiment, out, device, replace)
+    _, _, store, (runs, shards) = prepare(experiments, out, device, replace)
     measured = _measured_costs(store)
     seconds = size = 0.0
     for shard in shards:
@@ -58,7 +57,7 @@ def forecast(
         size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * inputs)
     parallel = max(1, min(default_workers() if workers is None else workers, len(shards)))
     missing = sum(len(shard.runs) for shard in shards)
-    return Forecast(experiment.runs, missing, len(shards), seconds / parallel, round(size))
+    return Forecast(runs, missing, len(shards), seconds / parallel, round(size))
 
 
 def _measured_costs(store: Store) -> dict[tuple[str, int], float]:

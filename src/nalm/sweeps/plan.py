@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from nalm.experiments.experiment import Experiment
 from nalm.tasks.sampling import layout
@@ -14,7 +14,7 @@ from nalm.tasks.thresholds import Threshold
 from nalm.training.judging import run_threshold
 from nalm.training.recipe import Recipe
 
-__all__ = ["Run", "Shard", "plan", "recipe_fields", "task_fields"]
+__all__ = ["Plan", "Run", "Shard", "plan", "recipe_fields", "task_fields"]
 
 SEEDS_IN_BLOCK = 25
 TASKS_IN_BLOCK = 9
@@ -69,21 +69,36 @@ class Shard:
         """Hash of its runs."""
         return _hash([run.key for run in self.runs])
 
+    @property
+    def work(self) -> int:
+        """What it takes, in proportion: its updates, times the inputs."""
+        return len(self.runs) * (self.recipe.iterations + 1) * self.runs[0].task.input_size
 
-def plan(experiment: Experiment, finished: Container[str]) -> list[Shard]:
-    """The shards that train what is missing.
+
+class Plan(NamedTuple):
+    """How many different runs experiments have, and the shards that train those that are missing."""
+
+    runs: int
+    shards: list[Shard]
+
+
+def plan(experiments: Sequence[Experiment], finished: Container[str]) -> Plan:
+    """Plans what is missing; a run that several experiments share is planned once, with the first of them.
 
     Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together. A shard is what is missing of
-    a block, so asking for more seeds or variants later trains only those.
+    a block, so asking for more seeds or variants later trains only those. The longest shards come first, so that
+    workers end at about the same time.
     """
     shards = []
     planned: set[str] = set()
-    for block in _blocks(experiment):
-        missing = tuple(run for run in block if run.key not in finished and run.key not in planned)
-        planned |= {run.key for run in missing}
-        if missing:
-            shards.append(Shard(missing[0].recipe, missing))
-    return shards
+    for experiment in experiments:
+        for block in _blocks(experiment):
+            new = [run for run in block if run.key not in planned]
+            planned |= {run.key for run in new}
+            missing = tuple(run for run in new if run.key not in finished)
+            if missing:
+                shards.append(Shard(missing[0].recipe, missing))
+    return Plan(len(planned), sorted(shards, key=lambda shard: -shard.work))
 
 
 def _blocks(experiment: Experiment) -> Iterator[list[Run]]:

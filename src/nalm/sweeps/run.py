@@ -2,11 +2,12 @@
 
 import concurrent.futures
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -14,21 +15,24 @@ from nalm.errors import NalmError
 from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.execute import default_workers, local_workers, train_shards
-from nalm.sweeps.plan import Shard, plan
+from nalm.sweeps.plan import Plan, Shard, plan
 from nalm.sweeps.store import Store
 from nalm.sweeps.worker import ShardProgress, progress_path, read_progress
 from nalm.training.judging import check_tasks
 from nalm.training.notices import notices
 
-__all__ = ["Progress", "check_device", "prepare", "run"]
+__all__ = ["Experiments", "Prepared", "Progress", "check_device", "prepare", "run"]
+
+Experiments = Experiment | str | Sequence[Experiment | str]
+"""One experiment or several, each itself, a name in the catalog, or the path of a YAML file."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a whole experiment is.
+    """How far experiments are.
 
     Arguments:
-        runs: trainings asked for.
+        runs: different trainings asked for.
         finished: of them, those saved (before or now).
         solved: of those trained now, the ones solved as of now.
         share: of the work to be done now, between 0 and 1.
@@ -45,7 +49,7 @@ class Progress:
 
 
 def run(
-    experiment: Experiment | str,
+    experiments: Experiments,
     out: Path | str = "results",
     *,
     workers: int | None = None,
@@ -55,28 +59,30 @@ def run(
     executor: concurrent.futures.Executor | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Store:
-    """Trains what the results directory does not have yet of an experiment.
+    """Trains what the results directory does not have yet of one or several experiments.
 
     Arguments:
-        experiment: an experiment, a name in the catalog, or the path of a YAML file.
+        experiments: an experiment, a name in the catalog, the path of a YAML file, or several of them, which train
+            together; runs that they share are trained once.
         out: the results directory.
         workers: processes, one thread each; as many as cores by default, and 0 for this process.
         device: where models train, such as ``cpu`` or ``cuda``.
         compiled: whether to compile where that is possible.
-        replace: go on although recipes have changed under the experiment's name; old runs stay.
+        replace: go on although recipes have changed under an experiment's name; old runs stay.
         executor: anything with ``submit`` as in ``concurrent.futures``, instead of local workers.
         on_progress: called about twice a second.
 
     Raises:
         NalmError: the input is wrong, the directory cannot be written to, or shards failed (the others are saved).
     """
-    experiment, merged, store, shards = prepare(experiment, out, device, replace)
+    _, merged, store, (runs, shards) = prepare(experiments, out, device, replace)
     store.make_directories()
     store.set_damaged_aside()
-    store.save_experiment(merged)
+    for experiment in merged:
+        store.save_experiment(experiment)
     for shard in shards:
         progress_path(store.path, shard).unlink(missing_ok=True)  # of a run that was killed
-    tracker = _Tracker(experiment, store, shards)
+    tracker = _Tracker(runs, store, shards)
     count = min(default_workers() if workers is None else workers, len(shards))
 
     def make_executor() -> AbstractContextManager[concurrent.futures.Executor]:
@@ -109,22 +115,34 @@ def _reason(failure: BaseException) -> str:
     return f"{type(failure).__name__}: {(str(failure).splitlines() or [''])[0]}"
 
 
-def prepare(
-    experiment: Experiment | str, out: Path | str, device: str, replace: bool
-) -> tuple[Experiment, Experiment, Store, list[Shard]]:
-    """Everything that can be checked before anything is written.
+class Prepared(NamedTuple):
+    """Everything that is known before anything is written.
 
-    Returns:
-        The experiment, the same with what the directory already knows under its name, the directory, and the shards
-        that are missing.
+    The experiments, the same with what the directory already knows under their names, the directory, and the plan.
     """
-    if isinstance(experiment, str):
-        experiment = load_experiment(experiment)
+
+    experiments: list[Experiment]
+    merged: list[Experiment]
+    store: Store
+    plan: Plan
+
+
+def prepare(experiments: Experiments, out: Path | str, device: str, replace: bool) -> Prepared:
+    """Checks everything that can be checked before anything is written.
+
+    Raises:
+        NalmError: the input is wrong.
+    """
+    several = [experiments] if isinstance(experiments, Experiment | str) else experiments
+    chosen = [load_experiment(item) if isinstance(item, str) else item for item in several]
+    if not chosen:
+        raise NalmError("found no experiments, expected at least one")
     check_device(device)
-    _check_modules(experiment)
+    for experiment in chosen:
+        _check_modules(experiment)
     store = Store(out)
-    merged = store.merged(experiment, replace)
-    return experiment, merged, store, plan(experiment, store.finished())
+    merged = [store.merged(experiment, replace) for experiment in chosen]
+    return Prepared(chosen, merged, store, plan(chosen, store.finished()))
 
 
 def _check_modules(experiment: Experiment) -> None:
@@ -153,12 +171,12 @@ def check_device(device: str) -> None:
 class _Tracker:
     """Puts together what finished shards returned and what running ones report."""
 
-    def __init__(self, experiment: Experiment, store: Store, shards: list[Shard]) -> None:
+    def __init__(self, runs: int, store: Store, shards: list[Shard]) -> None:
         self.directory = store.path
-        self.runs = experiment.runs
+        self.runs = runs
         self.missing = sum(len(shard.runs) for shard in shards)
         self.running = set(shards)
-        self.work = sum(_work(shard) for shard in shards) or 1
+        self.work = sum(shard.work for shard in shards) or 1
         self.work_done = 0
         self.finished = self.runs - self.missing
         self.solved = 0
@@ -169,16 +187,19 @@ class _Tracker:
         """Counts a shard as saved."""
         _pass_on(report)
         self.running.discard(shard)
-        self.work_done += _work(shard)
+        self.work_done += shard.work
         self.finished += len(shard.runs)
         self.solved += report.solved
 
     def progress(self) -> Progress:
         """As of now."""
-        reports = read_progress(self.directory, self.running)
+        running = read_progress(self.directory, self.running)
+        reports = list(running.values())
         for report in reports:
             _pass_on(report)
-        work = self.work_done + sum(report.iteration * report.runs for report in reports)
+        work = self.work_done + sum(
+            shard.work * report.iteration / (shard.recipe.iterations + 1) for shard, report in running.items()
+        )
         share = min(1.0, work / self.work) if self.missing else 1.0
         seconds = time.monotonic() - self.started
         return Progress(
@@ -203,7 +224,3 @@ class _Tracker:
 def _pass_on(report: ShardProgress) -> None:
     for message in report.notices:
         notices.add(message)
-
-
-def _work(shard: Shard) -> int:
-    return len(shard.runs) * (shard.recipe.iterations + 1)

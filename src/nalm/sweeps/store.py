@@ -6,13 +6,14 @@ import os
 import platform
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from pydantic import ValidationError
@@ -144,11 +145,19 @@ class Store:
         """Keys of all runs that are present and whole."""
         return {key for content in self._shards() for key in pq.read_table(content, columns=["key"])["key"].to_pylist()}
 
-    def runs(self) -> Iterator[tuple[pa.Table, dict[str, Any]]]:
-        """Every finished shard: its rows, and what its file says about how they came to be."""
+    def runs(self, keys: Collection[str] | None = None) -> Iterator[tuple[pa.Table, dict[str, Any]]]:
+        """Every finished shard: its rows, and what its file says about how they came to be.
+
+        Arguments:
+            keys: those of the runs that are wanted; shards without any of them are left out.
+        """
+        wanted = None if keys is None else pa.array(keys, pa.string())
         for content in self._shards():
-            table = pq.read_table(content)
-            yield table, json.loads(table.schema.metadata[b"nalm"])
+            rows = None if wanted is None else pc.is_in(pq.read_table(content, columns=["key"])["key"], wanted)
+            if rows is None or pc.any(rows).as_py():
+                content.seek(0)
+                table = pq.read_table(content)
+                yield table if rows is None else table.filter(rows), json.loads(table.schema.metadata[b"nalm"])
 
     def _shards(self) -> Iterator[pa.BufferReader]:
         for path in sorted((self.path / "shards").glob("*.parquet")):

@@ -111,10 +111,10 @@ def progress_path(directory: Path, shard: Shard) -> Path:
     return directory / "running" / f"{shard.name}.json"
 
 
-def read_progress(directory: Path, shards: Iterable[Shard]) -> list[ShardProgress]:
+def read_progress(directory: Path, shards: Iterable[Shard]) -> dict[Shard, ShardProgress]:
     """Progress of those of the shards that are being trained."""
-    found = []
+    found = {}
     for shard in shards:
         with contextlib.suppress(FileNotFoundError):  # it has not begun, or has ended
-            found.append(ShardProgress(**json.loads(progress_path(directory, shard).read_text())))
+            found[shard] = ShardProgress(**json.loads(progress_path(directory, shard).read_text()))
     return found

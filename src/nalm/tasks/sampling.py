@@ -1,7 +1,7 @@
 """The random streams of many runs at once, exactly as the original draws them."""
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from nalm.tasks.operations import OPERATIONS
-from nalm.tasks.ranges import Range, place
+from nalm.tasks.ranges import Place, Range
 from nalm.tasks.task import Task
 
-__all__ = ["HeldOut", "Placement", "Sampler", "batch", "fixed_test_rows", "layout", "sample"]
+__all__ = ["Batch", "HeldOut", "Placement", "Sampler", "fixed_test_rows", "layout", "sample"]
 
 VALIDATION_SEED = 43953907
 TEST_SEED = 8689336
@@ -35,22 +35,26 @@ class HeldOut(NamedTuple):
 class Placement(NamedTuple):
     """How the draws of shared streams become each run's batch.
 
-    Shapes: ``stream_index (runs)``; corners of the ranges ``low`` and ``width (runs, 1 or 2, columns, 1)``, float64;
-    for each operand, the columns of the input that it sums, ``(runs, length)``.
+    Shapes: ``stream_index (runs)``; corners of the ranges, each ``(runs, n, columns or 1, 1)``, float64; for each
+    operand, the columns of the input that it sums, ``(runs, length)``.
     """
 
     stream_index: Tensor
-    low: Tensor
-    width: Tensor
+    corners: tuple[Tensor, ...]
     operands: tuple[Tensor, ...]
 
 
-def batch(drawn: Tensor, placement: Placement, operation: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+Batch = Callable[[Tensor, Placement], tuple[Tensor, Tensor]]
+
+
+def _batch(
+    drawn: Tensor, placement: Placement, place: Place, operation: str, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
     """Inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of one iteration from its draws.
 
     Everything is computed in float64 and rounded at the end, so targets belong to the inputs before rounding.
     """
-    inputs = place(drawn[placement.stream_index], placement.low, placement.width)
+    inputs = place(drawn[placement.stream_index], *placement.corners)
     rows = inputs.shape[-1]
     sums = [inputs.gather(1, columns.unsqueeze(-1).expand(-1, -1, rows)).sum(1) for columns in placement.operands]
     return inputs.to(dtype), OPERATIONS[operation].apply(sums).to(dtype)
@@ -84,16 +88,16 @@ class Sampler:
         self.operation = first.operation
         self.layout = layout(first)
         self._range = first.train
+        self.batch: Batch = partial(_batch, place=first.train.place, operation=first.operation, dtype=dtype)
 
         offsets, stream_seeds = zip(*(_parent_draws(task, seed) for task, seed in runs), strict=True)
         distinct = sorted(set(stream_seeds))
         self._streams = [np.random.RandomState(seed) for seed in distinct]
-        low, width = zip(*(task.train.corners(self.columns) for task, _ in runs), strict=True)
+        corners = zip(*(task.train.corners(self.columns) for task, _ in runs), strict=True)
         slices = [task.slices(offset) for (task, _), offset in zip(runs, offsets, strict=True)]
         self.placement = Placement(
             stream_index=torch.tensor([distinct.index(seed) for seed in stream_seeds], device=device),
-            low=torch.stack(low).to(device),
-            width=torch.stack(width).to(device),
+            corners=tuple(torch.stack(of_runs).to(device) for of_runs in corners),
             operands=tuple(
                 torch.tensor([range(*of_run[k]) for of_run in slices], device=device) for k in range(len(slices[0]))
             ),
@@ -135,7 +139,7 @@ class Sampler:
 def layout(task: Task) -> tuple[object, ...]:
     """What tasks must have in common to be trained together."""
     lengths = tuple(end - start for start, end in task.slices(0))
-    return (task.operation, task.input_size, lengths, task.train.kind)
+    return (task.operation, task.input_size, lengths, task.train.stream)
 
 
 def _parent_draws(task: Task, seed: int) -> tuple[int, int]:
@@ -160,7 +164,7 @@ def _held_out_inputs(drawn_from: Range, columns: int, seed: int) -> Tensor:
 def sample(drawn_from: Range, rng: np.random.RandomState, rows: int, columns: int) -> Tensor:
     """Draws inputs, ``(columns, rows)``, float64."""
     drawn = drawn_from.draw(rng, 1, rows, columns)
-    return place(torch.from_numpy(drawn[0]), *drawn_from.corners(columns))
+    return drawn_from.place(torch.from_numpy(drawn[0]), *drawn_from.corners(columns))
 
 
 def _targets(inputs: Tensor, operands: Sequence[Tensor | slice], operation: str) -> Tensor:

@@ -145,7 +145,7 @@ class Ensemble:
 
     def _new_program(self, models: Models, template: nn.Module, compiled: bool) -> Program:
         columns = list(self._scalars(np.zeros(1, dtype=np.int64)))
-        return Program(models, template, self.recipe, self.sampler.operation, columns, compiled)
+        return Program(models, template, self.recipe, self.sampler.batch, columns, compiled)
 
     def _structure(self, compiled: bool) -> Hashable:
         """All that decides the graph: what is left of a recipe without its numbers, and the shapes."""

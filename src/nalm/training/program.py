@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from nalm.modules.base import ArithmeticModule
-from nalm.tasks.sampling import HeldOut, Placement, batch
+from nalm.tasks.sampling import Batch, HeldOut, Placement
 from nalm.training.compiling import Compiled
 from nalm.training.objective import Objective, SquaredError
 from nalm.training.optimizers import State, Tensors, clip_gradients, optimizer
@@ -163,7 +163,7 @@ class Program:
         models: how losses and gradients are computed.
         module: any one of the models, for its bounds and sparsity error.
         recipe: what decides the graph; numbers in it that may differ between variants arrive as ``scalars``.
-        operation: of the task.
+        batch: how draws become inputs and targets.
         columns: names of the scalars of an iteration, in the order in which they arrive.
         compiled: whether to compile.
     """
@@ -173,12 +173,12 @@ class Program:
         models: Models,
         module: nn.Module,
         recipe: Recipe,
-        operation: str,
+        batch: Batch,
         columns: list[str],
         compiled: bool,
     ) -> None:
         self.models = models
-        self._step = Compiled(_step(models, module, recipe, operation, columns), recipe.module.name, compiled)
+        self._step = Compiled(_step(models, module, recipe, batch, columns), recipe.module.name, compiled)
         self._evaluate = Compiled(_evaluate(models, module), recipe.module.name, compiled)
 
     @property
@@ -199,13 +199,13 @@ Step = Callable[[Snapshot, Iterations, Placement], tuple[Snapshot, Report]]
 Evaluate = Callable[[Tensors, HeldOut, HeldOut], tuple[Tensor, Tensor, Tensor]]
 
 
-def _step(models: Models, module: nn.Module, recipe: Recipe, operation: str, columns: list[str]) -> Step:
+def _step(models: Models, module: nn.Module, recipe: Recipe, batch: Batch, columns: list[str]) -> Step:
     rule = optimizer(recipe)
     bounds = module.bounds() if isinstance(module, ArithmeticModule) else {}
 
     def step(snapshot: Snapshot, iteration: Iterations, placement: Placement) -> tuple[Snapshot, Report]:
         scalars = dict(zip(columns, iteration.scalars.unbind(0), strict=True))
-        inputs, targets = batch(iteration.drawn, placement, operation, recipe.dtype)
+        inputs, targets = batch(iteration.drawn, placement)
         gradients, criterion, penalty = models.gradients(
             snapshot.parameters, inputs.transpose(1, 2), targets.unsqueeze(-1), scalars, iteration.own
         )
