@@ -18,7 +18,7 @@ import nalm
 Cli = Callable[..., CompletedProcess[str]]
 Contents = dict[str, bytes | None]
 
-COMMANDS = ["list", "run", "summary", "runs", "plot", "reproduce", "show", "train", "bench"]
+COMMANDS = ["list", "run", "summary", "runs", "plot", "reproduce", "show", "train", "bench", "thresholds", "gold-error"]
 SUMMARY_FIELDS = [
     "variant",
     "task",
