@@ -8,6 +8,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nalm.analysis.comparison import compare as compare
+    from nalm.analysis.comparison import compare_results as compare_results
     from nalm.analysis.gold import gold_errors as gold_errors
     from nalm.analysis.results import Results as Results
     from nalm.analysis.results import load as load
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from nalm.experiments.catalog import experiment_names as experiment_names
     from nalm.experiments.catalog import load_experiment as load_experiment
     from nalm.experiments.experiment import Experiment as Experiment
+    from nalm.figures.page import report as report
     from nalm.figures.results import plot as plot
     from nalm.figures.results import reproduce as reproduce
     from nalm.figures.results import write_figure as write_figure
@@ -36,12 +39,15 @@ _HOMES = {
     "Progress": "nalm.sweeps.run",
     "Results": "nalm.analysis.results",
     "benchmark": "nalm.sweeps.benchmark",
+    "compare": "nalm.analysis.comparison",
+    "compare_results": "nalm.analysis.comparison",
     "experiment_names": "nalm.experiments.catalog",
     "forecast": "nalm.sweeps.forecast",
     "gold_errors": "nalm.analysis.gold",
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
     "plot": "nalm.figures.results",
+    "report": "nalm.figures.page",
     "reproduce": "nalm.figures.results",
     "run": "nalm.sweeps.run",
     "single_run": "nalm.sweeps.single",

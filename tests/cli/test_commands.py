@@ -18,7 +18,20 @@ import nalm
 Cli = Callable[..., CompletedProcess[str]]
 Contents = dict[str, bytes | None]
 
-COMMANDS = ["list", "run", "summary", "runs", "plot", "reproduce", "show", "train", "bench", "thresholds", "gold-error"]
+COMMANDS = [
+    "list",
+    "run",
+    "summary",
+    "runs",
+    "plot",
+    "report",
+    "reproduce",
+    "show",
+    "train",
+    "bench",
+    "thresholds",
+    "gold-error",
+]
 SUMMARY_FIELDS = [
     "variant",
     "task",
@@ -267,6 +280,44 @@ def test_no_number_of_a_wide_history_is_cut(
     assert done.returncode == 0
     assert "…" not in done.stdout
     assert "weight.19" in done.stdout
+
+
+# several experiments
+
+
+def test_several_experiments_are_reproduced_and_what_they_share_is_trained_once(
+    nalm_cli: Cli, write_yaml: Callable[..., Path], tmp_path: Path
+) -> None:
+    one = write_yaml("one")
+    two = write_yaml("two", seeds="seeds: 1-2")
+    done = nalm_cli("reproduce", one, two, "--out", "both", "--workers", 0, "--no-compile")
+    assert done.returncode == 0
+    assert "all 3 runs are in both" in done.stderr
+    for name in ("one", "two"):
+        assert f"wrote {name}.csv, {name}.pdf, {name}.png into both" in done.stderr
+        assert (tmp_path / "both" / f"{name}.png").stat().st_size > 1000
+    assert [len(nalm.load(tmp_path / "both", name).trained) for name in ("one", "two")] == [2, 2]
+
+
+def test_a_figure_is_reproduced_with_its_summary(nalm_cli: Cli, tiny: Path) -> None:
+    done = nalm_cli("reproduce", tiny, "--workers", 0, "--no-compile", "--variants", "NMRU")
+    assert done.returncode == 0
+    assert "negative" in done.stdout
+
+
+@pytest.mark.parametrize("option", [("--variants", "NMRU"), ("--set", "NMRU.learning_rate=1")])
+def test_what_means_one_experiment_is_refused_with_several(
+    nalm_cli: Cli, tiny: Path, write_yaml: Callable[..., Path], option: tuple[str, str]
+) -> None:
+    done = nalm_cli("run", tiny, write_yaml(), *option)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "nalm: found --variants or --set with 2 experiments, expected them with one\n"
+
+
+def test_a_page_is_written(nalm_cli: Cli, results: Path, tmp_path: Path) -> None:
+    done = nalm_cli("report", results, "-o", "page.md")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "wrote page.md\n")
+    assert (tmp_path / "figures" / "tiny.png").exists()
 
 
 # list, train, help

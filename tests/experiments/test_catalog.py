@@ -8,7 +8,7 @@ import pytest
 
 import nalm
 from nalm.errors import NalmError
-from nalm.experiments.catalog import default_recipe
+from nalm.experiments.catalog import COMPUTED_FIGURES, default_recipe, figures_called
 from nalm.modules import NMRU, NRU, RealNPU
 from nalm.training.recipe import Recipe
 
@@ -147,3 +147,78 @@ def test_anybodys_file_is_an_experiment_by_its_path(write_yaml: Callable[..., Pa
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(NalmError, match=r"^found unknown experiment 'figure-33', expected one of: .*figure-3,"):
         nalm.load_experiment("figure-33")
+
+
+# --- the paper's figures -----------------------------------------------------------------------------------------
+
+PAPER = [
+    *(f"figure-{number}" for number in ["1a", "1b", "2a", "2b", "2c", "3", "4", "5"]),
+    *("distributions-in2", "redundancy", "distributions-in10"),
+    *(f"figure-{number}" for number in range(9, 24)),
+]
+
+
+def test_all_is_every_figure_of_the_paper_in_its_order() -> None:
+    assert figures_called("all") == PAPER
+
+
+def test_figures_6_and_7_are_what_the_readme_calls_so() -> None:
+    assert figures_called("figure-6") == ["redundancy", "distributions-in2"]
+    assert figures_called("figure-7") == ["distributions-in10"]
+    assert nalm.load_experiment("figure-7").name == "distributions-in10"
+    with pytest.raises(
+        NalmError, match="calls several experiments figure-6, name one of: redundancy, distributions-in2"
+    ):
+        nalm.load_experiment("figure-6")
+
+
+@pytest.mark.parametrize("name", COMPUTED_FIGURES)
+def test_figures_for_which_nothing_is_trained_say_so(name: str) -> None:
+    with pytest.raises(NalmError, match=f"nothing is trained for {name}: use `nalm reproduce {name}`"):
+        nalm.load_experiment(name)
+
+
+@pytest.mark.parametrize("name", nalm.experiment_names())
+def test_every_experiment_of_the_catalog_has_25_seeds_and_tasks_in_the_papers_order(name: str) -> None:
+    experiment = nalm.load_experiment(name)
+    assert experiment.seeds == tuple(range(25))
+    labels = list(experiment.tasks)
+    assert labels in (
+        [label for label, *_ in R9],
+        MIXED_SIGNS,
+        DISTRIBUTIONS,
+        ["U[0,0.0001)", "U[0,0.001)", "U[0,0.01)", "U[0,0.1)", "U[0,1)"],
+    )
+
+
+MIXED_SIGNS = [
+    "U[-2,2)",
+    "U[-2,-0.1) & U[0.1,2)",
+    "U[0.1,2) & U[-2,-0.1)",
+    "U[-2,-1) & U[1,2)",
+    "U[1,2) & U[-2,-1)",
+]
+DISTRIBUTIONS = ["B:[10,100)", "TN(-1,3):[-5,10)", "TN(1,3):[-10,5)", "TN(0,1):[-5,5)", "U:[-50,50)", "U:[-100,100)"]
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "iterations"),
+    [
+        ("figure-1a", 2, 50_000),
+        ("figure-4", 2, 50_000),
+        ("figure-11", 1, 5_000),
+        ("figure-12", 2, 50_000),
+        ("figure-13", 2, 50_000),
+        ("figure-17", 10, 100_000),
+        ("redundancy", 10, 100_000),
+        ("distributions-in10", 10, 100_000),
+        ("primer-mul", 2, 50_000),
+        ("primer-add-in100", 100, 100_000),
+    ],
+)
+def test_experiments_have_the_papers_size(name: str, inputs: int, iterations: int) -> None:
+    experiment = nalm.load_experiment(name)
+    assert {task.input_size for task in experiment.tasks.values()} == {inputs}
+    assert {recipe.iterations for recipe in experiment.variants.values()} == {iterations}
+    slices = next(iter(experiment.tasks.values())).slices(0)
+    assert all(end - start == 1 for start, end in slices)

@@ -3,21 +3,57 @@
 import json
 from typing import Any
 
-from nalm.experiments.catalog import default_recipe, load_experiment
+from nalm.experiments.catalog import load_experiment
 from nalm.tasks.task import Task
+from nalm.training.recipe import Recipe
 
 Fields = dict[str, Any]
 
 
-def _catalogued(experiment: str, *identifiers: str) -> dict[str, Fields]:
-    """Recipes of an experiment of the catalog, in its order."""
-    return {
-        identifier: recipe.model_dump(mode="json", exclude_defaults=True)
-        for identifier, recipe in zip(identifiers, load_experiment(experiment).variants.values(), strict=True)
-    }
+CATALOGUED = {
+    "figure-1a": ("A4", "A0"),
+    "figure-1b": ("S-1e-11", "A0", "S-1e-8", "S-1e-7", "S-1e-5", "S-1e-3", "S-1e-1"),
+    "figure-2a": ("A0", "A5", "A6", "A7"),
+    "figure-2b": ("A7", "A8", "A9"),
+    "figure-2c": ("A9", "A1"),
+    "figure-3": ("A0", "A1", "A2", "A3"),
+    "figure-4": ("A1",),
+    "figure-10": ("A11", "A12", "A13", "A2"),
+    "figure-11": ("E1", "E2", "E3"),
+    "figure-12": ("E4", "E5", "E6"),
+    "figure-13": ("E7", "E8", "E9"),
+    "figure-14": ("A4", "A0", "A14"),
+    "figure-15": ("B1", "B4", "B5"),
+    "figure-16": ("B1", "B6"),
+    "figure-17": ("B7", "B8", "B9", "B3", "B10"),
+    "figure-18": ("B11", "B3", "B12"),
+    "figure-19": ("B13", "B3"),
+    "figure-20": ("B2", "B14"),
+    "figure-21": ("B1", "B15", "B16"),
+    "figure-22": ("B2", "B17", "B18"),
+    "figure-23": ("B3", "B19", "B20"),
+    "redundancy": ("B0", "B1", "B2", "B3"),
+    "distributions-in2": ("A1", "A2", "A3"),
+    "distributions-in10": ("B1", "B2", "B3"),
+    "mixed-signs-in2": ("A1", "A2", "A3"),
+    "mixed-signs-in10": ("B1", "B2", "B3"),
+}
+"""The variants of experiments of the catalog, in order, by their id in the golden files."""
 
 
-FIGURE_3 = _catalogued("figure-3", "A0", "A1", "A2", "A3")
+def catalogued() -> dict[str, Fields]:
+    """Recipes of the catalog by their id in the golden files; what several experiments share must be one recipe."""
+    found: dict[str, Recipe] = {}
+    for experiment, identifiers in CATALOGUED.items():
+        variants = load_experiment(experiment).variants
+        for identifier, recipe in zip(identifiers, variants.values(), strict=True):
+            known = found.setdefault(identifier, recipe)
+            same = {"iterations": recipe.iterations}
+            assert known.model_copy(update=same) == recipe, f"{experiment}: {identifier}"
+    return {identifier: recipe.model_dump(mode="json", exclude_defaults=True) for identifier, recipe in found.items()}
+
+
+CATALOG = catalogued()
 
 
 def real_npu(
@@ -34,10 +70,6 @@ def real_npu(
 def late(coefficient: float = 1.0) -> Fields:
     """A regularizer that is switched on within the first 100 iterations."""
     return {"coefficient": coefficient, "ramp": [0, 100]}
-
-
-def l2(every: int = 10_000) -> Fields:
-    return {"l2": {"growth": {"start": 1e-7, "end": 1e-5, "every": every}}}
 
 
 def _bounded_units() -> dict[str, Fields]:
@@ -59,27 +91,24 @@ def _bounded_units() -> dict[str, Fields]:
 
 RAMP_OF_NAU = {"coefficient": 0.01, "ramp": [20_000, 35_000]}
 EXPONENTIAL = {"exponential": 1e-5}
+LATE_TERMS = {"gate": late(), "weight": late()}
 CONFIGURATIONS: dict[str, Fields] = {
-    **FIGURE_3,
-    "A4": {"module": "RealNPU", "learning_rate": 5e-3},
-    "A5": real_npu(clip="gate"),
-    "A6": real_npu(clip="weight"),
-    "A7": real_npu(clip="both"),
-    "A8": real_npu({"gate": {"ramp": [40_000, 50_000]}}, clip="both"),
-    "A9": real_npu({"gate": {"ramp": [40_000, 50_000]}, "weight": {"ramp": [40_000, 50_000]}}, clip="both"),
-    "A11": FIGURE_3["A2"] | {"learning_rate": 1e-3},
-    "A12": FIGURE_3["A2"] | {"learning_rate": 1e-2},
-    "A13": FIGURE_3["A2"] | {"learning_rate": 1e-1},
-    "A14": default_recipe("RealNPU") | {"module": "RealNPU", "regularizers": l2()},
-    "A1-late": real_npu({"gate": late(), "weight": late()}, 50, clip="both", init="constrained"),
-    "A2-late": FIGURE_3["A2"] | {"regularizers": {"weight": late(10)}},
-    "A3-late": FIGURE_3["A3"] | {"regularizers": {"weight": late(10)}},
+    **CATALOG,
+    "A1-late": real_npu(LATE_TERMS, 50, clip="both", init="constrained"),
+    "A2-late": CATALOG["A2"] | {"regularizers": {"weight": late(10)}},
+    "A3-late": CATALOG["A3"] | {"regularizers": {"weight": late(10)}},
     "A8-late": real_npu({"gate": late()}, 50, clip="both"),
-    "A9-late": real_npu({"gate": late(), "weight": late()}, 50, clip="both"),
-    "A14-late": default_recipe("RealNPU") | {"module": "RealNPU", "regularizers": l2(50)},
+    "A9-late": real_npu(LATE_TERMS, 50, clip="both"),
+    "A14-late": CATALOG["A14"] | {"regularizers": {"l2": {"growth": {"start": 1e-7, "end": 1e-5, "every": 50}}}},
     "A1-exp": real_npu({"gate": EXPONENTIAL, "weight": EXPONENTIAL}, clip="both", init="constrained"),
-    "A0-pcc-mse": FIGURE_3["A0"] | {"criterion": "pcc_then_mse", "pcc_iterations": 100},
-    "A0-sgd-momentum": FIGURE_3["A0"] | {"optimizer": "sgd", "momentum": 0.9},
+    "A0-pcc-mse": CATALOG["A0"] | {"criterion": "pcc_then_mse", "pcc_iterations": 100},
+    "A0-sgd-momentum": CATALOG["A0"] | {"optimizer": "sgd", "momentum": 0.9},
+    "B1-late": real_npu(LATE_TERMS, 50, clip="both", init="constrained"),
+    "B4-late": real_npu(LATE_TERMS, 50, clip="both", name="NPU", init="constrained"),
+    "B5-late": real_npu(LATE_TERMS, 50, clip="all", name="NPU", init="constrained"),
+    "B6-late": real_npu(LATE_TERMS, 50, clip="both", init="constrained", attract="ternary"),
+    "B10-late": CATALOG["B10"] | {"regularizers": {"weight": late(10), "gate": late()}},
+    "E4-late": real_npu(LATE_TERMS, 50, clip="both", init="constrained"),
     **_bounded_units(),
     **{key: {"module": "NAU", "regularizers": {"weight": RAMP_OF_NAU}} for key in ("ADD-NAU", "SUB-NAU")},
     "ADD-NAC": {"module": "NAC"},
@@ -95,63 +124,8 @@ CONFIGURATIONS: dict[str, Fields] = {
     },
     "NALU-gate-late": {"module": "NALU", "learning_rate": 1e-2, "regularizers": {"gate": {}}},
 }
-
-
-def _ten_inputs() -> dict[str, Fields]:
-    """B0 to B20: division by two of ten inputs."""
-    ramp = {"ramp": [50_000, 75_000]}
-    catalogued = _catalogued("redundancy", "B0", "B1", "B2", "B3")
-    _, modified, nru, nmru = catalogued.values()
-    unclipped = {name: value for name, value in nmru.items() if name != "clip_gradient_norm"}
-    plain = {"module": {"name": "NMRU", "sign": "none"}}
-    gated = {"module": {"name": "NMRU", "sign": "gated"}}
-    ternary = real_npu({"gate": ramp, "weight": ramp}, clip="both", init="constrained", attract="ternary")
-    late_terms = {"gate": late(), "weight": late()}
-    return {
-        **catalogued,
-        "B4": real_npu({"gate": ramp, "weight": ramp}, clip="both", name="NPU", init="constrained"),
-        "B5": real_npu({"gate": ramp, "weight": ramp}, clip="all", name="NPU", init="constrained"),
-        "B6": ternary,
-        "B7": unclipped | plain,
-        "B8": nmru | plain,
-        "B9": unclipped,
-        "B10": nmru | gated | {"regularizers": nmru["regularizers"] | {"gate": ramp}},
-        "B11": nmru | {"learning_rate": 1e-3},
-        "B12": nmru | {"learning_rate": 1e-1},
-        "B13": nmru | {"optimizer": "sgd"},
-        "B14": nru | {"module": {"name": "NRU", "sign": "separate"}},
-        **{
-            f"B{first + index}": fields | {"criterion": name}
-            for first, fields in ((15, modified), (17, nru), (19, nmru))
-            for index, name in enumerate(("pcc", "mape"))
-        },
-        "B1-late": real_npu(late_terms, 50, clip="both", init="constrained"),
-        "B4-late": real_npu(late_terms, 50, clip="both", name="NPU", init="constrained"),
-        "B5-late": real_npu(late_terms, 50, clip="all", name="NPU", init="constrained"),
-        "B6-late": real_npu(late_terms, 50, clip="both", init="constrained", attract="ternary"),
-        "B10-late": nmru | gated | {"regularizers": {"weight": late(10), "gate": late()}},
-    }
-
-
-def _small_numbers() -> dict[str, Fields]:
-    """E1 to E9: division by small numbers, easy (1/a of one input), medium (1/a of two) and hard (a/b)."""
-    never = {"weight": {"coefficient": 10, "ramp": [15_000, 20_000]}}
-    return {
-        "E1": {"module": {"name": "RealNPU", "clip": "both", "init": "constrained"}, "learning_rate": 5e-3},
-        "E2": FIGURE_3["A2"] | {"regularizers": never},
-        "E3": FIGURE_3["A3"],
-        **{f"E{number}": FIGURE_3[("A1", "A2", "A3")[(number - 1) % 3]] for number in range(4, 10)},
-        "E4-late": real_npu({"gate": late(), "weight": late()}, 50, clip="both", init="constrained"),
-    }
-
-
-CONFIGURATIONS |= _ten_inputs() | _small_numbers()
-for _start in ("1e-11", "1e-8", "1e-7", "1e-5", "1e-3", "1e-1"):  # the sweep of beta; its end is 100 times its start
-    _end = {"1e-11": 1e-9, "1e-8": 1e-6, "1e-7": 1e-5, "1e-5": 1e-3, "1e-3": 1e-1, "1e-1": 10.0}[_start]
-    _growth = {"start": float(_start), "end": _end}
-    CONFIGURATIONS[f"S-{_start}"] = real_npu() | {"regularizers": {"l1": {"growth": _growth}}}
-CONFIGURATIONS["A1-float64-late"] = CONFIGURATIONS["A1-late"] | {"precision": "float64"}
-CONFIGURATIONS["A3-float64-late"] = CONFIGURATIONS["A3-late"] | {"precision": "float64"}
+for _number in (1, 3):
+    CONFIGURATIONS[f"A{_number}-float64-late"] = CONFIGURATIONS[f"A{_number}-late"] | {"precision": "float64"}
 
 
 def golden_task(configuration: str, train: str, test: str, distribution: str = "uniform") -> Task:

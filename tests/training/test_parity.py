@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.training.configurations import CONFIGURATIONS, golden_task
+from tests.training.configurations import CATALOG, CATALOGUED, CONFIGURATIONS, golden_task
 
+from nalm.experiments.catalog import load_experiment
+from nalm.sweeps.plan import task_fields
 from nalm.tasks.task import Task
 from nalm.training.ensemble import Ensemble, History
 from nalm.training.recipe import Recipe
@@ -134,3 +136,14 @@ def test_other_modules_follow_the_original_until_float32_and_float64_part(case: 
 
 def test_the_golden_files_hold_runs_of_every_configuration() -> None:
     assert {case.configuration for case in CASES} == set(CONFIGURATIONS)
+
+
+def test_the_tasks_of_golden_runs_are_those_of_the_catalog() -> None:
+    tasks: dict[str, list[object]] = defaultdict(list)
+    for experiment, identifiers in CATALOGUED.items():
+        for identifier in identifiers:
+            tasks[identifier] += [task_fields(task) for task in load_experiment(experiment).tasks.values()]
+    for case in CASES:
+        for task, _ in case.runs:
+            if case.configuration in CATALOG:
+                assert task_fields(task) in tasks[case.configuration], (case.configuration, task.label)

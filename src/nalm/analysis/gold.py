@@ -70,7 +70,7 @@ def _module(name: str, in_features: int) -> ArithmeticModule:
 
 def _published() -> dict[tuple[str, str, float], float]:
     """Errors by module, task and the upper end of the range."""
-    file = resources.files("nalm.analysis") / "published" / "gold-errors.csv"
+    file = resources.files("nalm.analysis") / "reference" / "gold-errors.csv"
     with file.open(encoding="utf-8") as text:
         rows = csv.DictReader(line for line in text if not line.startswith("#"))
         return {(row["module"], row["task"], float(row["high"])): float(row["error"]) for row in rows}

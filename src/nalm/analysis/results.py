@@ -15,7 +15,7 @@ from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.modules import ArithmeticModule, expression
-from nalm.sweeps.plan import Run
+from nalm.sweeps.plan import Run, runs_of
 from nalm.sweeps.store import Store
 from nalm.tasks.task import best_row
 
@@ -117,12 +117,7 @@ class Results:
     @cached_property
     def trained(self) -> list[TrainedRun]:
         """The experiment's runs that are there, in the experiment's order."""
-        places = [
-            (variant, label, Run(recipe, task, seed))
-            for variant, recipe in self.experiment.variants.items()
-            for label, task in self.experiment.tasks.items()
-            for seed in self.experiment.seeds
-        ]
+        places = list(runs_of(self.experiment))
         stored = self._store.runs({run.key for _, _, run in places})
         rows = {row["key"]: (row, about) for table, about in stored for row in table.to_pylist()}
         return [TrainedRun(*place, *rows[place[-1].key]) for place in places if place[-1].key in rows]

@@ -52,7 +52,7 @@ def thresholds(experiment: Experiment | str | None = None) -> pd.DataFrame:
 
 
 def _two_layer_thresholds() -> pd.DataFrame:
-    file = resources.files("nalm.analysis") / "published" / "two-layer-thresholds.yaml"
+    file = resources.files("nalm.analysis") / "reference" / "two-layer-thresholds.yaml"
     published = Document(Path(str(file))).value
     fields = ("case", "published")
     tasks = [

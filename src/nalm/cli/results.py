@@ -118,3 +118,19 @@ def show(
         print(f"{name:18}{value}")
     if history:
         write_table(list(history[0]), [[f"{value:.6g}" for value in row.values()] for row in history])
+
+
+@app.command()
+def report(
+    directory: Directory,
+    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.md")] = Path("results.md"),
+) -> None:
+    """Write a page of all results in a directory.
+
+    What was trained and what it cost, and a table and a figure for every experiment; figures go into `figures` beside
+    the page.
+
+    Example: nalm report results -o results.md
+    """
+    page, *_ = nalm.report(directory, output)
+    say(f"wrote {page}")

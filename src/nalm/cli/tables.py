@@ -1,13 +1,16 @@
 """Tables of results for people to read."""
 
 import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from nalm.cli.console import write_table
 
-__all__ = ["show_runs", "show_summary"]
+__all__ = ["show_comparison", "show_pairs", "show_runs", "show_summary"]
+
+Row = Mapping[Hashable, Any]
 
 
 def show_summary(summary: pd.DataFrame, title: str) -> None:
@@ -47,6 +50,56 @@ def show_runs(runs: pd.DataFrame) -> None:
         for row in runs.to_dict(orient="records")
     ]
     write_table(["variant", "task", "seed", "solved", "at iteration", *errors, "diverged at"], rows)
+
+
+def show_comparison(table: pd.DataFrame) -> None:
+    """Prints ours beside what is published, a table per experiment."""
+    headers = ["variant", "task", "solved", "success [95 %]", "published", "source", "difference [95 %]", "verdict"]
+
+    def cells(row: Row) -> list[str]:
+        cited = isinstance(row["url"], str)
+        return [
+            f"{row['solved']}/{row['runs']}",
+            _interval(row["success_rate"], row["success_low"], row["success_high"], "{:.1%}"),
+            _published(row["published_solved"], row["published_runs"], row["published_rate"]),
+            f"{row['url'].removeprefix('https://')} [{row['provenance']}]" if cited else "–",
+            _interval(row["difference"], row["difference_low"], row["difference_high"], "{:.1%}"),
+            row["verdict"],
+        ]
+
+    _show_by_experiment(table, headers, cells)
+
+
+def show_pairs(table: pd.DataFrame) -> None:
+    """Prints what became of pairs of runs in two sets of results, a table per experiment."""
+    counts = ["both", "first_only", "second_only", "neither"]
+    headers = ["variant", "task", "pairs", *(count.replace("_", " ") for count in counts)]
+
+    def cells(row: Row) -> list[str]:
+        return [
+            *(str(row[count]) for count in ("pairs", *counts)),
+            _interval(row["difference"], row["difference_low"], row["difference_high"], "{:.1%}"),
+            _number(row["p_value"], "{:.2g}"),
+            row["verdict"],
+        ]
+
+    _show_by_experiment(table, [*headers, "difference [95 %]", "McNemar p", "verdict"], cells)
+
+
+def _show_by_experiment(table: pd.DataFrame, headers: Sequence[str], cells: Callable[[Row], list[str]]) -> None:
+    for name, of_experiment in table.groupby("experiment", sort=False):
+        rows, last = [], None
+        for row in of_experiment.to_dict(orient="records"):
+            task = row["task"] if isinstance(row["task"], str) else "all"
+            rows.append([row["variant"] if row["variant"] != last else "", task, *cells(row)])
+            last = row["variant"]
+        write_table(headers, rows, str(name))
+
+
+def _published(solved: Any, runs: Any, rate: float) -> str:
+    if math.isnan(rate):
+        return "–"
+    return f"{rate:.1%}" if solved is pd.NA else f"{solved}/{runs} = {rate:.1%}"
 
 
 def _number(value: Any, form: str) -> str:

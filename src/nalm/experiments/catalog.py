@@ -61,12 +61,11 @@ def load_experiment(name: str) -> Experiment:
         NalmError: there is none, or it is wrong.
     """
     if name in README_NUMBERS:
-        called, *others = README_NUMBERS[name]
-        if others:
-            raise NalmError(
-                f"{name} is what the README calls several experiments, name one of: {', '.join([called, *others])}"
-            )
-        name = called
+        several = README_NUMBERS[name]
+        if len(several) > 1:
+            found = f"the original's README calls several experiments {name}"
+            raise NalmError(f"{found}, name one of: {', '.join(several)}")
+        (name,) = several
     if name in COMPUTED_FIGURES:
         raise NalmError(f"nothing is trained for {name}: use `nalm reproduce {name}`")
     if name in experiment_names():

@@ -14,7 +14,7 @@ from nalm.tasks.thresholds import Threshold
 from nalm.training.judging import run_threshold
 from nalm.training.recipe import Recipe
 
-__all__ = ["Plan", "Run", "Shard", "plan", "recipe_fields", "task_fields"]
+__all__ = ["Plan", "Run", "Shard", "plan", "recipe_fields", "runs_of", "task_fields"]
 
 SEEDS_IN_BLOCK = 25
 TASKS_IN_BLOCK = 9
@@ -80,6 +80,14 @@ class Plan(NamedTuple):
 
     runs: int
     shards: list[Shard]
+
+
+def runs_of(experiment: Experiment) -> Iterator[tuple[str, str, Run]]:
+    """Every run of an experiment with the labels of its variant and task, in the experiment's order."""
+    for variant, recipe in experiment.variants.items():
+        for label, task in experiment.tasks.items():
+            for seed in experiment.seeds:
+                yield variant, label, Run(recipe, task, seed)
 
 
 def plan(experiments: Sequence[Experiment], finished: Container[str]) -> Plan:

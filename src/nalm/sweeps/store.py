@@ -143,7 +143,7 @@ class Store:
 
     def finished(self) -> set[str]:
         """Keys of all runs that are present and whole."""
-        return {key for content in self._shards() for key in pq.read_table(content, columns=["key"])["key"].to_pylist()}
+        return {key for keys, _ in self.provenance() for key in keys}
 
     def runs(self, keys: Collection[str] | None = None) -> Iterator[tuple[pa.Table, dict[str, Any]]]:
         """Every finished shard: its rows, and what its file says about how they came to be.
@@ -158,6 +158,12 @@ class Store:
                 content.seek(0)
                 table = pq.read_table(content)
                 yield table if rows is None else table.filter(rows), json.loads(table.schema.metadata[b"nalm"])
+
+    def provenance(self) -> Iterator[tuple[list[str], dict[str, Any]]]:
+        """Keys of the runs of every finished shard, and what its file says about how they came to be."""
+        for content in self._shards():
+            table = pq.read_table(content, columns=["key"])
+            yield table["key"].to_pylist(), json.loads(table.schema.metadata[b"nalm"])
 
     def _shards(self) -> Iterator[pa.BufferReader]:
         for path in sorted((self.path / "shards").glob("*.parquet")):

@@ -1,0 +1,59 @@
+"""The command that compares results, with published numbers or with other results."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+import nalm
+from nalm.analysis.comparison import NOTHING_PUBLISHED
+from nalm.cli.app import AsCsv, AsJson, Directory, app
+from nalm.cli.console import say
+from nalm.cli.results import write_data
+from nalm.cli.tables import show_comparison, show_pairs
+from nalm.errors import NalmError
+
+
+@app.command()
+def compare(
+    directory: Directory,
+    other: Annotated[Path | None, typer.Argument(help="Another one, to compare with seed by seed.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Only this experiment.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show rows of which nothing is published, too.")] = False,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Compare with published numbers.
+
+    Solved runs beside those that papers report: the difference, ours minus published, with its 95 % interval, and
+    whether 0 lies in it. With a second directory: runs of the same seeds in pairs, first minus second.
+
+    Example: nalm compare results --experiment redundancy
+    """
+    if other is not None and every:
+        raise NalmError(f"found --all and a second directory {str(other)!r}, expected one of them")
+    if other is None:
+        table = nalm.compare(directory, experiment)
+        shown = table if every else table[table["verdict"] != NOTHING_PUBLISHED]
+        show, where = show_comparison, "in the catalog"
+    else:
+        table = shown = nalm.compare_results(directory, other, experiment)
+        show, where = show_pairs, f"in {other}"
+    if not write_data(shown, as_json, as_csv):
+        show(shown)
+    _say_left_out(table.drop(shown.index))
+    _say_changes(shown, where)
+
+
+def _say_left_out(rows: pd.DataFrame) -> None:
+    for name, count in rows["experiment"].value_counts(sort=False).items():
+        say(f"nalm: {name}: nothing is published of {count} rows, which --all shows")
+
+
+def _say_changes(table: pd.DataFrame, where: str) -> None:
+    """Says that recipes or tasks are others under the same labels, if they are."""
+    for name, rows in table[table["changed"].notna()].groupby("experiment", sort=False):
+        fields = dict.fromkeys(field for text in rows["changed"] for field in text.split(", "))
+        variants = ", ".join(dict.fromkeys(rows["variant"]))
+        say(f"nalm: {name}: {', '.join(fields)} of {variants} are not as {where}")
