@@ -15,7 +15,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import nalm
-from nalm.tasks.task import best_row
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden" / "runs" / "in2-seed0.csv"
 VARIANTS = {"A0": "Real NPU (baseline)", "A1": "Real NPU (modified)", "A2": "NRU", "A3": "NMRU"}
@@ -46,10 +45,10 @@ def main() -> int:
     golden = golden_runs()
     for (variant, text), (validation, test) in golden.items():
         label = labels[json.dumps([float(end) for end in json.loads(text)])]
-        task = experiment.tasks[label]
-        theirs = test[best_row(validation)] < task.threshold
-        row = results.run(variant, label, 0).row
-        ours = task.is_solved(row["validation_error"], row["test_error"])
+        trained = results.run(variant, label, 0)
+        row, threshold = trained.row, trained.run.threshold
+        theirs = threshold.solved(validation, test)
+        ours = threshold.solved(row["validation_error"], row["test_error"])
         last = row["test_error"][-1]
         print(f"{variant:22}{label:16}{_word(theirs):>12}{_word(ours):>12}{test[-1]:>13.4g}{last:>13.4g}")
         same += theirs == ours

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nalm.analysis.comparison import compare as compare
     from nalm.analysis.comparison import compare_results as compare_results
+    from nalm.analysis.gold import gold_errors as gold_errors
     from nalm.analysis.landscapes import landscape as landscape
     from nalm.analysis.landscapes import landscape_names as landscape_names
     from nalm.analysis.results import Results as Results
     from nalm.analysis.results import load as load
+    from nalm.analysis.thresholds import thresholds as thresholds
     from nalm.errors import NalmError as NalmError
     from nalm.experiments.catalog import experiment_names as experiment_names
     from nalm.experiments.catalog import load_experiment as load_experiment
@@ -46,6 +48,7 @@ _HOMES = {
     "forecast": "nalm.sweeps.forecast",
     "landscape": "nalm.analysis.landscapes",
     "landscape_names": "nalm.analysis.landscapes",
+    "gold_errors": "nalm.analysis.gold",
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
     "plot": "nalm.figures.results",
@@ -54,6 +57,7 @@ _HOMES = {
     "reproduce": "nalm.figures.results",
     "run": "nalm.sweeps.run",
     "single_run": "nalm.sweeps.single",
+    "thresholds": "nalm.analysis.thresholds",
     "train_single": "nalm.sweeps.single",
     "write_figure": "nalm.figures.results",
 }

@@ -18,7 +18,20 @@ import nalm
 Cli = Callable[..., CompletedProcess[str]]
 Contents = dict[str, bytes | None]
 
-COMMANDS = ["list", "run", "summary", "runs", "plot", "report", "reproduce", "show", "train", "bench"]
+COMMANDS = [
+    "list",
+    "run",
+    "summary",
+    "runs",
+    "plot",
+    "report",
+    "reproduce",
+    "show",
+    "train",
+    "bench",
+    "thresholds",
+    "gold-error",
+]
 SUMMARY_FIELDS = [
     "variant",
     "task",

@@ -1,4 +1,4 @@
-"""Tasks and ranges as people write them; and when a run has solved its task."""
+"""Tasks and ranges as people write them; and a run's best row."""
 
 import json
 import math
@@ -226,6 +226,7 @@ def test_an_unknown_operation_is_told_the_known_ones(operation: str) -> None:
         ("threshold", -1e-5),
         ("threshold", NAN),
         ("threshold", "1e-5"),
+        ("threshold", "golden"),
         ("treshold", 1e-5),
         ("operation", None),
     ],
@@ -248,8 +249,10 @@ def test_a_task_is_immutable() -> None:
         {"train": UNION, "test": HALVES},
         {"operation": "mul", "input_size": 100, "subset_ratio": 0.25, "overlap_ratio": 0.5, "subsets": 3},
         {"operation": "add", "simple": True, "threshold": 1.1920929e-07},
+        {"threshold": "gold"},
+        {"threshold": "perturbed"},
     ],
-    ids=["default", "ranges", "layout", "simple"],
+    ids=["default", "ranges", "layout", "simple", "gold", "perturbed"],
 )
 def test_a_task_survives_being_written_and_read(fields: dict[str, Any]) -> None:
     task = make_task(**fields)
@@ -259,7 +262,7 @@ def test_a_task_survives_being_written_and_read(fields: dict[str, Any]) -> None:
     assert hash(Task.model_validate(task.model_dump())) == hash(task)
 
 
-# --- solved or not ----------------------------------------------------------------------------------------------
+# --- best row --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -285,70 +288,3 @@ def test_only_the_last_5000_rows_are_looked_at() -> None:
     assert best_row(errors) == 1
     assert best_row([*errors, 1.0]) == 2
     assert best_row([0.0] + [NAN] * 5000) == 5000
-
-
-@pytest.mark.parametrize(("threshold", "solved"), [(1e-5, False), (1.1e-5, True)])
-def test_a_run_is_solved_strictly_below_the_threshold(threshold: float, solved: bool) -> None:
-    assert make_task(threshold=threshold).is_solved([1.0], [1e-5]) is solved
-
-
-@pytest.mark.parametrize(
-    ("validation_errors", "test_errors", "solved"),
-    [
-        ([0.2, 0.1, 0.3], [1.0, 1e-6, 1.0], True),
-        ([0.2, 0.1, 0.3], [1e-6, 1.0, 1e-6], False),
-        ([0.1, 0.1], [1e-6, 1.0], True),
-        ([NAN, NAN], [1.0, 1e-6], True),
-        ([0.1, NAN], [NAN, 1e-6], False),
-        ([0.1], [math.inf], False),
-        ([], [], False),
-    ],
-)
-def test_a_run_is_judged_by_the_test_error_at_the_best_validation_row(
-    validation_errors: list[float], test_errors: list[float], solved: bool
-) -> None:
-    assert make_task().is_solved(validation_errors, test_errors) is solved
-
-
-# --- distributions ----------------------------------------------------------------------------------------------
-
-NORMAL = {"truncated_normal": {"mean": -1, "deviation": 3, "within": [-5, 10]}}
-
-
-@pytest.mark.parametrize(
-    ("value", "label"),
-    [
-        (NORMAL, "TN(-1,3):[-5,10)"),
-        ({"benford": [10, 100]}, "B:[10,100)"),
-        ({"exponential": {"scale": 0.5}}, "E(0.5)"),
-    ],
-)
-def test_distributions_are_read_labelled_and_written_back(value: Any, label: str) -> None:
-    parsed = make_range(value)
-    assert parsed.label == label
-    task = make_task(train=value, test=value)
-    assert task.model_dump(mode="json")["train"] == json.loads(json.dumps(parsed.written()))
-    assert Task.model_validate_json(task.model_dump_json()) == task
-    assert make_range(parsed.written()) == parsed
-
-
-@pytest.mark.parametrize(
-    ("value", "problem"),
-    [
-        ({"truncated_normal": {"mean": 0, "deviation": 1}}, r"expected \{truncated_normal: .*within: Field required"),
-        (
-            {"truncated_normal": {"mean": 0, "deviation": 0, "within": [0, 1]}},
-            "deviation: Input should be greater than 0",
-        ),
-        ({"truncated_normal": {"mean": 0, "deviation": 1, "within": [1, 0]}}, r"\[1, 0\] is empty"),
-        ({"truncated_normal": {"mean": 0, "deviation": 1, "within": [50, 60]}}, "almost nothing of the normal"),
-        ({"truncated_normal": [0, 1]}, r"expected \{truncated_normal: "),
-        ({"exponential": {"scale": -1}}, "scale: Input should be greater than 0"),
-        ({"exponential": {"scale": 1, "rate": 1}}, "rate: Extra inputs are not permitted"),
-        ({"benford": [10]}, r"expected \{benford: \[low, high\]\}"),
-        ({"benford": [1, 100]}, "positive multiples of 10"),
-    ],
-)
-def test_a_wrong_distribution_is_told_what_is_wrong(value: Any, problem: str) -> None:
-    with pytest.raises(ValueError, match=problem):
-        make_range(value)

@@ -36,13 +36,14 @@ class TrainedRun:
         """What became of it: solved or not, when, and its errors at the best validation row."""
         validation, test = self.row["validation_error"], self.row["test_error"]
         best = best_row(validation) if validation else None
-        under = [error < self.run.task.threshold for error in test]
+        threshold = self.run.threshold
+        good_enough = [threshold.met(error) for error in test]
         return {
             "variant": self.variant,
             "task": self.task,
             "seed": self.run.seed,
-            "solved": self.run.task.is_solved(validation, test),
-            "iteration_solved": self.row["iteration"][under.index(True)] if any(under) else None,
+            "solved": threshold.solved(validation, test),
+            "iteration_solved": self.row["iteration"][good_enough.index(True)] if any(good_enough) else None,
             "validation_error": _at(validation, best),
             "test_error": _at(test, best),
             "sparsity_error": _at(self.row["sparsity_error"], best),

@@ -12,6 +12,7 @@ from nalm.errors import NalmError
 from nalm.experiments.document import Document, Location, check, parse_value, sentence
 from nalm.experiments.seeds import parse_seeds
 from nalm.tasks.task import Task
+from nalm.training.judging import check_tasks
 from nalm.training.recipe import Recipe
 
 __all__ = ["Experiment", "read_experiment"]
@@ -147,7 +148,7 @@ def read_experiment(path: Path, recipes: Mapping[str, Fields], ranges: Mapping[s
         name=path.stem,
         title=file.title,
         figure=file.figure,
-        variants=_variants(file, document, recipes, {task.input_size for task in tasks.values()}),
+        variants=_variants(file, document, recipes, tasks.values()),
         tasks=tasks,
         seeds=seeds,
     )
@@ -174,7 +175,7 @@ def _tasks(file: _File, document: Document, known: Mapping[str, list[Fields]]) -
 
 
 def _variants(
-    file: _File, document: Document, known: Mapping[str, Fields], sizes: Collection[int]
+    file: _File, document: Document, known: Mapping[str, Fields], tasks: Collection[Task]
 ) -> dict[str, Recipe]:
     variants: dict[str, Recipe] = {}
     for index, variant in enumerate(file.variants):
@@ -194,8 +195,7 @@ def _variants(
             origins: list[Location] = [(*origin, "recipe"), ("recipe",), (*origin, "grid")]
             variants[label] = check(Recipe, own, document, origins)
             try:
-                for size in sizes:
-                    variants[label].check(size)
+                check_tasks(variants[label], tasks)
             except ValueError as error:
                 raise document.error((*origin, "recipe"), str(error)) from None
     return variants

@@ -8,13 +8,17 @@ from nalm.analysis.results import Results, load
 from nalm.errors import NalmError
 from nalm.experiments.catalog import figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
+from nalm.figures.gold import reproduce_gold_errors
 from nalm.figures.landscapes import reproduce_landscapes
 from nalm.figures.panels import check_figures, save, three_panels
 from nalm.sweeps.run import Experiments, Progress, run
 
 __all__ = ["Reproduced", "plot", "reproduce", "write_figure"]
 
-COMPUTED: dict[str, Callable[[Path | str], list[Path]]] = {"figure-9": reproduce_landscapes}
+COMPUTED: dict[str, Callable[[Path | str], list[Path]]] = {
+    "figure-5": reproduce_gold_errors,
+    "figure-9": reproduce_landscapes,
+}
 """Figures of the paper for which nothing is trained, and what writes them into a directory."""
 
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from nalm.experiments.experiment import Experiment
 from nalm.tasks.sampling import layout
 from nalm.tasks.task import Task
+from nalm.tasks.thresholds import Threshold
+from nalm.training.judging import run_threshold
 from nalm.training.recipe import Recipe
 
 __all__ = ["Plan", "Run", "Shard", "plan", "recipe_fields", "runs_of", "task_fields"]
@@ -44,6 +46,15 @@ class Run:
     def key(self) -> str:
         """Hash of all that decides the run; labels and thresholds do not."""
         return _hash({"recipe": recipe_fields(self.recipe), "task": task_fields(self.task), "seed": self.seed})
+
+    @property
+    def threshold(self) -> Threshold:
+        """What judges it.
+
+        Raises:
+            NalmError: it cannot be judged.
+        """
+        return run_threshold(self.recipe, self.task)
 
 
 @dataclass(frozen=True, eq=False)

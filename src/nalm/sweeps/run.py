@@ -18,6 +18,7 @@ from nalm.sweeps.execute import default_workers, local_workers, train_shards
 from nalm.sweeps.plan import Plan, Shard, plan
 from nalm.sweeps.store import Store
 from nalm.sweeps.worker import ShardProgress, progress_path, read_progress
+from nalm.training.judging import check_tasks
 from nalm.training.notices import notices
 
 __all__ = ["Experiments", "Prepared", "Progress", "check_device", "prepare", "run"]
@@ -145,13 +146,11 @@ def prepare(experiments: Experiments, out: Path | str, device: str, replace: boo
 
 
 def _check_modules(experiment: Experiment) -> None:
-    sizes = {task.input_size for task in experiment.tasks.values()}
     for label, recipe in experiment.variants.items():
-        for size in sizes:
-            try:
-                recipe.check(size)
-            except ValueError as error:
-                raise NalmError(f"{label}: {error}") from None
+        try:
+            check_tasks(recipe, experiment.tasks.values())
+        except ValueError as error:
+            raise NalmError(f"{label}: {error}") from None
 
 
 def check_device(device: str) -> None:

@@ -16,6 +16,7 @@ from nalm.experiments.seeds import LARGEST_SEED
 from nalm.sweeps.run import check_device
 from nalm.tasks.task import Task
 from nalm.training.ensemble import Ensemble
+from nalm.training.judging import run_threshold
 from nalm.training.recipe import Recipe
 
 __all__ = ["SingleRun", "one_input_each", "single_run", "train_single", "valid"]
@@ -120,7 +121,7 @@ def train_single(
     )
     return SingleRun(
         ensemble.module(0),
-        task.is_solved(validation, test),
+        run_threshold(recipe, task).solved(validation, test),
         history.diverged_at.item() if history.diverged_at.item() >= 0 else None,
         history.final_validation_errors.item(),
         history.final_test_errors.item(),

@@ -100,7 +100,7 @@ def _progress(ensemble: Ensemble, shard: Shard) -> ShardProgress:
     history = ensemble.history
     validation, test = np.stack(history.validation_errors), np.stack(history.test_errors)
     solved = sum(
-        run.task.is_solved(validation[:, index].tolist(), test[:, index].tolist())
+        run.threshold.solved(validation[:, index].tolist(), test[:, index].tolist())
         for index, run in enumerate(shard.runs)
     )
     return ShardProgress(ensemble.iteration, len(shard.runs), solved, list(notices.said))

@@ -16,10 +16,12 @@ class Operation:
     Arguments:
         operands: the fewest operands it needs.
         apply: operands of one shape to the result of that shape.
+        any_number: whether it uses all operands there are.
     """
 
     operands: int
     apply: Callable[[Sequence[Tensor]], Tensor]
+    any_number: bool = False
 
 
 def _product(operands: Sequence[Tensor]) -> Tensor:
@@ -37,9 +39,9 @@ def _sum(operands: Sequence[Tensor]) -> Tensor:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "add": Operation(1, _sum),
+    "add": Operation(1, _sum, any_number=True),
     "sub": Operation(2, lambda operands: operands[0] - operands[1]),
-    "mul": Operation(1, _product),
+    "mul": Operation(1, _product, any_number=True),
     "div": Operation(2, lambda operands: operands[0] / operands[1]),
     "squared": Operation(1, lambda operands: operands[0] * operands[0]),
     "root": Operation(1, lambda operands: torch.sqrt(operands[0])),

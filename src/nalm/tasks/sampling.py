@@ -12,7 +12,7 @@ from nalm.tasks.operations import OPERATIONS
 from nalm.tasks.ranges import Place, Range
 from nalm.tasks.task import Task
 
-__all__ = ["Batch", "HeldOut", "Placement", "Sampler", "layout"]
+__all__ = ["Batch", "HeldOut", "Placement", "Sampler", "fixed_test_rows", "layout", "sample"]
 
 VALIDATION_SEED = 43953907
 TEST_SEED = 8689336
@@ -127,7 +127,7 @@ class Sampler:
         for case in distinct_cases:
             run = cases.index(case)
             slices = [index[run].cpu() for index in self.placement.operands]
-            targets.append(OPERATIONS[self.operation].apply([inputs[case[0]][index].sum(0) for index in slices]))
+            targets.append(_targets(inputs[case[0]], slices, self.operation))
         return HeldOut(
             inputs=torch.stack(list(inputs.values())).to(self.device, self.dtype),
             targets=torch.stack(targets).to(self.device, self.dtype),
@@ -149,7 +149,24 @@ def _parent_draws(task: Task, seed: int) -> tuple[int, int]:
     return offset, int(parent.randint(0, 2**32 - 1, dtype=np.int64))
 
 
+def fixed_test_rows(task: Task, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Inputs ``(rows, columns)`` and targets ``(rows, 1)`` of the test error, with the slices at offset 0."""
+    inputs = _held_out_inputs(task.test, task.input_size, TEST_SEED)
+    targets = _targets(inputs, [slice(*ends) for ends in task.slices(0)], task.operation)
+    return inputs.T.to(dtype).contiguous(), targets.to(dtype).unsqueeze(-1)
+
+
 @lru_cache(maxsize=64)
 def _held_out_inputs(drawn_from: Range, columns: int, seed: int) -> Tensor:
-    drawn = drawn_from.draw(np.random.RandomState(seed), 1, HELD_OUT_ROWS, columns)
+    return sample(drawn_from, np.random.RandomState(seed), HELD_OUT_ROWS, columns)
+
+
+def sample(drawn_from: Range, rng: np.random.RandomState, rows: int, columns: int) -> Tensor:
+    """Draws inputs, ``(columns, rows)``, float64."""
+    drawn = drawn_from.draw(rng, 1, rows, columns)
     return drawn_from.place(torch.from_numpy(drawn[0]), *drawn_from.corners(columns))
+
+
+def _targets(inputs: Tensor, operands: Sequence[Tensor | slice], operation: str) -> Tensor:
+    """The operation on sums of columns: ``(columns, rows)`` to ``(rows)``."""
+    return OPERATIONS[operation].apply([inputs[columns].sum(0) for columns in operands])

@@ -1,7 +1,7 @@
 """A task: what is to be learnt, on which inputs, and when it counts as solved."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, model_validator
@@ -36,8 +36,8 @@ class Task(BaseModel):
     overlap_ratio: StrictFloat = Field(0.0, ge=0, le=1)
     subsets: StrictInt = Field(2, ge=1)
     simple: StrictBool = False
-    threshold: StrictFloat = Field(1e-5, gt=0)
-    """A run has solved the task if its test error is below this."""
+    threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["gold", "perturbed"] = 1e-5
+    """What a run's test error must be below for the task to be solved, or how that is found (see thresholds.py)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -66,6 +66,8 @@ class Task(BaseModel):
         needed = OPERATIONS[self.operation].operands
         if len(slices) < needed:
             raise ValueError(f"{self.operation} needs {needed} subsets, found {len(slices)}")
+        if self.threshold == "gold":
+            self.gold_operands()
         return self
 
     @property
@@ -82,15 +84,24 @@ class Task(BaseModel):
         starts = [offset + k * (length - overlap) for k in range(self.subsets)]
         return [(start, start + length) for start in starts]
 
+    def gold_operands(self) -> list[int]:
+        """The inputs to which gold weights apply the operation, with the slices at offset 0.
+
+        Raises:
+            ValueError: an operand is a sum, which no single layer can put into a product.
+        """
+        slices = self.slices(0)
+        longest = max(end - start for start, end in slices)
+        if longest > 1:
+            raise ValueError(f"threshold gold needs subsets of 1 input, found subsets of {longest} inputs")
+        operation = OPERATIONS[self.operation]
+        return [start for start, _ in (slices if operation.any_number else slices[: operation.operands])]
+
     def offset(self, rng: np.random.RandomState) -> int:
         """Draws the offset of the slices, as the original does (nothing is drawn for the simple layout)."""
         if self.simple:
             return 0
         return int(rng.randint(0, self.input_size - self.slices(0)[-1][1] + 1))
-
-    def is_solved(self, validation_errors: Sequence[float], test_errors: Sequence[float]) -> bool:
-        """Whether the test error is under the threshold at the best validation row."""
-        return len(test_errors) > 0 and bool(test_errors[best_row(validation_errors)] < self.threshold)
 
 
 def best_row(validation_errors: Sequence[float]) -> int:

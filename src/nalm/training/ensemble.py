@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nalm.modules.base import ArithmeticModule
 from nalm.tasks.sampling import Sampler
 from nalm.tasks.task import Task
+from nalm.threads import one_thread
 from nalm.training.compiling import compiler_problem
 from nalm.training.notices import notices
 from nalm.training.optimizers import optimizer
@@ -208,7 +209,7 @@ class Ensemble:
             on_evaluation: called after every evaluation.
         """
         collection = _rare_garbage_collection() if self.program.compiled else contextlib.nullcontext()
-        with torch.no_grad(), _one_thread(), collection:
+        with torch.no_grad(), one_thread(), collection:
             self._train(on_evaluation or (lambda ensemble: None))
         return self.history
 
@@ -314,17 +315,6 @@ class Ensemble:
     def _reported(self, values: Tensor) -> Array:
         """What belongs to the runs, without the copies that fill the ensemble up."""
         return values[: self.runs].cpu().numpy().astype(np.float64)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """The same sums in the same order everywhere, and no nested thread pools."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

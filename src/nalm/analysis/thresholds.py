@@ -1,0 +1,73 @@
+"""Success thresholds: those of an experiment, and the published ones of two-layer networks, simulated again."""
+
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+
+from nalm.experiments.catalog import load_experiment
+from nalm.experiments.document import Document
+from nalm.experiments.experiment import Experiment
+from nalm.tasks.task import Task
+from nalm.tasks.thresholds import perturbed_errors
+from nalm.training.judging import run_threshold
+
+__all__ = ["thresholds"]
+
+
+def thresholds(experiment: Experiment | str | None = None) -> pd.DataFrame:
+    """What test errors must be below.
+
+    Arguments:
+        experiment: the experiment, its name, or the path of its YAML file; without one, the thresholds of two-layer
+            networks of *Neural Arithmetic Units* are simulated, which takes about 20 seconds.
+
+    Returns:
+        For an experiment, a row per ``variant`` and ``task`` with the ``kind`` (``flat``, ``gold`` or ``perturbed``),
+        the ``threshold`` and the ``comparison`` of a test error with it. Without one, a row per ``operation`` and
+        ``case`` with the simulated ``threshold``, its ``standard_error`` (of a simulation with 1,000,000 rows; the
+        published value has another as large), the ``published`` value, and the ``relative_difference`` of the two.
+
+    Raises:
+        NalmError: there is no such experiment, or a module has no gold weights.
+    """
+    if experiment is None:
+        return _two_layer_thresholds()
+    if isinstance(experiment, str):
+        experiment = load_experiment(experiment)
+    rows = []
+    for variant, recipe in experiment.variants.items():
+        for label, task in experiment.tasks.items():
+            threshold = run_threshold(recipe, task)
+            rows.append(
+                {
+                    "variant": variant,
+                    "task": label,
+                    "kind": task.threshold if isinstance(task.threshold, str) else "flat",
+                    "threshold": threshold.value,
+                    "comparison": "<=" if threshold.inclusive else "<",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _two_layer_thresholds() -> pd.DataFrame:
+    file = resources.files("nalm.analysis") / "reference" / "two-layer-thresholds.yaml"
+    published = Document(Path(str(file))).value
+    fields = ("case", "published")
+    tasks = [
+        Task.model_validate(published["task"] | {name: value for name, value in row.items() if name not in fields})
+        for row in published["thresholds"]
+    ]
+    rows = [
+        {
+            "operation": task.operation,
+            "case": row["case"],
+            "threshold": simulation.mean,
+            "standard_error": simulation.standard_error,
+            "published": row["published"],
+            "relative_difference": simulation.mean / row["published"] - 1,
+        }
+        for task, row, simulation in zip(tasks, published["thresholds"], perturbed_errors(tasks), strict=True)
+    ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,59 @@
+"""Commands about success thresholds and the gold test errors that some of them are."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+import nalm
+from nalm.cli.app import AsCsv, AsJson, app
+from nalm.cli.console import say, write_table
+from nalm.cli.results import write_data
+from nalm.figures.gold import gold_error_figure
+from nalm.figures.panels import save
+
+ThresholdsOf = Annotated[
+    str | None, typer.Argument(metavar="EXPERIMENT", help="A name that `nalm list` shows, or a YAML file.")
+]
+Figure = Annotated[Path | None, typer.Option("-o", "--output", help="Draw the figure too: FILE.pdf, .png or .svg")]
+
+
+@app.command()
+def thresholds(experiment: ThresholdsOf = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+    """Show success thresholds.
+
+    Of an experiment: what test errors must be below, for every variant and task. Without one: those of networks of two
+    layers, simulated anew beside the published values, which takes about 20 seconds.
+
+    Example: nalm thresholds figure-3 --csv
+    """
+    _show(nalm.thresholds(experiment), as_json, as_csv)
+
+
+@app.command("gold-error")
+def gold_error(output: Figure = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+    """Measure test errors of gold weights.
+
+    What the division modules are off by with perfect weights when they divide by small numbers, beside the published
+    values: Figure 5.
+
+    Example: nalm gold-error --output figure-5.pdf
+    """
+    frame = nalm.gold_errors()
+    if output is not None:
+        save(gold_error_figure(frame), output)
+        say(f"drew {output}")
+    _show(frame, as_json, as_csv)
+
+
+def _show(frame: pd.DataFrame, as_json: bool, as_csv: bool) -> None:
+    if not write_data(frame, as_json, as_csv):
+        rows = [[_cell(name, value) for name, value in row.items()] for row in frame.to_dict(orient="records")]
+        write_table([str(name).replace("_", " ") for name in frame], rows)
+
+
+def _cell(column: object, value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.1e}" if column == "relative_difference" else f"{value:.6g}"
+    return str(value)

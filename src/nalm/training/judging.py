@@ -1,0 +1,44 @@
+"""Whether runs of a recipe can be judged, and by which threshold."""
+
+from collections.abc import Collection
+from functools import lru_cache
+
+from nalm.errors import NalmError
+from nalm.tasks.task import Task
+from nalm.tasks.thresholds import Threshold, threshold
+from nalm.training.recipe import STORED, Recipe
+
+__all__ = ["check_tasks", "run_threshold"]
+
+
+def run_threshold(recipe: Recipe, task: Task) -> Threshold:
+    """The threshold of a task for runs of a recipe, which is computed once in a process.
+
+    Raises:
+        NalmError: it is gold, and the recipe's module has no gold weights for the operation or is not there.
+    """
+    if task.threshold != "gold":
+        return threshold(task)
+    return _gold_threshold(task, recipe.model_dump_json(include={"module", "precision"}))
+
+
+@lru_cache(maxsize=1024)
+def _gold_threshold(task: Task, fields: str) -> Threshold:
+    recipe = Recipe.model_validate_json(fields, context=STORED)
+    try:
+        return threshold(task, recipe.module.probe(task.input_size).to(recipe.dtype))
+    except ValueError as error:
+        raise NalmError(str(error)) from None
+
+
+def check_tasks(recipe: Recipe, tasks: Collection[Task]) -> None:
+    """Checks that a recipe's module can be trained on tasks, and its runs be judged.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    for size in {task.input_size for task in tasks}:
+        recipe.check(size)
+    for task in tasks:
+        if task.threshold == "gold":
+            run_threshold(recipe, task)
