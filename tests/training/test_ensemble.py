@@ -274,7 +274,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 @pytest.mark.compiled
 @every_module_compiled
 def test_compiled_training_is_eager_training_within_rounding(module: str) -> None:
-    changes = {"learning_rate": 1e-2} if module == "NRU" else {}  # at rate 1 NRU amplifies rounding
+    changes = {"NRU": {"learning_rate": 1e-2}, "DMU": {"learning_rate": 1e-3}}.get(module, {})  # rounding grows faster
     compiled = Ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=True)
     eager = Ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=False)
     assert compiled.program.compiled
@@ -332,8 +332,8 @@ def test_compiled_runs_with_noise_train_to_the_end_as_eager_ones(
     module: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nalm.training.ensemble.DRAWN_AT_ONCE", 7 * 3 * 2 * 128)  # 7 iterations at a time, then 3
-    compiled = Ensemble(recipe("NMU", 44, module=module), NINE_RUNS, compiled=True)
-    eager = Ensemble(recipe("NMU", 44, module=module), NINE_RUNS, compiled=False)
+    compiled = Ensemble(recipe(module["name"], 44, module=module), NINE_RUNS, compiled=True)
+    eager = Ensemble(recipe(module["name"], 44, module=module), NINE_RUNS, compiled=False)
     np.testing.assert_allclose(errors(compiled.train()), errors(eager.train()), rtol=1e-4, atol=1e-9)
     assert compiled.program.compiled
 

@@ -81,8 +81,8 @@ def save(figure: "ggplot | Figure", path: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", _plotnine().exceptions.PlotnineWarning)
-            if hasattr(figure, "savefig"):  # matplotlib's
-                figure.savefig(unfinished, dpi=200)
+            if hasattr(figure, "savefig"):  # matplotlib's, which are whole pages of panels
+                figure.savefig(unfinished, dpi=140)
             else:
                 figure.save(unfinished, dpi=200, verbose=False)
         unfinished.replace(path)
