@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install figure3 lint types test test-slow bench parity clean
+.PHONY: install figure3 results lint types test test-slow bench parity clean
 
 install: .venv/installed
 
@@ -14,6 +14,13 @@ install: .venv/installed
 
 figure3: install
 	$(BIN)/nalm reproduce figure-3 --out results
+
+EXTENSIONS := mixed-signs-in2 mixed-signs-in10 real-npu-learning-rates \
+	primer-add primer-sub primer-mul primer-div primer-add-in10 primer-add-in100 primer-sub-in10
+
+results: install
+	$(BIN)/nalm reproduce all $(EXTENSIONS) --out results
+	$(BIN)/nalm report results -o docs/results.md
 
 lint: install
 	$(BIN)/ruff check .

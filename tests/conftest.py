@@ -33,7 +33,7 @@ variants:
   - {label: NRU, recipe: {base: nru}}
 """
 LONGEST_SENTENCE = 600
-"""Characters: the names of all experiments, which are the values allowed, take 480."""
+"""Characters: the names of all experiments, which are the values allowed, take 440."""
 
 
 # How long an example takes depends on what else the machine does: it must not decide a test.

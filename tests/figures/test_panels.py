@@ -84,6 +84,13 @@ def test_every_axis_starts_at_zero_and_the_rate_reaches_one(figure: ggplot) -> N
     assert limits[2][1] < 1e-3
 
 
+def test_a_panel_in_which_everything_is_0_starts_at_0_too(table: pd.DataFrame) -> None:
+    table[list(PANELS["Sparsity error"])] = 0.0
+    low, high = drawn(three_panels(table)).axes[2].get_ylim()
+    assert -0.06 * high < low <= 0
+    assert high >= 1
+
+
 def test_every_variant_and_task_has_a_point(figure: ggplot) -> None:
     assert [len(points_of(axes)) for axes in drawn(figure).axes] == [12, 12, 12]
 

@@ -42,7 +42,7 @@ Name = Annotated[str | None, typer.Argument(help="An experiment in it; needed if
 
 ExperimentNames = Annotated[
     list[str],
-    typer.Argument(metavar="EXPERIMENT...", help="Names that `nalm list` shows, or YAML files.", show_default=False),
+    typer.Argument(metavar="EXPERIMENT", help="Names that `nalm list` shows, or YAML files.", show_default=False),
 ]
 Out = Annotated[Path, typer.Option(help="Results directory.")]
 Seeds = Annotated[str | None, typer.Option(help="Such as 0-24 or 0-4,10, instead of the experiment's.")]

@@ -53,6 +53,7 @@ def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":
         + p9.geom_errorbar(position=dodge, alpha=0.5, width=0.3, na_rm=True)
         + p9.geom_point(position=dodge, size=1.6, na_rm=True)
         + p9.facet_wrap("panel", ncol=3, scales="free_y")
+        + p9.scale_y_continuous(labels=lambda ticks: [f"{tick:,g}" for tick in ticks])
         + p9.scale_colour_manual(values=list(islice(cycle(COLOURS), variants)))
         + p9.scale_shape_manual(values=list(islice(cycle(SHAPES), variants)))
         + p9.labs(x="Interpolation range", y="", title=title)
@@ -131,8 +132,8 @@ def _long(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _edges(points: pd.DataFrame) -> pd.DataFrame:
-    """What every panel must show: 0, and 1 for rates and where there is nothing."""
-    nothing = points["value"].isna().groupby(points["panel"], observed=True).all()
-    full = [panel for panel in PANELS if panel == "Success rate" or nothing[panel]]
+    """What every panel must show: 0, and 1 for rates and where nothing is above 0."""
+    greatest = points[["value", "high"]].max(axis=1).groupby(points["panel"], observed=True).max()
+    full = [panel for panel in PANELS if panel == "Success rate" or not greatest[panel] > 0]
     panel = pd.Categorical([*PANELS, *full], categories=list(PANELS))
     return pd.DataFrame({"panel": panel, "edge": [0.0] * len(PANELS) + [1.0] * len(full)})
