@@ -42,3 +42,12 @@ def test_a_page_that_cannot_be_written_is_one_sentence(results: Path, tmp_path: 
     (tmp_path / "file").write_text("")
     with pytest.raises(NalmError, match="cannot write"):
         nalm.report(results, tmp_path / "file" / "results.md")
+
+
+def test_what_is_published_stands_beside_ours(tmp_path: Path) -> None:
+    redundancy = nalm.load_experiment("redundancy").narrowed(seeds=[0], variants=["NMRU"])
+    nalm.run(redundancy.changed({"iterations": 1}), tmp_path / "results", workers=0, compiled=False)
+    page, _ = nalm.report(tmp_path / "results", tmp_path / "results.md")
+    (row,) = [line for line in page.read_text(encoding="utf-8").splitlines() if "206/225" in line]
+    assert row.startswith("| NMRU | all | 0/9 | 206/225 [A] | -91.6% [")
+    assert row.endswith("| differs |")

@@ -128,7 +128,7 @@ def _comparison(experiment: str, directory: Path | str) -> list[str]:
     rows = [
         [
             str(row["variant"]),
-            "all" if row["task"] is None else str(row["task"]),
+            row["task"] if isinstance(row["task"], str) else "all",
             f"{row['solved']}/{row['runs']}",
             f"{row['published_solved']}/{row['published_runs']} [{row['provenance']}]",
             _percent(row["difference"], row["difference_low"], row["difference_high"]),
