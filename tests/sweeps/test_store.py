@@ -101,11 +101,13 @@ def test_pandas_reads_a_shard_without_nalm(store: Store, shard: Shard, errors: H
     assert frame["test_error"][1].tolist() == [0.03, 0.02, 0.01]
 
 
-def test_a_shard_file_is_named_after_its_content(store: Store, shard: Shard, errors: History) -> None:
+def test_a_shard_file_is_named_after_the_shard_and_its_content(store: Store, shard: Shard, errors: History) -> None:
     path = store.add(shard, errors, {})
     assert path.parent == store.path / "shards"
-    assert hashlib.sha256(path.read_bytes()).hexdigest().startswith(path.stem)
-    assert len(path.stem) == 32
+    name, digest = path.stem.split("-")
+    assert name == shard.name
+    assert hashlib.sha256(path.read_bytes()).hexdigest().startswith(digest)
+    assert len(digest) == 32
 
 
 def test_a_diverged_run_has_only_the_evaluations_before_its_first_nan_weight(

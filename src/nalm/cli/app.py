@@ -17,6 +17,7 @@ __all__ = [
     "Iterations",
     "Name",
     "NoCompile",
+    "NoImports",
     "Out",
     "Replace",
     "Seeds",
@@ -56,6 +57,9 @@ Settings = Annotated[
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes of one thread; by default one per core.")]
 Device = Annotated[str, typer.Option(help="Where models train, such as cpu or cuda.")]
 NoCompile = Annotated[bool, typer.Option("--no-compile", help="Train eagerly, which is many times slower.")]
+NoImports = Annotated[
+    bool, typer.Option("--no-imports", help="Refuse modules named by an import path, whose code would be run.")
+]
 Replace = Annotated[bool, typer.Option("--replace", help="Go on although a known recipe changed; old runs stay.")]
 
 

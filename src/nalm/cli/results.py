@@ -105,7 +105,7 @@ def show(
 ) -> None:
     """Show one run.
 
-    Its weights, its history, and the expression it learnt.
+    Its weights, its history, the expression it learnt, and how it came to be.
 
     Example: nalm show results --variant NMRU --task 'U[1,2)' --seed 0
     """
@@ -113,8 +113,8 @@ def show(
     if as_json:
         write_json(description)
         return
-    history = description.pop("history")
-    for name, value in description.items():
+    history, provenance = description.pop("history"), description.pop("provenance")
+    for name, value in {**description, **provenance}.items():
         print(f"{name:18}{value}")
     if history:
         write_table(list(history[0]), [[f"{value:.6g}" for value in row.values()] for row in history])

@@ -15,6 +15,7 @@ from nalm.cli.app import (
     ExperimentNames,
     Iterations,
     NoCompile,
+    NoImports,
     Out,
     Replace,
     Seeds,
@@ -30,6 +31,8 @@ from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import parse_seeds, show_seeds
+from nalm.modules.registry import import_paths
+from nalm.sweeps.interruptions import Interrupted
 
 R = TypeVar("R")
 
@@ -47,15 +50,18 @@ def run(
     device: Device = "cpu",
     no_compile: NoCompile = False,
     replace: Replace = False,
+    no_imports: NoImports = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and do nothing.")] = False,
 ) -> None:
     """Train experiments.
 
-    What is in the results directory already is not trained again, and runs that several share are trained once.
+    What is in the results directory already is not trained again, what was interrupted goes on where it was, and runs
+    that several experiments share are trained once. Several processes may train into one directory.
 
     Example: nalm run figure-3 --seeds 0-4 --variants NMRU --out results
     """
-    figures = _choose(experiments, seeds, variants, iterations, evaluate_every, settings)
+    with import_paths(not no_imports):
+        figures = _choose(experiments, seeds, variants, iterations, evaluate_every, settings)
     chosen = [figure for figure in figures if isinstance(figure, Experiment)]
     if not chosen:
         raise NalmError(f"nothing is trained for {figures[0]}: use `nalm reproduce {figures[0]}`")
@@ -137,9 +143,10 @@ def _train(
                 replace=replace,
                 on_progress=on_progress,
             )
-    except KeyboardInterrupt:
-        say("nalm: interrupted; finished shards are saved, and the same command goes on with the others")
-        raise typer.Exit(130) from None
+    except (KeyboardInterrupt, Interrupted) as stop:
+        how, code = ("interrupted", 130) if isinstance(stop, KeyboardInterrupt) else ("told to stop", 143)
+        say(f"nalm: {how}; what was trained is saved, and the same command goes on from there")
+        raise typer.Exit(code) from None
     if last:
         say(f"all {last[0].runs:,} runs are in {out}, trained in {duration(last[0].seconds)}")
     elif any(isinstance(figure, Experiment) for figure in figures):
@@ -160,6 +167,7 @@ def reproduce(
     device: Device = "cpu",
     no_compile: NoCompile = False,
     replace: Replace = False,
+    no_imports: NoImports = False,
 ) -> None:
     """Train, summarize and draw figures.
 
@@ -168,7 +176,8 @@ def reproduce(
 
     Example: nalm reproduce figure-3 --out results
     """
-    chosen = _choose(experiments, seeds, variants, iterations, evaluate_every, settings)
+    with import_paths(not no_imports):
+        chosen = _choose(experiments, seeds, variants, iterations, evaluate_every, settings)
     reproduced = _train(nalm.reproduce, chosen, out, workers, device, not no_compile, replace)
     for figure in reproduced:
         if figure.results is not None:

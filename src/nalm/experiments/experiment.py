@@ -6,7 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator
 
 from nalm.errors import NalmError
 from nalm.experiments.document import Document, Location, check, parse_value, sentence
@@ -34,6 +34,13 @@ class Experiment(BaseModel):
     variants: dict[str, Recipe]
     tasks: dict[str, Task]
     seeds: tuple[int, ...]
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if not name or name.startswith(".") or any(character in "/\\\0" for character in name):
+            raise ValueError("expected a name that files can have, without / and \\, and without a dot in front")
+        return name
 
     @property
     def runs(self) -> int:
@@ -144,14 +151,9 @@ def read_experiment(path: Path, recipes: Mapping[str, Fields], ranges: Mapping[s
     except NalmError as error:
         raise document.error(("seeds",), str(error)) from None
     tasks = _tasks(file, document, ranges)
-    return Experiment(
-        name=path.stem,
-        title=file.title,
-        figure=file.figure,
-        variants=_variants(file, document, recipes, tasks.values()),
-        tasks=tasks,
-        seeds=seeds,
-    )
+    variants = _variants(file, document, recipes, tasks.values())
+    fields = {"name": path.stem, "title": file.title, "figure": file.figure}
+    return check(Experiment, {**fields, "variants": variants, "tasks": tasks, "seeds": seeds}, document)
 
 
 def _tasks(file: _File, document: Document, known: Mapping[str, list[Fields]]) -> dict[str, Task]:

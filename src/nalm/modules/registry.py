@@ -1,8 +1,10 @@
 """Names of modules, and how a module is built from its name."""
 
+import contextlib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
@@ -22,7 +24,16 @@ from nalm.modules.npu import NPU, NaiveNPU, RealNaiveNPU, RealNPU
 from nalm.modules.nru import NRU
 from nalm.modules.original import UNITS, translate
 
-__all__ = ["ENTRY_POINTS", "MODULES", "build", "canonical", "module_names", "option_defaults", "resolve"]
+__all__ = [
+    "ENTRY_POINTS",
+    "MODULES",
+    "build",
+    "canonical",
+    "import_paths",
+    "module_names",
+    "option_defaults",
+    "resolve",
+]
 
 ModuleFactory = Callable[..., nn.Module]
 
@@ -60,6 +71,19 @@ ENTRY_POINTS = "nalm.modules"
 """Group of entry points by which other packages give names to their modules."""
 
 
+_IMPORT_PATHS = ContextVar("import_paths", default=True)
+
+
+@contextlib.contextmanager
+def import_paths(allowed: bool) -> Iterator[None]:
+    """Whether import paths may name modules meanwhile; the names that installed packages offer always may."""
+    token = _IMPORT_PATHS.set(allowed)
+    try:
+        yield
+    finally:
+        _IMPORT_PATHS.reset(token)
+
+
 def module_names() -> list[str]:
     """Every name that can be resolved: this library's, then those of installed packages."""
     return [*MODULES, *sorted(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in MODULES)]
@@ -94,6 +118,8 @@ def resolve(name: str) -> ModuleFactory:
     if name in MODULES:
         return MODULES[name]
     if ":" in name and "--" not in name:
+        if not _IMPORT_PATHS.get():
+            raise ValueError(f"found module {name!r}, an import path, whose code would be run: imports are not allowed")
         return _imported(name)
     if point := next(iter(entry_points(group=ENTRY_POINTS, name=name)), None):
         return _imported(point.value)

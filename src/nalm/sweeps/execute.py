@@ -4,22 +4,36 @@ import concurrent.futures
 import contextlib
 import multiprocessing
 import os
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from nalm.sweeps.files import disk_is_full
+from nalm.sweeps.interruptions import Interrupted
+from nalm.sweeps.leases import Watch, holder
 from nalm.sweeps.plan import Shard
-from nalm.sweeps.worker import ShardProgress, start_worker, train_shard
+from nalm.sweeps.worker import SECONDS_TO_STOP, Held, ShardProgress, lease_path, start_worker, train_shard
 
-__all__ = ["InProcessExecutor", "default_workers", "local_workers", "train_shards"]
+__all__ = ["ATTEMPTS", "Event", "InProcessExecutor", "default_workers", "local_workers", "train_shards"]
 
 ATTEMPTS = 3
 SECONDS_BETWEEN_LOOKS = 0.5
 
-Outcome = ShardProgress | BaseException
-MakeExecutor = Callable[[], AbstractContextManager[concurrent.futures.Executor]]
+Executor = concurrent.futures.Executor
+Future = concurrent.futures.Future[Any]
+MakeExecutor = Callable[[], AbstractContextManager[Executor]]
+
+
+class Event(NamedTuple):
+    """What became of an attempt to train a shard, and whether it was the last."""
+
+    shard: Shard
+    outcome: ShardProgress | BaseException
+    final: bool
 
 
 def default_workers() -> int:
@@ -27,12 +41,12 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class InProcessExecutor(concurrent.futures.Executor):
+class InProcessExecutor(Executor):
     """Trains in this process, shard by shard: for notebooks, debuggers and tests."""
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """Calls the function now."""
-        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        future: Future = Future()
         try:
             future.set_result(fn(*args, **kwargs))
         except Exception as error:
@@ -41,7 +55,7 @@ class InProcessExecutor(concurrent.futures.Executor):
 
 
 @contextlib.contextmanager
-def local_workers(count: int) -> Iterator[concurrent.futures.Executor]:
+def local_workers(count: int) -> Iterator[Executor]:
     """Worker processes with one thread each; with a count of 0, this process. If something goes wrong they stop."""
     if count == 0:
         yield InProcessExecutor()
@@ -51,67 +65,137 @@ def local_workers(count: int) -> Iterator[concurrent.futures.Executor]:
     try:
         yield executor
     except BaseException:
-        # In the middle of what they do: nothing is lost that was not already.
-        processes = list((executor._processes or {}).values())
-        executor.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.kill()
+        _stop(executor)
         raise
     executor.shutdown()
 
 
+def _stop(executor: concurrent.futures.ProcessPoolExecutor) -> None:
+    """Has workers write checkpoints and end, and kills those that do not listen."""
+    processes = list((executor._processes or {}).values())
+    executor.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+    end = time.monotonic() + SECONDS_TO_STOP
+    try:
+        for process in processes:
+            process.join(max(0, end - time.monotonic()))
+    finally:
+        for process in processes:
+            process.kill()
+
+
 def train_shards(
     directory: Path, shards: list[Shard], make_executor: MakeExecutor, device: str, compiled: bool
-) -> Generator[tuple[Shard, Outcome] | None, None, None]:
-    """Trains shards and yields each with its outcome as it ends, and None every now and then in between.
+) -> Generator[Event | None, None, None]:
+    """Trains shards and yields what became of each attempt, and None every now and then in between.
 
-    A worker that dies breaks the pool of its executor: what was not done is submitted to a new one. At the last attempt
-    every shard has an executor of its own, so that one which kills its workers takes no other with it.
+    What fails is tried again, so and so many times. A worker that dies breaks the pool of its executor: what was not
+    done is submitted to a new one, and counts as failed only if it may have been the reason. At the last attempt such a
+    shard has an executor of its own, so that one which kills its workers takes no other with it.
     """
-    waiting = shards
-    for attempt in range(ATTEMPTS):
-        alone = attempt == ATTEMPTS - 1
-        broken: list[Shard] = []
-        for group in [[shard] for shard in waiting] if alone else [waiting]:
-            with make_executor() as executor:
-                for item in _train_group(executor, group, directory, device, compiled):
-                    if item is None or alone or not isinstance(item[1], BrokenProcessPool):
-                        yield item
-                    else:
-                        broken.append(item[0])
-        waiting = broken
-        if not waiting:
-            return
+    failures: Counter[Shard] = Counter()
+    together, alone = deque(shards), deque[Shard]()
+    while together or alone:
+        group = _Group(directory, together or deque([alone.popleft()]), failures)
+        with make_executor() as executor:
+            yield from group.train(executor, device, compiled)
+        together = group.left()
+        dead = {shard for shard in group.broken if _owner_is_dead(directory, shard)}
+        for shard, error in group.broken.items():
+            if dead and shard not in dead:
+                together.append(shard)
+                continue
+            yield group.failed(shard, error)
+            if failures[shard] < ATTEMPTS:
+                (alone if failures[shard] == ATTEMPTS - 1 else together).append(shard)
 
 
-def _train_group(
-    executor: concurrent.futures.Executor, shards: list[Shard], directory: Path, device: str, compiled: bool
-) -> Iterator[tuple[Shard, Outcome] | None]:
-    futures: dict[concurrent.futures.Future[Any], Shard] = {}
-    for shard in shards:
+def _owner_is_dead(directory: Path, shard: Shard) -> bool:
+    found = holder(lease_path(directory, shard))
+    return found is not None and found.is_dead
+
+
+class _Group:
+    """Shards on one executor, until each is done, or the executor breaks.
+
+    Arguments:
+        directory: the results directory.
+        shards: those that are waiting.
+        failures: how often each has failed.
+    """
+
+    def __init__(self, directory: Path, shards: deque[Shard], failures: Counter[Shard]) -> None:
+        self.broken: dict[Shard, BaseException] = {}
+        self._directory = directory
+        self._waiting = shards
+        self._failures = failures
+        self._pending: dict[Future, Shard] = {}
+        self._watched: dict[Shard, Watch] = {}
+        self._looked = time.monotonic()
+
+    def train(self, executor: Executor, device: str, compiled: bool) -> Iterator[Event | None]:
+        """Yields what became of each attempt, and None every now and then."""
         try:
-            future = executor.submit(train_shard, directory, shard, device, compiled)
-        except BrokenProcessPool as error:
-            yield shard, error
-            continue
-        if future.done():  # the executor is this process
-            yield shard, future.exception() or future.result()
-        else:
-            futures[future] = shard
-    for done in _as_completed(futures):
-        if done is None:
-            yield None
-        else:
-            yield futures[done], done.exception() or done.result()
+            while self._waiting or self._pending or self._watched:
+                while self._waiting:
+                    shard = self._waiting.popleft()
+                    try:
+                        future = executor.submit(train_shard, self._directory, shard, device, compiled)
+                    except BrokenProcessPool as error:
+                        self.broken[shard] = error
+                        continue
+                    self._pending[future] = shard
+                    if future.done():  # the executor is this process
+                        yield self._ended(future)
+                for future in self._done():
+                    yield self._ended(future)
+                yield None
+                if self.broken and not self._pending:
+                    return
+                self._look()
+        finally:
+            for future in self._pending:
+                future.cancel()
 
+    def left(self) -> deque[Shard]:
+        """Those that are still waiting, because the executor broke."""
+        return self._waiting + deque(self._watched)
 
-def _as_completed(
-    futures: dict[concurrent.futures.Future[Any], Shard],
-) -> Iterator[concurrent.futures.Future[Any] | None]:
-    pending = set(futures)
-    while pending:
-        done, pending = concurrent.futures.wait(
-            pending, SECONDS_BETWEEN_LOOKS, return_when=concurrent.futures.FIRST_COMPLETED
-        )
-        yield from done
-        yield None
+    def failed(self, shard: Shard, error: BaseException) -> Event:
+        """Counts a failure; a full disk stays full."""
+        self._failures[shard] += 1
+        return Event(shard, error, self._failures[shard] == ATTEMPTS or disk_is_full(error))
+
+    def _done(self) -> set[Future]:
+        if not self._pending:
+            if self._watched:
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            return set()
+        first = concurrent.futures.FIRST_COMPLETED
+        return concurrent.futures.wait(self._pending, SECONDS_BETWEEN_LOOKS, return_when=first).done
+
+    def _ended(self, future: Future) -> Event | None:
+        shard = self._pending.pop(future)
+        outcome = concurrent.futures.CancelledError() if future.cancelled() else future.exception() or future.result()
+        if isinstance(outcome, ShardProgress):
+            return Event(shard, outcome, True)
+        if isinstance(outcome, Held | Interrupted):  # somebody trains it, or has to stop training it
+            self._watched[shard] = Watch(lease_path(self._directory, shard))
+            return None
+        if isinstance(outcome, BrokenProcessPool):
+            self.broken[shard] = outcome
+            return None
+        event = self.failed(shard, outcome)
+        if not event.final:
+            self._waiting.append(shard)
+        return event
+
+    def _look(self) -> None:
+        """Takes up what others have given up or finished, which a worker then finds in the directory."""
+        if time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS:
+            self._looked = time.monotonic()
+            free = [shard for shard, watch in self._watched.items() if watch.is_free()]
+            for shard in free:
+                del self._watched[shard]
+            self._waiting.extend(free)

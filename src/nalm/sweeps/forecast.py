@@ -46,7 +46,7 @@ def forecast(
     Raises:
         NalmError: what `run` would refuse.
     """
-    _, _, store, (runs, shards) = prepare(experiments, out, device, replace)
+    _, store, (runs, shards) = prepare(experiments, out, device, replace)
     measured = _measured_costs(store)
     seconds = size = 0.0
     for shard in shards:

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -14,10 +15,14 @@ import torch
 from nalm.errors import NalmError
 from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
-from nalm.sweeps.execute import default_workers, local_workers, train_shards
+from nalm.modules.registry import import_paths
+from nalm.sweeps.execute import Event, default_workers, local_workers, train_shards
+from nalm.sweeps.files import disk_is_full
+from nalm.sweeps.interruptions import interruption
+from nalm.sweeps.leases import holder
 from nalm.sweeps.plan import Plan, Shard, plan
 from nalm.sweeps.store import Store
-from nalm.sweeps.worker import ShardProgress, progress_path, read_progress
+from nalm.sweeps.worker import ShardProgress, lease_path, progress_path, read_progress
 from nalm.training.judging import check_tasks
 from nalm.training.notices import notices
 
@@ -38,6 +43,8 @@ class Progress:
         share: of the work to be done now, between 0 and 1.
         seconds: since training began.
         seconds_left: estimate from the pace since the first progress; None before there is any.
+        retried: shards that failed and were trained again.
+        failed: shards that failed for good.
     """
 
     runs: int
@@ -46,6 +53,8 @@ class Progress:
     share: float
     seconds: float
     seconds_left: float | None
+    retried: int = 0
+    failed: int = 0
 
 
 def run(
@@ -56,10 +65,14 @@ def run(
     device: str = "cpu",
     compiled: bool = True,
     replace: bool = False,
+    imports: bool = True,
     executor: concurrent.futures.Executor | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Store:
     """Trains what the results directory does not have yet of one or several experiments.
+
+    Several processes, also on several machines, may do so at the same time: each shard is trained by one of them. What
+    was interrupted goes on where it was.
 
     Arguments:
         experiments: an experiment, a name in the catalog, the path of a YAML file, or several of them, which train
@@ -69,43 +82,40 @@ def run(
         device: where models train, such as ``cpu`` or ``cuda``.
         compiled: whether to compile where that is possible.
         replace: go on although recipes have changed under an experiment's name; old runs stay.
+        imports: whether modules may be named by import paths, whose code is run.
         executor: anything with ``submit`` as in ``concurrent.futures``, instead of local workers.
         on_progress: called about twice a second.
 
     Raises:
         NalmError: the input is wrong, the directory cannot be written to, or shards failed (the others are saved).
+        Interrupted: SIGTERM asked this process to stop; workers have written checkpoints.
     """
-    _, merged, store, (runs, shards) = prepare(experiments, out, device, replace)
+    chosen, store, (runs, shards) = prepare(experiments, out, device, replace, imports)
     store.make_directories()
     store.set_damaged_aside()
-    for experiment in merged:
-        store.save_experiment(experiment)
+    for experiment in chosen:
+        store.add_experiment(experiment, replace)
     for shard in shards:
-        progress_path(store.path, shard).unlink(missing_ok=True)  # of a run that was killed
+        if holder(lease_path(store.path, shard)) is None:
+            progress_path(store.path, shard).unlink(missing_ok=True)  # of a run that was killed
     tracker = _Tracker(runs, store, shards)
     count = min(default_workers() if workers is None else workers, len(shards))
 
     def make_executor() -> AbstractContextManager[concurrent.futures.Executor]:
         return local_workers(count) if executor is None else nullcontext(executor)
 
-    failures: list[BaseException] = []
     # Closing the generator at once stops the workers, whatever interrupts this loop.
-    with closing(train_shards(store.path, shards, make_executor, device, compiled)) as outcomes:
-        for outcome in outcomes:
-            if outcome is not None:
-                shard, result = outcome
-                if isinstance(result, BaseException):
-                    failures.append(result)
-                    store.add_failure(shard, result)
-                else:
-                    tracker.finish(shard, result)
+    with (
+        interruption.by_sigterm(),
+        closing(train_shards(store.path, shards, make_executor, device, compiled)) as events,
+    ):
+        for event in events:
+            if event is not None:
+                tracker.count(event)
+            interruption.check()
             if on_progress is not None:
                 on_progress(tracker.progress())
-    if failures:
-        raise NalmError(
-            f"{len(failures)} of {len(shards)} shards failed, what else was trained is saved; "
-            f"the first failed with {_reason(failures[0])} (tracebacks are in {store.path / 'failed'})"
-        ) from failures[0]
+    tracker.sum_up()
     return store
 
 
@@ -116,33 +126,31 @@ def _reason(failure: BaseException) -> str:
 
 
 class Prepared(NamedTuple):
-    """Everything that is known before anything is written.
-
-    The experiments, the same with what the directory already knows under their names, the directory, and the plan.
-    """
+    """Everything that is known before anything is written: the experiments, the directory, and the plan."""
 
     experiments: list[Experiment]
-    merged: list[Experiment]
     store: Store
     plan: Plan
 
 
-def prepare(experiments: Experiments, out: Path | str, device: str, replace: bool) -> Prepared:
+def prepare(experiments: Experiments, out: Path | str, device: str, replace: bool, imports: bool = True) -> Prepared:
     """Checks everything that can be checked before anything is written.
 
     Raises:
         NalmError: the input is wrong.
     """
     several = [experiments] if isinstance(experiments, Experiment | str) else experiments
-    chosen = [load_experiment(item) if isinstance(item, str) else item for item in several]
-    if not chosen:
-        raise NalmError("found no experiments, expected at least one")
-    check_device(device)
-    for experiment in chosen:
-        _check_modules(experiment)
+    with import_paths(imports):
+        chosen = [load_experiment(item) if isinstance(item, str) else item for item in several]
+        if not chosen:
+            raise NalmError("found no experiments, expected at least one")
+        check_device(device)
+        for experiment in chosen:
+            _check_modules(experiment)
     store = Store(out)
-    merged = [store.merged(experiment, replace) for experiment in chosen]
-    return Prepared(chosen, merged, store, plan(chosen, store.finished()))
+    for experiment in chosen:
+        store.merged(experiment, replace)
+    return Prepared(chosen, store, plan(chosen, store.finished()))
 
 
 def _check_modules(experiment: Experiment) -> None:
@@ -169,13 +177,16 @@ def check_device(device: str) -> None:
 
 
 class _Tracker:
-    """Puts together what finished shards returned and what running ones report."""
+    """Puts together what became of shards and what running ones report."""
 
     def __init__(self, runs: int, store: Store, shards: list[Shard]) -> None:
-        self.directory = store.path
+        self.store = store
         self.runs = runs
         self.missing = sum(len(shard.runs) for shard in shards)
+        self.shards = len(shards)
         self.running = set(shards)
+        self.retried: dict[Shard, BaseException] = {}
+        self.failed: list[BaseException] = []
         self.work = sum(shard.work for shard in shards) or 1
         self.work_done = 0
         self.finished = self.runs - self.missing
@@ -183,17 +194,50 @@ class _Tracker:
         self.started = time.monotonic()
         self.first: tuple[float, float] | None = None
 
-    def finish(self, shard: Shard, report: ShardProgress) -> None:
-        """Counts a shard as saved."""
-        _pass_on(report)
-        self.running.discard(shard)
-        self.work_done += shard.work
-        self.finished += len(shard.runs)
-        self.solved += report.solved
+    def count(self, event: Event) -> None:
+        """Takes account of an attempt.
+
+        Raises:
+            NalmError: the disk is full, so that there is no sense in going on.
+        """
+        shard, outcome, final = event
+        if isinstance(outcome, ShardProgress):
+            _pass_on(outcome)
+            self.running.discard(shard)
+            self.work_done += shard.work
+            self.finished += len(shard.runs)
+            self.solved += outcome.solved
+        elif isinstance(outcome, OSError) and disk_is_full(outcome):
+            raise NalmError(
+                f"cannot write results to {str(self.store.path)!r}: {outcome.strerror}; "
+                "what was trained before is saved, and with room the same command goes on"
+            ) from outcome
+        elif final:
+            self.retried.pop(shard, None)
+            self.failed.append(outcome)
+            self.store.add_failure(shard, outcome)
+        else:
+            self.retried[shard] = outcome
+
+    def sum_up(self) -> None:
+        """Says what failed and was trained again.
+
+        Raises:
+            NalmError: shards failed for good.
+        """
+        if self.retried:
+            reasons = Counter(map(_reason, self.retried.values())).most_common()
+            listed = "; ".join(f"{count} with {reason}" for reason, count in reasons)
+            notices.add(f"{len(self.retried)} of {self.shards} shards failed at first and were trained again: {listed}")
+        if self.failed:
+            raise NalmError(
+                f"{len(self.failed)} of {self.shards} shards failed, what else was trained is saved; the first "
+                f"failed with {_reason(self.failed[0])} (tracebacks are in {self.store.path / 'failed'})"
+            ) from self.failed[0]
 
     def progress(self) -> Progress:
         """As of now."""
-        running = read_progress(self.directory, self.running)
+        running = read_progress(self.store.path, self.running)
         reports = list(running.values())
         for report in reports:
             _pass_on(report)
@@ -209,6 +253,8 @@ class _Tracker:
             share=share,
             seconds=seconds,
             seconds_left=self._seconds_left(share, seconds),
+            retried=len(self.retried),
+            failed=len(self.failed),
         )
 
     def _seconds_left(self, share: float, seconds: float) -> float | None:

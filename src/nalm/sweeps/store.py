@@ -1,12 +1,10 @@
 """A results directory: finished shards as Parquet files, and the experiments that were run into it."""
 
-import hashlib
+import contextlib
 import json
-import os
-import platform
 import traceback
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,14 +13,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
 from pydantic import ValidationError
 
-import nalm
 from nalm.errors import NalmError
 from nalm.experiments.document import sentence
 from nalm.experiments.experiment import Experiment
-from nalm.sweeps.plan import Shard, recipe_fields, task_fields
+from nalm.sweeps.files import content_hash, write_atomically
+from nalm.sweeps.leases import locked
+from nalm.sweeps.plan import Shard, task_fields
+from nalm.sweeps.schema import about_shard, check_schema, upgraded
 from nalm.training.ensemble import History
 from nalm.training.notices import notices
 from nalm.training.recipe import STORED
@@ -31,16 +30,14 @@ __all__ = ["Store"]
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
-
 
 class Store:
     """The results in a directory.
 
-    ``shards/`` holds one immutable Parquet file per finished shard, named after the hash of its content: a row per
-    run, with list columns for its evaluations. ``experiments/`` holds the experiments as they were run, ``running/``
-    the progress of shards that are being trained, ``damaged/`` files that were found not to be whole, and ``failed/``
-    the tracebacks of shards that failed.
+    ``shards/`` holds one immutable Parquet file per finished shard, named after the shard and the hash of its content:
+    a row per run, with list columns for its evaluations. ``experiments/`` holds the experiments as they were run,
+    ``running/`` the progress, leases and checkpoints of shards that are being trained, ``damaged/`` files that were
+    found not to be whole, and ``failed/`` the tracebacks of shards that failed.
 
     Arguments:
         path: the directory; nothing is created before something is saved.
@@ -91,10 +88,13 @@ class Store:
         """
         path = self._experiment_path(name)
         try:
-            return Experiment.model_validate_json(path.read_text(encoding="utf-8"), context=STORED)
+            experiment = Experiment.model_validate_json(path.read_text(encoding="utf-8"), context=STORED)
         except (ValidationError, UnicodeDecodeError) as error:
             reason = _reason(error)
             raise NalmError(f"{path} is not an experiment that this version of nalm can read: {reason}") from None
+        if experiment.name != name:  # which would be a name for other files
+            raise NalmError(f"{path} is not what it says: found the name {experiment.name!r}, expected {name!r}")
+        return experiment
 
     def _experiment_path(self, name: str) -> Path:
         return self.path / "experiments" / f"{name}.json"
@@ -131,6 +131,18 @@ class Store:
             }
         )
 
+    def add_experiment(self, experiment: Experiment, replace: bool = False) -> None:
+        """Merges the experiment into what is known under its name, whoever else does so at the same time.
+
+        Raises:
+            NalmError: as `merged`, or it cannot be written.
+        """
+        try:
+            with locked(self.path / "running" / f"{experiment.name}.lock"):
+                self.save_experiment(self.merged(experiment, replace))
+        except OSError as error:
+            raise NalmError(f"cannot write results to {str(self.path)!r}: {error.strerror}") from None
+
     def save_experiment(self, experiment: Experiment) -> None:
         """Writes the experiment, replacing what is known under its name."""
         text = json.dumps(experiment.model_dump(mode="json", exclude_defaults=True), indent=2)
@@ -145,41 +157,61 @@ class Store:
         """Keys of all runs that are present and whole."""
         return {key for keys, _ in self.provenance() for key in keys}
 
+    def has(self, shard: Shard) -> bool:
+        """Whether the shard, trained as one, is present and whole."""
+        return any(True for _ in self._files(f"{shard.name}-*"))
+
     def runs(self, keys: Collection[str] | None = None) -> Iterator[tuple[pa.Table, dict[str, Any]]]:
         """Every finished shard: its rows, and what its file says about how they came to be.
+
+        That they were made by different versions, a notice says.
 
         Arguments:
             keys: those of the runs that are wanted; shards without any of them are left out.
         """
         wanted = None if keys is None else pa.array(keys, pa.string())
-        for content in self._shards():
-            rows = None if wanted is None else pc.is_in(pq.read_table(content, columns=["key"])["key"], wanted)
+        versions: dict[str, set[str]] = {"nalm": set(), "torch": set(), "numpy": set()}
+        for file in self._files():
+            rows = None if wanted is None else pc.is_in(file.read(["key"])["key"], wanted)
             if rows is None or pc.any(rows).as_py():
-                content.seek(0)
-                table = pq.read_table(content)
-                yield table if rows is None else table.filter(rows), json.loads(table.schema.metadata[b"nalm"])
+                table = file.read()
+                about = upgraded(_about(file), table)
+                for library, found in versions.items():
+                    found.add(about["versions"][library])
+                yield table if rows is None else table.filter(rows), about
+        mixed = [f"{library} {' and '.join(sorted(found))}" for library, found in versions.items() if len(found) > 1]
+        if mixed:
+            notices.add(f"{self.path} holds results of different versions: {', '.join(mixed)}")
 
     def provenance(self) -> Iterator[tuple[list[str], dict[str, Any]]]:
         """Keys of the runs of every finished shard, and what its file says about how they came to be."""
-        for content in self._shards():
-            table = pq.read_table(content, columns=["key"])
-            yield table["key"].to_pylist(), json.loads(table.schema.metadata[b"nalm"])
+        for file in self._files():
+            yield file.read(["key"])["key"].to_pylist(), _about(file)
 
-    def _shards(self) -> Iterator[pa.BufferReader]:
-        for path in sorted((self.path / "shards").glob("*.parquet")):
-            content = path.read_bytes()
-            if _content_hash(content) == path.stem:
-                yield pa.BufferReader(content)
-            else:
-                self._damaged.add(path)
-                notices.add(f"{path} is damaged and is left out: its runs count as missing")
+    def _files(self, name: str = "*") -> Iterator[pq.ParquetFile]:
+        """All shards that are whole.
+
+        Raises:
+            NalmError: one was written by a later version of nalm.
+        """
+        for path in sorted((self.path / "shards").glob(f"{name}.parquet")):
+            with contextlib.suppress(FileNotFoundError):  # set aside by another process
+                content = path.read_bytes()
+                if path.stem.rpartition("-")[2] == content_hash(content):
+                    file = pq.ParquetFile(pa.BufferReader(content))
+                    check_schema(path, _about(file))
+                    yield file
+                else:
+                    self._damaged.add(path)
+                    notices.add(f"{path} is damaged and is left out: its runs count as missing")
 
     def set_damaged_aside(self) -> None:
         """Moves files that reading found damaged out of the way of those that will be trained in their place."""
         for path in self._damaged:
             aside = self.path / "damaged"
             aside.mkdir(exist_ok=True)
-            path.rename(aside / path.name)
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                path.rename(aside / path.name)
         self._damaged.clear()
 
     def add_failure(self, shard: Shard, error: BaseException) -> None:
@@ -188,28 +220,35 @@ class Store:
         path.parent.mkdir(exist_ok=True)
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
 
-    def add(self, shard: Shard, history: History, provenance: dict[str, Any]) -> Path:
-        """Saves a finished shard and returns its file: written beside, then renamed into place."""
+    def add(
+        self,
+        shard: Shard,
+        history: History,
+        provenance: dict[str, Any],
+        write: Callable[[Path, bytes], None] = write_atomically,
+    ) -> Path:
+        """Saves a finished shard and returns its file.
+
+        Arguments:
+            shard: what was trained.
+            history: what came out.
+            provenance: what its file shall say about how it came to be, besides what is known of it anyway.
+            write: writes a file atomically.
+        """
         table = _table(shard, history)
-        metadata = {
-            "schema": SCHEMA_VERSION,
-            "recipe": recipe_fields(shard.recipe),
-            "versions": {
-                "nalm": nalm.__version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
-            "host": platform.node(),
-            **provenance,
-        }
+        metadata = json.dumps(about_shard(shard) | provenance)
         sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata({"nalm": json.dumps(metadata)}), sink, compression="zstd")
+        pq.write_table(table.replace_schema_metadata({"nalm": metadata}), sink, compression="zstd")
         content = sink.getvalue().to_pybytes()
-        path = self.path / "shards" / f"{_content_hash(content)}.parquet"
-        write_atomically(path, content)
+        path = self.path / "shards" / f"{shard.name}-{content_hash(content)}.parquet"
+        write(path, content)
         _failure_path(self.path, shard).unlink(missing_ok=True)
         return path
+
+
+def _about(file: pq.ParquetFile) -> dict[str, Any]:
+    about: dict[str, Any] = json.loads(file.schema_arrow.metadata[b"nalm"])
+    return about
 
 
 def _in_order(known: dict[str, T], new: dict[str, T]) -> dict[str, T]:
@@ -224,29 +263,8 @@ def _reason(error: ValidationError | UnicodeDecodeError) -> str:
     return f"{'.'.join(map(str, details['loc']))}: {sentence(Experiment, details)}"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file beside its place and renames it, so that it is there whole or not at all.
-
-    Raises:
-        OSError: it cannot be written; nothing is left behind.
-    """
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def _failure_path(directory: Path, shard: Shard) -> Path:
     return directory / "failed" / f"{shard.name}.txt"
-
-
-def _content_hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:

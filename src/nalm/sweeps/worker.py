@@ -13,19 +13,29 @@ from pathlib import Path
 
 import numpy as np
 
+from nalm.sweeps.checkpoints import Checkpoint
+from nalm.sweeps.interruptions import Interrupted, interruption
+from nalm.sweeps.leases import Lease, LeaseLost, acquire
 from nalm.sweeps.plan import Shard
-from nalm.sweeps.store import Store, write_atomically
+from nalm.sweeps.store import Store
 from nalm.training.ensemble import Ensemble
 from nalm.training.notices import notices
 
-__all__ = ["ShardProgress", "progress_path", "read_progress", "start_worker", "train_shard"]
+__all__ = ["Held", "ShardProgress", "lease_path", "progress_path", "read_progress", "start_worker", "train_shard"]
 
 SECONDS_BETWEEN_REPORTS = 0.5
+SECONDS_TO_STOP = 10.0
+"""Workers that have been told to stop are killed after so long: one that compiles does not listen."""
+STOPPED = 128 + signal.SIGTERM
+"""Exit code of a worker that did."""
 
 
 @dataclass(frozen=True)
 class ShardProgress:
-    """How far a shard is: updates made of each run, runs that are solved as of now, and what its worker has to say."""
+    """How far a shard is: updates made of each run, runs that are solved as of now, and what its worker has to say.
+
+    A shard that another process has stored meanwhile has none that were solved now.
+    """
 
     iteration: int
     runs: int
@@ -33,67 +43,115 @@ class ShardProgress:
     notices: list[str]
 
 
+@dataclass(frozen=True)
+class Held:
+    """A shard that was not trained, because another process trains it."""
+
+
+_IS_WORKER = threading.Event()
+"""Set in a process that does nothing but train shards, and ends when it is told to stop."""
+_ONE_AT_A_TIME = threading.Lock()
+"""Seeds, precision and threads are set for a whole process: in an executor of threads, shards take turns."""
+
+
 def start_worker() -> None:
-    """Prepares a worker process: interrupts are left to the process that started it, and it ends with that one."""
+    """Prepares a worker process.
+
+    Interrupts are left to the process that started it; told to stop, or left alone, it writes a checkpoint and ends.
+    """
+    _IS_WORKER.set()
     notices.silent = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _stop(*_: object) -> None:
+    interruption.request()
+    if not _ONE_AT_A_TIME.locked():  # it waits for work
+        os._exit(STOPPED)
 
 
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        _stop()
+        time.sleep(SECONDS_TO_STOP)
         os._exit(1)
 
 
-_ONE_AT_A_TIME = threading.Lock()
-"""Seeds, precision and threads are set for a whole process: in an executor of threads, shards take turns."""
-
-
-def train_shard(directory: Path, shard: Shard, device: str, compiled: bool) -> ShardProgress:
-    """Trains a shard, saves it, and returns how it ended.
+def train_shard(directory: Path, shard: Shard, device: str, compiled: bool) -> ShardProgress | Held:
+    """Trains a shard, saves it, and returns how it ended; goes on where a checkpoint is.
 
     Raises:
+        Interrupted: this process was told to stop; what the shard had come to is in a checkpoint.
         OSError: the results cannot be saved.
     """
-    store = Store(directory)
-    with _ONE_AT_A_TIME, _reporting(directory, shard) as report:
-        started = time.time()
-        ensemble = Ensemble(shard.recipe, [(run.task, run.seed) for run in shard.runs], device, compiled)
-        history = ensemble.train(report)
-        provenance = {
-            "device": str(ensemble.device),
-            "threads": 1,
-            "compiled": ensemble.program.compiled,
-            "started": started,
-            "seconds": time.time() - started,
-        }
-        store.add(shard, history, provenance)
+    try:
+        with _ONE_AT_A_TIME:
+            interruption.check()
+            lease = acquire(lease_path(directory, shard))
+            if lease is None:
+                return Held()
+            with lease:
+                return _train(Store(directory), shard, device, compiled, lease)
+    except LeaseLost:
+        return Held()
+    finally:
+        if _IS_WORKER.is_set() and interruption.requested:  # whatever came out is in the directory
+            os._exit(STOPPED)
+
+
+def _train(store: Store, shard: Shard, device: str, compiled: bool, lease: Lease) -> ShardProgress:
+    checkpoint = Checkpoint(store.path, shard, {"device": device, "compiled": compiled}, lease.write)
+    if store.has(shard):  # since it was planned
+        checkpoint.remove()
+        return ShardProgress(shard.recipe.iterations + 1, len(shard.runs), 0, [])
+
+    def pause(ensemble: Ensemble) -> None:
+        if lease.lost:
+            raise LeaseLost
+        if interruption.requested:
+            checkpoint.save(ensemble)
+            raise Interrupted
+        checkpoint.save_if_due(ensemble)
+
+    with _reporting(store.path, shard, lease) as report:
+        runs = [(run.task, run.seed) for run in shard.runs]
+        ensemble = checkpoint.resume(lambda: Ensemble(shard.recipe, runs, device, compiled))
+        history = ensemble.train(report, pause)
+        how = {"device": str(ensemble.device), "threads": 1, "compiled": ensemble.program.compiled}
+        store.add(shard, history, how | checkpoint.provenance(), lease.write)
+        checkpoint.remove()
         return _progress(ensemble, shard)
 
 
 class _Report:
     """Writes the progress of a shard to a file, every now and then."""
 
-    def __init__(self, path: Path, shard: Shard) -> None:
+    def __init__(self, path: Path, shard: Shard, lease: Lease) -> None:
         self.path = path
         self.shard = shard
+        self.lease = lease
         self.last = -SECONDS_BETWEEN_REPORTS
 
     def __call__(self, ensemble: Ensemble) -> None:
         if time.monotonic() - self.last >= SECONDS_BETWEEN_REPORTS:
-            write_atomically(self.path, json.dumps(asdict(_progress(ensemble, self.shard))).encode())
+            report = json.dumps(asdict(_progress(ensemble, self.shard))).encode()
+            with contextlib.suppress(OSError):  # it is only for people to see
+                self.lease.write(self.path, report, durable=False)
             self.last = time.monotonic()
 
 
 @contextlib.contextmanager
-def _reporting(directory: Path, shard: Shard) -> Iterator[_Report]:
+def _reporting(directory: Path, shard: Shard, lease: Lease) -> Iterator[_Report]:
     path = progress_path(directory, shard)
     try:
-        yield _Report(path, shard)
+        yield _Report(path, shard, lease)
     finally:
-        path.unlink(missing_ok=True)
+        if not lease.lost:
+            path.unlink(missing_ok=True)
 
 
 def _progress(ensemble: Ensemble, shard: Shard) -> ShardProgress:
@@ -104,6 +162,11 @@ def _progress(ensemble: Ensemble, shard: Shard) -> ShardProgress:
         for index, run in enumerate(shard.runs)
     )
     return ShardProgress(ensemble.iteration, len(shard.runs), solved, list(notices.said))
+
+
+def lease_path(directory: Path, shard: Shard) -> Path:
+    """The lease of a shard."""
+    return directory / "running" / f"{shard.name}.lease"
 
 
 def progress_path(directory: Path, shard: Shard) -> Path:

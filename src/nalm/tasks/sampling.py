@@ -17,6 +17,8 @@ __all__ = ["Batch", "HeldOut", "Placement", "Sampler", "fixed_test_rows", "layou
 VALIDATION_SEED = 43953907
 TEST_SEED = 8689336
 HELD_OUT_ROWS = 10_000
+WORDS = 624
+"""Of a Mersenne twister's state."""
 
 
 class HeldOut(NamedTuple):
@@ -117,6 +119,28 @@ class Sampler:
         for index, stream in enumerate(self._streams):
             drawn[:, index] = self._range.draw(stream, batches, self.batch_size, self.columns)
         return torch.from_numpy(drawn).to(self.device)
+
+    def state(self) -> dict[str, Tensor]:
+        """Where the streams are: ``words (streams, 625)``, the last of which is a position, and ``gauss (streams, 2)``,
+        whether a stream has kept a normal number, and which.
+        """
+        _, words, positions, has_gauss, gauss = zip(*(stream.get_state() for stream in self._streams), strict=True)
+        numbers = np.column_stack([np.stack(words).astype(np.int64), positions])
+        return {"words": torch.from_numpy(numbers), "gauss": torch.tensor([has_gauss, gauss], dtype=torch.float64).T}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Puts the streams to where they were.
+
+        Raises:
+            ValueError: it is not a state of so many streams.
+        """
+        words, gauss = state["words"].numpy(), state["gauss"].numpy()
+        positions = words[:, -1]
+        if words.shape != (len(self._streams), WORDS + 1) or not ((positions >= 0) & (positions <= WORDS)).all():
+            raise ValueError(f"found no state of {len(self._streams)} random streams")
+        for stream, of_stream, (has_gauss, kept) in zip(self._streams, words, gauss.tolist(), strict=True):
+            *numbers, position = of_stream.tolist()
+            stream.set_state(("MT19937", np.array(numbers, dtype=np.uint32), position, int(has_gauss), kept))
 
     def _held_out(self, ranges: Sequence[Range], offsets: Sequence[int], seed: int) -> HeldOut:
         distinct_ranges = list(dict.fromkeys(ranges))

@@ -202,15 +202,21 @@ class Ensemble:
                 columns[name] = np.full(len(iterations), limit)
         return columns
 
-    def train(self, on_evaluation: Callable[["Ensemble"], None] | None = None) -> History:
+    def train(
+        self,
+        on_evaluation: Callable[["Ensemble"], None] = lambda ensemble: None,
+        on_pause: Callable[["Ensemble"], None] = lambda ensemble: None,
+    ) -> History:
         """Trains to the end with one thread and returns what happened.
 
         Arguments:
             on_evaluation: called after every evaluation.
+            on_pause: called every few iterations, when all that has happened can be captured (see
+                :mod:`nalm.training.state`).
         """
         collection = _rare_garbage_collection() if self.program.compiled else contextlib.nullcontext()
         with torch.no_grad(), one_thread(), collection:
-            self._train(on_evaluation or (lambda ensemble: None))
+            self._train(on_evaluation, on_pause)
         return self.history
 
     def module(self, run: int) -> nn.Module:
@@ -220,8 +226,8 @@ class Ensemble:
         module.load_state_dict({name: value[run] for name, value in state.items()})
         return module.eval()
 
-    def _train(self, on_evaluation: Callable[["Ensemble"], None]) -> None:
-        if self.history.parameters and self.iteration > self.recipe.iterations:
+    def _train(self, on_evaluation: Callable[["Ensemble"], None], on_pause: Callable[["Ensemble"], None]) -> None:
+        if len(self.history.diverged_at):  # it has finished
             return
         every, last = self.recipe.evaluate_every, self.recipe.iterations
         per_batch = self.sampler.numbers_per_batch
@@ -234,6 +240,7 @@ class Ensemble:
             stops = [every] if self.stuck is None else [every, self.stuck.rule.every]
             until_stop = min(stop - self.iteration % stop for stop in stops)
             self._advance(min(until_stop, last + 1 - self.iteration, max(1, DRAWN_AT_ONCE // per_batch)))
+            on_pause(self)
         self._finish()
 
     def _advance(self, steps: int) -> None:

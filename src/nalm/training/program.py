@@ -60,6 +60,9 @@ class Models(Protocol):
     def fixed(self, runs: int) -> Tensors:
         """The models' buffers and frozen parameters, every tensor with the runs first."""
 
+    def restore(self, fixed: Tensors) -> None:
+        """Puts buffers and frozen parameters back."""
+
 
 class Together:
     """All models in one vectorized computation: the sum of their losses gives every model its own gradient."""
@@ -97,6 +100,9 @@ class Together:
     def fixed(self, runs: int) -> Tensors:
         """The same for all: a module where they change, or differ, is not vectorized."""
         return {name: value.expand(runs, *value.shape) for name, value in fixed_state(self.error.module).items()}
+
+    def restore(self, fixed: Tensors) -> None:
+        """Nothing: they never change."""
 
 
 class OneByOne:
@@ -144,6 +150,11 @@ class OneByOne:
         """Every run's own."""
         own = [fixed_state(objective.module) for objective in self.objectives]
         return {name: torch.stack([state[name] for state in own]) for name in own[0]}
+
+    def restore(self, fixed: Tensors) -> None:
+        """To every run its own."""
+        for run, objective in enumerate(self.objectives):
+            objective.module.load_state_dict({name: value[run] for name, value in fixed.items()}, strict=False)
 
 
 def fixed_state(module: nn.Module) -> Tensors:

@@ -1,0 +1,103 @@
+"""All that a half-trained ensemble is, as tensors: what goes on from there is the same to the bit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from nalm.training.ensemble import Ensemble
+from nalm.training.program import Snapshot
+
+__all__ = ["State", "capture", "restore"]
+
+State = dict[str, Any]
+"""Nested dictionaries of tensors on the CPU, and the iteration."""
+GROWING = ("history", "restarts")
+"""Parts whose tensors get longer while an ensemble trains."""
+ERRORS = ("validation_errors", "test_errors", "sparsity_errors", "criteria", "penalties")
+
+
+def capture(ensemble: Ensemble) -> State:
+    """The state of an ensemble before an iteration: models, optimizer, random numbers, restarts and history.
+
+    Tensors keep their strides, on which the order of sums may depend.
+    """
+    stuck, history, runs = ensemble.stuck, ensemble.history, ensemble.runs
+    restarts = [(run, start) for run, starts in enumerate(stuck.restarts if stuck else []) for start in starts]
+    state = {
+        "iteration": ensemble.iteration,
+        "snapshot": ensemble.snapshot._asdict(),
+        "fixed": ensemble.program.models.fixed(runs),
+        "streams": ensemble.sampler.state(),
+        "generators": torch.stack([generator.get_state() for generator in ensemble.generators]),
+        "since": torch.from_numpy(stuck.since if stuck else np.zeros(runs, dtype=np.int64)),
+        "restarts": torch.tensor(restarts, dtype=torch.int64).reshape(-1, 2),
+        "history": {
+            "wall_times": _stacked(history.wall_times, ()),
+            **{name: _stacked(getattr(history, name), (runs,)) for name in ERRORS},
+            "parameters": {
+                name: _stacked([values[name] for values in history.parameters], (runs, *parameter.shape[1:]))
+                for name, parameter in ensemble.snapshot.parameters.items()
+            },
+        },
+    }
+    captured: State = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu().clone(), state)
+    return captured
+
+
+def restore(ensemble: Ensemble, state: Any) -> None:
+    """Puts an ensemble that has not trained yet into a state that was captured.
+
+    Raises:
+        ValueError: the state is not one of such an ensemble, which is of no use from then on.
+    """
+    if _form(state) != _form(capture(ensemble)):
+        raise ValueError("found the state of another ensemble")
+    every, iteration = ensemble.recipe.evaluate_every, state["iteration"]
+    evaluations = list(range(0, iteration, every))
+    lengths = {len(values) for values in tree_leaves(state["history"])}
+    of_runs = state["restarts"][:, 0]
+    if (
+        not 0 <= iteration <= ensemble.recipe.iterations + 1
+        or lengths != {len(evaluations)}
+        or not ((of_runs >= 0) & (of_runs < ensemble.runs)).all()
+    ):
+        raise ValueError("found a state that contradicts itself")
+    ensemble.sampler.restore(state["streams"])
+    for generator, words in zip(ensemble.generators, state["generators"], strict=True):
+        try:
+            generator.set_state(words.clone())  # torch 2.13 crashes on a view into other memory
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
+    ensemble.program.models.restore(state["fixed"])
+    on_device: dict[str, Any] = tree_map_only(Tensor, lambda tensor: tensor.to(ensemble.device), state["snapshot"])
+    ensemble.snapshot = Snapshot(**on_device)
+    ensemble.iteration = iteration
+    if ensemble.stuck is not None:
+        ensemble.stuck.since = state["since"].numpy()
+        for run, start in state["restarts"].tolist():
+            ensemble.stuck.restarts[run].append(start)
+    history, series = ensemble.history, state["history"]
+    history.iterations = evaluations
+    history.wall_times = series["wall_times"].tolist()
+    for name in ERRORS:
+        setattr(history, name, list(series[name].numpy()))
+    parameters = {name: values.numpy() for name, values in series["parameters"].items()}
+    history.parameters = [{name: values[row] for name, values in parameters.items()} for row in range(len(evaluations))]
+
+
+def _stacked(values: Sequence[npt.NDArray[np.float64] | float], shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(np.array(values, dtype=np.float64).reshape(len(values), *shape))
+
+
+def _form(state: Any, growing: bool = False) -> Any:
+    """What is the same in all states of an ensemble: names, types, precisions and shapes."""
+    if isinstance(state, Tensor):
+        return state.dtype, state.ndim, state.shape[1:] if growing else state.shape
+    if isinstance(state, dict):
+        return {name: _form(value, growing or name in GROWING) for name, value in state.items()}
+    return type(state)

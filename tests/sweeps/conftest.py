@@ -1,0 +1,27 @@
+"""What the tests of faults share: processes that do not outlive them."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.sweeps.processes import Process
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    """Starts processes, and kills them in the end."""
+    started: list[Process] = []
+
+    def call(*command: object, **options: Any) -> Process:
+        process = subprocess.Popen(
+            [sys.executable, *map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options
+        )
+        started.append(process)
+        return process
+
+    yield call
+    for process in started:
+        process.kill()
+        process.communicate()
