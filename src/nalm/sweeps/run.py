@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from nalm.errors import NalmError
-from nalm.experiments.catalog import load_experiment
+from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.execute import default_workers, local_workers, train_shards
 from nalm.sweeps.plan import Plan, Shard, plan
@@ -134,7 +134,7 @@ def prepare(experiments: Experiments, out: Path | str, device: str, replace: boo
         NalmError: the input is wrong.
     """
     several = [experiments] if isinstance(experiments, Experiment | str) else experiments
-    chosen = [load_experiment(item) if isinstance(item, str) else item for item in several]
+    chosen = [experiment for item in several for experiment in _experiments(item)]
     if not chosen:
         raise NalmError("found no experiments, expected at least one")
     check_device(device)
@@ -143,6 +143,14 @@ def prepare(experiments: Experiments, out: Path | str, device: str, replace: boo
     store = Store(out)
     merged = [store.merged(experiment, replace) for experiment in chosen]
     return Prepared(chosen, merged, store, plan(chosen, store.finished()))
+
+
+def _experiments(item: Experiment | str) -> list[Experiment]:
+    if isinstance(item, Experiment):
+        return [item]
+    names = figures_called(item)
+    trained = [name for name in names if name not in COMPUTED_FIGURES]
+    return [load_experiment(name) for name in trained or names]
 
 
 def _check_modules(experiment: Experiment) -> None:
