@@ -314,6 +314,13 @@ def test_what_means_one_experiment_is_refused_with_several(
     assert done.stderr == "nalm: found --variants or --set with 2 experiments, expected them with one\n"
 
 
+@pytest.mark.parametrize("option", [("--seeds", "0"), ("--iterations", 3), ("--variants", "x"), ("--set", "x.y=1")])
+def test_options_of_training_are_refused_where_nothing_is_trained(nalm_cli: Cli, option: tuple[str, object]) -> None:
+    done = nalm_cli("reproduce", "figure-5", *option)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "nalm: nothing is trained for figure-5: found options of training, expected none\n"
+
+
 def test_a_page_is_written(nalm_cli: Cli, results: Path, tmp_path: Path) -> None:
     done = nalm_cli("report", results, "-o", "page.md")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "wrote page.md\n")

@@ -45,7 +45,7 @@ def test_what_is_published_is_shown_and_the_rest_is_counted(nalm_cli: Cli, untra
     for word in ("all", "0/9", "206/225 = 91.6%", "arxiv.org/abs/2110.05177 [A]", "-91.6% [-", "differs"):
         assert word in only
     assert done.stderr.splitlines() == [
-        "nalm: redundancy: nothing is published of 19 rows, which --all shows",
+        "nalm: nothing is published of 19 rows (redundancy), which --all shows",
         "nalm: redundancy: iterations of NMRU are not as in the catalog",
     ]
 
@@ -77,7 +77,7 @@ def test_all_rows_are_json_with_null_where_nothing_is_published(nalm_cli: Cli, u
 def test_an_experiment_of_which_nothing_is_published_has_no_table(nalm_cli: Cli, results: Path) -> None:
     done = nalm_cli("compare", results)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "nalm: tiny: nothing is published of 6 rows, which --all shows\n"
+    assert done.stderr == "nalm: nothing is published of 6 rows (tiny), which --all shows\n"
     assert json.loads(nalm_cli("compare", results, "--json").stdout) == []
 
 

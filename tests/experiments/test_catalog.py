@@ -153,7 +153,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 PAPER = [
     *(f"figure-{number}" for number in ["1a", "1b", "2a", "2b", "2c", "3", "4", "5"]),
-    *("distributions-in2", "redundancy", "distributions-in10"),
+    *("redundancy", "distributions-in2", "distributions-in10"),
     *(f"figure-{number}" for number in range(9, 24)),
 ]
 
@@ -222,3 +222,8 @@ def test_experiments_have_the_papers_size(name: str, inputs: int, iterations: in
     assert {recipe.iterations for recipe in experiment.variants.values()} == {iterations}
     slices = next(iter(experiment.tasks.values())).slices(0)
     assert all(end - start == 1 for start, end in slices)
+
+
+def test_names_of_several_experiments_mean_the_same_to_the_function_as_to_the_command() -> None:
+    assert nalm.forecast("figure-6").runs == 900 + 450
+    assert nalm.forecast("all").runs == 11_350

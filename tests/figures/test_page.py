@@ -49,5 +49,17 @@ def test_what_is_published_stands_beside_ours(tmp_path: Path) -> None:
     nalm.run(redundancy.changed({"iterations": 1}), tmp_path / "results", workers=0, compiled=False)
     page, _ = nalm.report(tmp_path / "results", tmp_path / "results.md")
     (row,) = [line for line in page.read_text(encoding="utf-8").splitlines() if "206/225" in line]
-    assert row.startswith("| NMRU | all | 0/9 | 206/225 [A] | -91.6% [")
+    assert row.startswith("| NMRU | all | 0/9 | 206/225 = 91.6% [A] | -91.6% [")
     assert row.endswith("| differs |")
+
+
+def test_the_errors_of_gold_weights_are_a_table_with_their_distance_from_the_published(
+    results: Path, tmp_path: Path
+) -> None:
+    nalm.reproduce("figure-5", results)
+    page, *pictures = nalm.report(results, tmp_path / "results.md")
+    text = page.read_text(encoding="utf-8")
+    assert [path.name for path in pictures] == ["figure-5.png", "tiny.png"]
+    rows = [line for line in text.splitlines() if line.startswith("| RealNPU |")]
+    assert [row.split(" | ")[1] for row in rows] == ["easy", "medium", "hard"]
+    assert all(float(row.split("|")[-2]) < 1e-3 for row in rows)

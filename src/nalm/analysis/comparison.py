@@ -1,7 +1,7 @@
 """Results beside published numbers, and two sets of results beside each other."""
 
+import math
 from collections.abc import Mapping, Sequence
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "SAME",
     "compare",
     "compare_results",
+    "published_text",
 ]
 
 AGREES, DIFFERS, SAME = "agrees", "differs", "same"
@@ -160,7 +161,7 @@ def _sum(parts: Sequence[Published]) -> Published | None:
 
 def _judge(solved: pd.Series, published: Published | None, runs: Mapping[str, int]) -> tuple[Estimate, str]:
     """The difference from what is published, where there is one, and the verdict."""
-    nothing = Estimate(nan, nan, nan, "none")
+    nothing = Estimate(math.nan, math.nan, math.nan, "none")
     if published is None:
         return nothing, NOTHING_PUBLISHED
     if published.over is not None and (set(published.over) != set(runs) or len(set(runs.values())) > 1):
@@ -169,6 +170,14 @@ def _judge(solved: pd.Series, published: Published | None, runs: Mapping[str, in
         return nothing, NO_COUNT_PUBLISHED
     difference = newcombe((int(solved.sum()), len(solved)), (published.solved, published.runs))
     return difference, AGREES if difference.low <= 0 <= difference.high else DIFFERS
+
+
+def published_text(row: Mapping[Any, Any]) -> str:
+    """The published count and rate of a row of :func:`compare`, for people to read; a dash if there is none."""
+    rate, solved = row["published_rate"], row["published_solved"]
+    if math.isnan(rate):
+        return "–"
+    return f"{rate:.1%}" if pd.isna(solved) else f"{solved}/{row['published_runs']} = {rate:.1%}"
 
 
 # Beside each other

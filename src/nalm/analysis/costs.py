@@ -18,8 +18,8 @@ class Costs:
     Arguments:
         experiments: a row per experiment: ``experiment``, its ``runs`` that are there, how many of them are ``new``
             (no experiment before it has them), and the ``core_seconds`` that these took.
-        core_seconds: of all shards, each trained by one thread.
-        wall_seconds: during which at least one shard was being trained.
+        core_seconds: of all shards that have runs of theirs, each trained by one thread.
+        wall_seconds: during which at least one of these shards was being trained.
         versions: what the shards were made with, by name; several versions of something are joined by "and".
     """
 
@@ -35,17 +35,21 @@ def training_costs(store: Store, names: Sequence[str] | None = None) -> Costs:
     A shard's time is shared out evenly among its runs.
     """
     names = store.experiment_names() if names is None else names
+    keys_of = {name: {run.key for _, _, run in runs_of(store.experiment(name))} for name in names}
+    wanted = set().union(*keys_of.values())
     seconds_of: dict[str, float] = {}
     intervals: list[tuple[float, float]] = []
     versions: dict[str, set[str]] = {}
     for keys, about in store.provenance():
+        if wanted.isdisjoint(keys):
+            continue
         seconds_of |= dict.fromkeys(keys, about["seconds"] / len(keys))
         intervals.append((about["started"], about["started"] + about["seconds"]))
         for name, version in about["versions"].items():
             versions.setdefault(name, set()).add(version)
     rows, counted = [], set[str]()
     for name in names:
-        present = {run.key for _, _, run in runs_of(store.experiment(name))} & seconds_of.keys()
+        present = keys_of[name] & seconds_of.keys()
         new = present - counted
         counted |= new
         rows.append(

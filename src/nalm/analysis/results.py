@@ -13,6 +13,7 @@ from torch import nn
 
 from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
+from nalm.experiments.catalog import figures_called
 from nalm.experiments.experiment import Experiment
 from nalm.modules import ArithmeticModule, expression
 from nalm.sweeps.plan import Run, runs_of
@@ -140,6 +141,10 @@ class Results:
         Success with its Wilson interval; over solved runs, the iteration (median; mean with the profile likelihood
         interval of a gamma distribution) and the sparsity error (mean with a BCa bootstrap interval).
         """
+        return self._summary.copy()
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
         runs = self.runs()
         rows = []
         for variant in self.experiment.variants:
@@ -195,6 +200,8 @@ def load(directory: Path | str, experiment: str | None = None) -> Results:
     if experiment is None and len(known) > 1:
         raise NalmError(f"{str(directory)!r} holds several experiments, name one of: {', '.join(known)}")
     name = known[0] if experiment is None else experiment
+    if name not in known and len(called := figures_called(name)) == 1:
+        (name,) = called
     if name not in known:
         raise NalmError(f"found unknown experiment {name!r} in {str(directory)!r}, expected one of: {', '.join(known)}")
     return Results(store.experiment(name), store)

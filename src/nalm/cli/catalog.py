@@ -8,34 +8,38 @@ import typer
 from nalm.cli.app import AsJson, app
 from nalm.cli.console import write_json, write_table
 from nalm.errors import NalmError
-from nalm.experiments.catalog import experiment_names, load_experiment
+from nalm.experiments.catalog import COMPUTED_FIGURES, experiment_names, in_the_papers_order, load_experiment
 from nalm.modules import Description, describe, module_names
 
 
 @app.command("list")
 def list_experiments(as_json: AsJson = False) -> None:
-    """List the experiments.
+    """List the experiments, and the figures for which nothing is trained.
 
     Example: nalm list
     """
-    experiments = [load_experiment(name) for name in experiment_names()]
-    rows = [
-        {
-            "name": experiment.name,
-            "figure": experiment.figure,
-            "title": experiment.title,
-            "runs": experiment.runs,
-            "iterations": max(recipe.iterations for recipe in experiment.variants.values()),
-        }
-        for experiment in experiments
-    ]
+    rows = [_row(name) for name in in_the_papers_order([*experiment_names(), *COMPUTED_FIGURES])]
     if as_json:
         write_json(rows)
     else:
         write_table(
             list(rows[0]),
-            [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row.values()] for row in rows],
+            [[f"{cell:,}" if isinstance(cell, int) else str(cell or "–") for cell in row.values()] for row in rows],
         )
+
+
+def _row(name: str) -> dict[str, str | int | None]:
+    if name in COMPUTED_FIGURES:
+        number = name.removeprefix("figure-")
+        return {"name": name, "figure": number, "title": COMPUTED_FIGURES[name], "runs": 0, "iterations": 0}
+    experiment = load_experiment(name)
+    return {
+        "name": name,
+        "figure": experiment.figure,
+        "title": experiment.title,
+        "runs": experiment.runs,
+        "iterations": max(recipe.iterations for recipe in experiment.variants.values()),
+    }
 
 
 @app.command()

@@ -47,8 +47,9 @@ def compare(
 
 
 def _say_left_out(rows: pd.DataFrame) -> None:
-    for name, count in rows["experiment"].value_counts(sort=False).items():
-        say(f"nalm: {name}: nothing is published of {count} rows, which --all shows")
+    if len(rows):
+        experiments = ", ".join(rows["experiment"].unique())
+        say(f"nalm: nothing is published of {len(rows)} rows ({experiments}), which --all shows")
 
 
 def _say_changes(table: pd.DataFrame, where: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from nalm.analysis.comparison import published_text
 from nalm.cli.console import write_table
 
 __all__ = ["show_comparison", "show_pairs", "show_runs", "show_summary"]
@@ -61,7 +62,7 @@ def show_comparison(table: pd.DataFrame) -> None:
         return [
             f"{row['solved']}/{row['runs']}",
             _interval(row["success_rate"], row["success_low"], row["success_high"], "{:.1%}"),
-            _published(row["published_solved"], row["published_runs"], row["published_rate"]),
+            published_text(row),
             f"{row['url'].removeprefix('https://')} [{row['provenance']}]" if cited else "–",
             _interval(row["difference"], row["difference_low"], row["difference_high"], "{:.1%}"),
             row["verdict"],
@@ -94,12 +95,6 @@ def _show_by_experiment(table: pd.DataFrame, headers: Sequence[str], cells: Call
             rows.append([row["variant"] if row["variant"] != last else "", task, *cells(row)])
             last = row["variant"]
         write_table(headers, rows, str(name))
-
-
-def _published(solved: Any, runs: Any, rate: float) -> str:
-    if math.isnan(rate):
-        return "–"
-    return f"{rate:.1%}" if solved is pd.NA else f"{solved}/{runs} = {rate:.1%}"
 
 
 def _number(value: Any, form: str) -> str:

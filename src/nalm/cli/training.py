@@ -89,6 +89,9 @@ def _choose(
         raise NalmError(f"found --variants or --set with {len(names)} experiments, expected them with one")
     changes: dict[str, Any] = {"iterations": iterations, "evaluate_every": evaluate_every}
     changes = {field: value for field, value in changes.items() if value is not None}
+    if all(name in COMPUTED_FIGURES for name in names) and (changes or seeds is not None or variants or settings):
+        raise NalmError(f"nothing is trained for {' and '.join(names)}: found options of training, expected none")
+    parsed = parse_seeds(seeds) if seeds is not None else None
     chosen: list[Experiment | str] = []
     for name in names:
         if name in COMPUTED_FIGURES:
@@ -100,7 +103,7 @@ def _choose(
         if changes:
             experiment = experiment.changed(changes)
         labels = [label for text in variants for label in _labels(text, experiment)] if variants else None
-        chosen.append(experiment.narrowed(parse_seeds(seeds) if seeds is not None else None, labels))
+        chosen.append(experiment.narrowed(parsed, labels))
     return chosen
 
 

@@ -1,6 +1,7 @@
 """The experiments that come with nalm."""
 
 import re
+from collections.abc import Collection
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -11,12 +12,22 @@ from nalm.experiments.document import Document
 from nalm.experiments.experiment import Experiment, read_experiment
 from nalm.training.recipe import Recipe
 
-__all__ = ["COMPUTED_FIGURES", "default_recipe", "experiment_names", "figures_called", "load_experiment"]
+__all__ = [
+    "COMPUTED_FIGURES",
+    "default_recipe",
+    "experiment_names",
+    "figures_called",
+    "in_the_papers_order",
+    "load_experiment",
+]
 
 HERE = Path(str(resources.files("nalm.experiments")))
 
-COMPUTED_FIGURES = ("figure-5", "figure-9")
-"""Figures of the paper for which nothing is trained."""
+COMPUTED_FIGURES = {
+    "figure-5": "Test error of gold weights, for inputs that come ever closer to 0",
+    "figure-9": "Loss landscapes of seven modules",
+}
+"""Figures of the paper for which nothing is trained, with their titles."""
 README_NUMBERS = {"figure-6": ("redundancy", "distributions-in2"), "figure-7": ("distributions-in10",)}
 """What the original's README calls by numbers of which one is used twice."""
 
@@ -29,6 +40,12 @@ def _shared(name: str) -> dict[str, Any]:
 def experiment_names() -> list[str]:
     """Names of the experiments in the catalog."""
     return sorted(path.stem for path in (HERE / "catalog").glob("*.yaml"))
+
+
+def in_the_papers_order(names: Collection[str]) -> list[str]:
+    """Figures of the paper as they are numbered, then the others."""
+    paper = _figures_of_the_paper()
+    return [*(name for name in paper if name in names), *sorted(set(names) - set(paper))]
 
 
 def figures_called(name: str) -> list[str]:
@@ -46,12 +63,14 @@ def figures_called(name: str) -> list[str]:
 def _figures_of_the_paper() -> list[str]:
     numbers = {name: load_experiment(name).figure for name in experiment_names()}
     numbers |= {name: name.removeprefix("figure-") for name in COMPUTED_FIGURES}
-    return sorted((name for name, number in numbers.items() if number), key=lambda name: _order(numbers[name] or ""))
+    readme = [name for names in README_NUMBERS.values() for name in names]
 
+    def order(name: str) -> tuple[int, str, int]:
+        number = numbers[name] or ""
+        digits = re.match(r"\d+", number)
+        return (int(digits[0]) if digits else 0, number, readme.index(name) if name in readme else -1)
 
-def _order(number: str) -> tuple[int, str]:
-    digits = re.match(r"\d+", number)
-    return (int(digits[0]), number) if digits else (0, number)
+    return sorted((name for name, number in numbers.items() if number), key=order)
 
 
 def load_experiment(name: str) -> Experiment:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from nalm.analysis.comparison import NOTHING_PUBLISHED, compare
+from nalm.analysis.comparison import NOTHING_PUBLISHED, compare, published_text
 from nalm.analysis.costs import Costs, training_costs
-from nalm.analysis.publications import published_numbers
+from nalm.analysis.publications import PROVENANCE, published_numbers
 from nalm.analysis.results import Results, load
 from nalm.errors import NalmError
-from nalm.experiments.catalog import figures_called
+from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, in_the_papers_order
+from nalm.experiments.experiment import Experiment
 from nalm.figures.panels import save, three_panels
 from nalm.sweeps.store import Store
 
@@ -21,11 +22,6 @@ __all__ = ["report"]
 
 Part = tuple[str, list[Path]]
 """Text of a section, and its pictures."""
-
-COMPUTED_TITLES = {
-    "figure-5": "Figure 5. Test error of gold weights, for inputs that come ever closer to 0",
-    "figure-9": "Figure 9. Loss landscapes of seven modules",
-}
 
 
 def report(directory: Path | str, output: Path | str) -> list[Path]:
@@ -40,19 +36,16 @@ def report(directory: Path | str, output: Path | str) -> list[Path]:
     page, store = Path(output), Store.existing(directory)
     if page.suffix != ".md":
         raise NalmError(f"found {page.suffix or 'no suffix'!r} in {page}, expected .md")
-    paper = figures_called("all")
-    trained = store.experiment_names()
-    names = [*paper, *(name for name in trained if name not in paper)]
-    overview = _overview(training_costs(store, [name for name in names if name in trained]))
+    names = in_the_papers_order([*store.experiment_names(), *COMPUTED_FIGURES])
+    overview = _overview(store, [name for name in names if name not in COMPUTED_FIGURES])
     try:
         pictures = page.parent / "figures"
         pictures.mkdir(parents=True, exist_ok=True)
         parts = [
             _computed(name, Path(directory), pictures)
-            if name in COMPUTED_TITLES
+            if name in COMPUTED_FIGURES
             else _trained(load(directory, name), Path(directory), pictures)
             for name in names
-            if name in COMPUTED_TITLES or name in trained
         ]
         page.write_text("\n".join([overview, *(text for text, _ in parts)]), encoding="utf-8")
     except OSError as error:
@@ -60,7 +53,9 @@ def report(directory: Path | str, output: Path | str) -> list[Path]:
     return [page, *(path for _, drawn in parts for path in drawn)]
 
 
-def _overview(costs: Costs) -> str:
+def _overview(store: Store, names: list[str]) -> str:
+    costs = training_costs(store, names)
+    paper = [name for name in figures_called("all") if name in names]
     rows = [
         [
             f"[{row['experiment']}](#{row['experiment']})",
@@ -75,9 +70,15 @@ def _overview(costs: Costs) -> str:
         [
             "# Results",
             "",
-            f"Trained in {_minutes(costs.wall_seconds)} minutes, in which workers of one thread spent "
-            f"{_minutes(costs.core_seconds)}; with {versions}. A run that several experiments share is trained once, "
+            f"This page: `nalm report`. Made with {versions}. A run that several experiments share is trained once, "
             "and counted as new in the first of them.",
+            "",
+            *(
+                [f"Figures of the paper (`nalm reproduce all`): {_spent(training_costs(store, paper))}."]
+                if paper
+                else []
+            ),
+            f"Everything: {_spent(costs)}.",
             "",
             *_table(["experiment", "runs", "new", "minutes of one core"], rows),
             "",
@@ -85,13 +86,40 @@ def _overview(costs: Costs) -> str:
     )
 
 
+def _spent(costs: Costs) -> str:
+    wall, cores = _minutes(costs.wall_seconds), _minutes(costs.core_seconds)
+    return f"trained in {wall} minutes, {cores} minutes of one core"
+
+
 def _computed(name: str, directory: Path, pictures: Path) -> Part:
     """A figure for which nothing is trained, if it was reproduced into the directory."""
     drawn = [Path(shutil.copy(path, pictures)) for path in sorted(directory.glob(f"{name}*.png"))]
     if not drawn:
         return "", []
-    images = [f"![{COMPUTED_TITLES[name]}](figures/{path.name})\n" for path in drawn]
-    return "\n".join([f"## {name}", "", f"{COMPUTED_TITLES[name]}; `nalm reproduce {name}`.", "", *images]), drawn
+    number, title = name.removeprefix("figure-"), COMPUTED_FIGURES[name]
+    lines = [f"## {name}", "", f"Figure {number}. {title}; `nalm reproduce {name}`.", ""]
+    for path in drawn:
+        lines += [f"![{title}](figures/{path.name})", ""]
+    if name == "figure-5":
+        lines += _gold_errors(directory / f"{name}.csv")
+    return "\n".join(lines), drawn
+
+
+def _gold_errors(path: Path) -> list[str]:
+    """The errors, and how far they are at most from what was published."""
+    table = pd.read_csv(path)
+    ranges = list(table["range"].unique())
+    rows = [
+        [
+            str(module),
+            str(task),
+            *(f"{error:.3g}" for error in cells.set_index("range")["error"][ranges]),
+            f"{cells['relative_difference'].abs().max():.1e}",
+        ]
+        for (module, task), cells in table.groupby(["module", "task"], sort=False)
+    ]
+    headers = ["module", "task", *ranges, "largest difference from the published, relative"]
+    return ["Mean squared errors:", "", *_table(headers, rows), ""]
 
 
 def _trained(results: Results, directory: Path, pictures: Path) -> Part:
@@ -111,13 +139,24 @@ def _trained(results: Results, directory: Path, pictures: Path) -> Part:
         "",
         f"![{alt}](figures/{picture.name})",
         "",
-        f"So many runs of a variant solved their task, and of {len(experiment.seeds)} for each range:",
+        f"Solved runs, in all and of {len(experiment.seeds)} per range:",
         "",
         *_table(headers, list(_variant_rows(summary, list(experiment.tasks)))),
         "",
+        *_judged_by_gold(experiment),
         *_comparison(experiment.name, directory),
     ]
     return "\n".join(lines), [picture]
+
+
+def _judged_by_gold(experiment: Experiment) -> list[str]:
+    if all(task.threshold != "gold" for task in experiment.tasks.values()):
+        return []
+    return [
+        f"Solved means no greater an error than the module's gold weights have (`nalm thresholds {experiment.name}`). "
+        "The compiled NRU misses its own threshold of 1/a on U[0,0.0001) by rounding, with weights that are exact.",
+        "",
+    ]
 
 
 def _comparison(experiment: str, directory: Path | str) -> list[str]:
@@ -130,14 +169,15 @@ def _comparison(experiment: str, directory: Path | str) -> list[str]:
             str(row["variant"]),
             row["task"] if isinstance(row["task"], str) else "all",
             f"{row['solved']}/{row['runs']}",
-            f"{row['published_solved']}/{row['published_runs']} [{row['provenance']}]",
+            f"{published_text(row)} [{row['provenance']}]",
             _percent(row["difference"], row["difference_low"], row["difference_high"]),
             str(row["verdict"]),
         ]
         for row in table[table["verdict"] != NOTHING_PUBLISHED].to_dict(orient="records")
     ]
     headers = ["variant", "range", "ours", "published", "difference, 95 %", "verdict"]
-    return ["Beside what is published:", "", *_table(headers, rows), ""] if rows else []
+    tags = ", ".join(f"{tag}: {PROVENANCE[tag]}" for tag in sorted(set(table["provenance"].dropna())))
+    return [f"Beside what is published ({tags}):", "", *_table(headers, rows), ""] if rows else []
 
 
 def _percent(value: float, low: float, high: float) -> str:

@@ -45,21 +45,22 @@ def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":
     p9 = _plotnine()
     points = _long(table)
     variants = len(points["variant"].cat.categories)
+    crowded = variants > len(COLOURS)
     # The paper's 0.3 lets the points of four variants hide each other.
-    dodge = p9.position_dodge(width=0.6)
+    dodge = p9.position_dodge(width=0.85 if crowded else 0.6)
     figure: ggplot = (
         p9.ggplot(points, p9.aes("task", "value", ymin="low", ymax="high", colour="variant", shape="variant"))
         + p9.geom_blank(p9.aes(y="edge"), data=_edges(points), inherit_aes=False)
         + p9.geom_errorbar(position=dodge, alpha=0.5, width=0.3, na_rm=True)
         + p9.geom_point(position=dodge, size=1.6, na_rm=True)
-        + p9.facet_wrap("panel", ncol=3, scales="free_y")
+        + p9.facet_wrap("panel", ncol=1 if crowded else 3, scales="free_y")
         + p9.scale_y_continuous(labels=lambda ticks: [f"{tick:,g}" for tick in ticks])
         + p9.scale_colour_manual(values=list(islice(cycle(COLOURS), variants)))
         + p9.scale_shape_manual(values=list(islice(cycle(SHAPES), variants)))
         + p9.labs(x="Interpolation range", y="", title=title)
         + p9.theme_bw(base_size=9)
         + p9.theme(
-            figure_size=SIZE_INCHES,
+            figure_size=(SIZE_INCHES[0], 2.4 * SIZE_INCHES[1]) if crowded else SIZE_INCHES,
             axis_text_x=p9.element_text(rotation=45, ha="right"),
             axis_title_y=p9.element_blank(),
             axis_title_x=p9.element_text(size=9),

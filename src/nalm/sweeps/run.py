@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from nalm.errors import NalmError
-from nalm.experiments.catalog import load_experiment
+from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.modules.registry import import_paths
 from nalm.sweeps.execute import Event, default_workers, local_workers, train_shards
@@ -141,7 +141,7 @@ def prepare(experiments: Experiments, out: Path | str, device: str, replace: boo
     """
     several = [experiments] if isinstance(experiments, Experiment | str) else experiments
     with import_paths(imports):
-        chosen = [load_experiment(item) if isinstance(item, str) else item for item in several]
+        chosen = [experiment for item in several for experiment in _experiments(item)]
         if not chosen:
             raise NalmError("found no experiments, expected at least one")
         check_device(device)
@@ -151,6 +151,14 @@ def prepare(experiments: Experiments, out: Path | str, device: str, replace: boo
     for experiment in chosen:
         store.merged(experiment, replace)
     return Prepared(chosen, store, plan(chosen, store.finished()))
+
+
+def _experiments(item: Experiment | str) -> list[Experiment]:
+    if isinstance(item, Experiment):
+        return [item]
+    names = figures_called(item)
+    trained = [name for name in names if name not in COMPUTED_FIGURES]
+    return [load_experiment(name) for name in trained or names]
 
 
 def _check_modules(experiment: Experiment) -> None:
