@@ -27,6 +27,7 @@ from nalm.training.ensemble import Ensemble
 
 PARTS: dict[str, tuple[Any, str]] = {
     "training": (Ensemble, "train"),
+    "preparing": (Ensemble, "__init__"),
     "checkpoints": (Checkpoint, "save"),
     "progress": (worker._Report, "__call__"),
     "taking leases": (worker, "acquire"),
