@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,9 +17,10 @@ import nalm
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.execute import ATTEMPTS, InProcessExecutor, train_shards
+from nalm.sweeps.interruptions import Interrupted
 from nalm.sweeps.plan import Shard, plan
 from nalm.sweeps.store import Store
-from nalm.sweeps.worker import ShardProgress
+from nalm.sweeps.worker import Held, ShardProgress
 
 WriteYaml = Callable[..., Path]
 
@@ -206,6 +207,93 @@ def test_a_shard_that_kills_every_worker_does_not_take_the_others_with_it(
     found = outcomes(tiny_experiment, tmp_path, lambda: Pool("NMRU", []))
     assert isinstance(found["NMRU"], BrokenProcessPool)
     assert isinstance(found["NRU"], ShardProgress)
+
+
+def test_a_pool_that_breaks_counts_against_the_shard_whose_worker_died_alone(
+    tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = plan([tiny_experiment], set()).shards
+    (deadly,) = (shard for shard in shards if shard.recipe.module.name == "NMRU")
+    monkeypatch.setattr("nalm.sweeps.execute._owner_is_dead", lambda directory, shard: shard is deadly)
+    pools: list[list[str]] = []
+
+    def make() -> Any:
+        pools.append([])
+        return nullcontext(Pool("NMRU", pools[-1]))
+
+    events = [event for event in train_shards(tmp_path, shards, make, "cpu", False) if event is not None]
+    assert pools == [["NMRU", "NRU"], ["NMRU", "NRU"], ["NRU"], ["NMRU"]]
+    of_deadly = [event for event in events if event.shard is deadly]
+    assert [event.final for event in of_deadly] == [False, False, True]
+    (other,) = (event for event in events if event.shard is not deadly)
+    assert isinstance(other.outcome, ShardProgress)
+
+
+class InTurn:
+    """What a shard's attempts come to, one after the other."""
+
+    def __init__(self, *outcomes: object) -> None:
+        self.outcomes = list(outcomes)
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        outcome = self.outcomes.pop(0)
+        if outcome == "cancelled":
+            future.cancel()
+        elif isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+        return future
+
+
+DONE = ShardProgress(1, 1, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "kinds"),
+    [
+        ([Held(), DONE], [ShardProgress]),
+        ([Interrupted(), DONE], [ShardProgress]),
+        (["cancelled", DONE], [CancelledError, ShardProgress]),
+        ([ValueError(), Held(), ValueError(), DONE], [ValueError, ValueError, ShardProgress]),
+        ([Interrupted()] * ATTEMPTS + [DONE], [ShardProgress]),
+        ([ValueError()] * ATTEMPTS, [ValueError] * ATTEMPTS),
+    ],
+)
+def test_a_shard_is_tried_again_until_it_is_done_or_has_failed_too_often(
+    tiny_experiment: Experiment,
+    tmp_path: Path,
+    outcomes: list[object],
+    kinds: list[type],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nalm.sweeps.execute.SECONDS_BETWEEN_LOOKS", 0.01)
+    shards = plan([tiny_experiment.narrowed(variants=["NRU"])], set()).shards
+    executor: Any = InTurn(*outcomes)
+    events = [event for event in train_shards(tmp_path, shards, lambda: nullcontext(executor), "cpu", False) if event]
+    assert [type(event.outcome) for event in events] == kinds
+    assert [event.final for event in events] == [False] * (len(kinds) - 1) + [True]
+    assert executor.outcomes == []
+
+
+def test_what_is_waiting_is_cancelled_when_a_run_ends_early(tiny_experiment: Experiment, tmp_path: Path) -> None:
+    futures: list[Future[Any]] = [Future(), Future()]
+
+    class Slow:
+        def __init__(self) -> None:
+            self.left = list(futures)
+
+        def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+            return self.left.pop()
+
+    def stop(progress: nalm.Progress) -> None:
+        raise KeyboardInterrupt
+
+    slow: Any = Slow()
+    with pytest.raises(KeyboardInterrupt):
+        nalm.run(tiny_experiment, tmp_path / "results", executor=slow, on_progress=stop)
+    assert all(future.cancelled() for future in futures)
 
 
 # Real processes

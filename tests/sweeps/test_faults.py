@@ -3,7 +3,6 @@
 import itertools
 import random
 import resource
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -35,7 +34,7 @@ def limited() -> None:
 def test_a_full_disk_is_one_sentence_and_with_room_the_run_goes_on(
     write_yaml: WriteYaml, start: Start, tmp_path: Path, results: Path
 ) -> None:
-    path = write_yaml(recipe="recipe: {iterations: 300, evaluate_every: 1}")
+    path = write_yaml(recipe="recipe: {iterations: 30, evaluate_every: 5}")
     before = {item.name: item.read_bytes() for item in (results / "shards").iterdir()}
     process = start(*run_command(path, results, "--workers", 0), preexec_fn=limited)
     said = ended(process)
@@ -62,7 +61,7 @@ def test_a_disk_without_room_stops_workers_with_one_sentence(
     if mounted.returncode:
         pytest.skip("needs the right to mount")
     try:
-        path = write_yaml(recipe="recipe: {iterations: 500, evaluate_every: 1}", seeds="seeds: 0-99")
+        path = write_yaml(recipe="recipe: {iterations: 250, evaluate_every: 1}", seeds="seeds: 0-99")
         process = start(*run_command(path, disk / "results", "--workers", 2))
         said = ended(process)
         assert process.returncode == 2
@@ -110,13 +109,12 @@ def test_results_that_are_read_only_are_not_trained_into(results: Path, tiny: Pa
 
 
 @pytest.mark.slow
-def test_results_on_a_disk_that_is_mounted_read_only_are_summarized(results: Path) -> None:
+def test_results_on_a_disk_that_is_mounted_read_only_are_summarized(results: Path, tiny: Path) -> None:
     mount = f"mount --bind {results} {results} && mount -o remount,bind,ro {results}"
     if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode:
         pytest.skip("needs the right to mount")
-    for command, code in (("summary", 0), ("run tiny.yaml --seeds 7 --no-compile --out", 2)):
-        shutil.copy(results.parent / "tiny.yaml", results / "tiny.yaml")
-        script = f"{mount} && cd {results} && {sys.executable} -m nalm {command} {results}"
+    for command, code in (("summary", 0), (f"run {tiny} --seeds 7 --no-compile --out", 2)):
+        script = f"{mount} && {sys.executable} -m nalm {command} {results}"
         done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True)
         assert done.returncode == code, done.stderr
     assert done.stderr.endswith("Read-only file system\n")

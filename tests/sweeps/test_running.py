@@ -11,6 +11,7 @@ import torch
 import nalm
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
+from nalm.sweeps import leases
 from nalm.sweeps.plan import plan
 from nalm.sweeps.store import Store
 from nalm.sweeps.worker import progress_path
@@ -172,6 +173,21 @@ def test_reports_of_running_shards_are_gone_in_the_end_also_those_of_a_run_that_
         progress_path(store.path, shard).write_text(json.dumps(report))
     assert max(progress.solved for progress in train(tiny_experiment)) == 6
     assert list((store.path / "running").iterdir()) == []
+
+
+def test_what_a_kill_after_storing_has_left_is_removed_and_checkpoints_of_other_shards_stay(
+    results: Path, tiny_experiment: Experiment, train: Train, tmp_path: Path
+) -> None:
+    running = results / "running"
+    names = [path.stem.partition("-")[0] for path in (results / "shards").iterdir()]
+    about = {"place": leases._place(), "pid": 2**22 + 1}  # numbers of processes are smaller
+    for name in (*names, "0123"):
+        for suffix in ("json", "checkpoint"):
+            (running / f"{name}.{suffix}").write_text("{}")
+        (running / f"{name}.lease" / "owner").mkdir(parents=True)
+        (running / f"{name}.lease" / "owner" / "heartbeat").write_text(json.dumps(about))
+    train(tiny_experiment)
+    assert [path.name for path in running.iterdir()] == ["0123.checkpoint"]
 
 
 def test_a_forecast_counts_runs_and_shards_and_writes_nothing(tiny_experiment: Experiment, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import nalm
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.plan import Run, Shard
+from nalm.sweeps.schema import SCHEMA_VERSION
 from nalm.sweeps.store import Store
 from nalm.tasks.task import Task
 from nalm.training.ensemble import History
@@ -93,6 +94,18 @@ def test_a_shard_says_how_it_came_to_be(store: Store, shard: Shard, errors: Hist
     assert about["versions"]["nalm"] == nalm.__version__
     assert about["device"] == "cpu"
     assert about["host"]
+
+
+def test_a_shard_says_what_was_trained_with_all_that_was_left_to_defaults(
+    store: Store, shard: Shard, errors: History
+) -> None:
+    store.add(shard, errors, {})
+    ((_, about),) = store.runs()
+    assert about["spec"]["recipe"]["learning_rate"] == 1e-3
+    assert about["spec"]["recipe"]["iterations"] == 20
+    (task,) = about["spec"]["tasks"]
+    assert (task["operation"], task["input_size"]) == ("div", 2)
+    assert about["schema"] == SCHEMA_VERSION
 
 
 def test_pandas_reads_a_shard_without_nalm(store: Store, shard: Shard, errors: History) -> None:
@@ -293,6 +306,21 @@ def test_a_changed_task_is_refused(store: Store, tiny_experiment: Experiment) ->
     other = Task.model_validate({"operation": "mul", "train": [1, 2], "test": [2, 6]})
     with pytest.raises(NalmError, match=r"^the task 'U\[1,2\)' in .* is another one \(operation: 'div' there, 'mul'"):
         store.merged(tiny_experiment.model_copy(update={"tasks": {"U[1,2)": other}}))
+
+
+@pytest.mark.parametrize("name", ["../escaped", "/tmp/escaped", "..", ".hidden", "", "a\\b"])
+def test_an_experiment_that_names_itself_after_other_files_is_refused(results: Path, name: str) -> None:
+    path = results / "experiments" / "tiny.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"name": name}))
+    with pytest.raises(NalmError, match=r"tiny\.json is not an experiment that this version of nalm can read: name: "):
+        nalm.load(results)
+
+
+def test_an_experiment_that_has_the_name_of_another_is_refused(results: Path) -> None:
+    path = results / "experiments" / "tiny.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"name": "other"}))
+    with pytest.raises(NalmError, match=r"is not what it says: found the name 'other', expected 'tiny'$"):
+        nalm.load(results)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "tiny"}', "\x00"])

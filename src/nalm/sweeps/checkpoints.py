@@ -23,10 +23,12 @@ __all__ = ["Checkpoint", "checkpoint_path"]
 FORMAT = 1
 SECONDS_AT_LEAST = 1.0
 """From one checkpoint to the next."""
-SHARE_OF_TRAINING = 1 / 20
-"""The most of a shard that a kill can cost, once it has trained for longer than twenty seconds."""
-TIMES_ITS_COST = 100
+TIMES_ITS_COST = 60.0
 """How much longer training lasts, from one checkpoint to the next, than the writing of one."""
+SHARE_OF_TRAINING = 1 / 20
+"""Of the iterations that have been made, how many a kill can cost at most, where those limits are shorter."""
+SECONDS_AT_MOST = 60.0
+"""From one checkpoint to the next, where that share would be longer."""
 
 
 class _Saved(BaseModel):
@@ -66,7 +68,7 @@ class Checkpoint:
         self._made_by: dict[str, Any] = {"format": FORMAT, **versions, **made_by}
         self._begun = time.monotonic()
         self._before = 0.0
-        self._saved_at = self._begun
+        self._last: tuple[int, float] | None = None
         self._cost = 0.0
         self._started = time.time()
         self._resumed_at: list[int] = []
@@ -116,8 +118,10 @@ class Checkpoint:
 
     def save_if_due(self, ensemble: Ensemble) -> None:
         """Saves the ensemble if that costs little beside what would have to be trained again."""
-        wait = max(SECONDS_AT_LEAST, TIMES_ITS_COST * self._cost, SHARE_OF_TRAINING * self.seconds)
-        if time.monotonic() - self._saved_at >= wait:
+        now = time.monotonic()
+        iteration, then = self._last = self._last or (ensemble.iteration, now)
+        much = ensemble.iteration - iteration >= SHARE_OF_TRAINING * ensemble.iteration
+        if now - then >= max(SECONDS_AT_LEAST, TIMES_ITS_COST * self._cost) and (much or now - then >= SECONDS_AT_MOST):
             self.save(ensemble)
 
     def save(self, ensemble: Ensemble) -> None:
@@ -131,8 +135,8 @@ class Checkpoint:
             self._write(self.path, content_hash(payload).encode() + b"\n" + payload)
         except OSError as error:
             notices.add(f"cannot write checkpoints into {str(self.path.parent)!r}: {error.strerror}")
-        self._saved_at = time.monotonic()
-        self._cost = self._saved_at - begun
+        now = time.monotonic()
+        self._last, self._cost = (ensemble.iteration, now), now - begun
 
     @property
     def seconds(self) -> float:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +19,9 @@ from nalm.modules.registry import import_paths
 from nalm.sweeps.execute import Event, default_workers, local_workers, train_shards
 from nalm.sweeps.files import disk_is_full
 from nalm.sweeps.interruptions import interruption
-from nalm.sweeps.leases import holder
 from nalm.sweeps.plan import Plan, Shard, plan
 from nalm.sweeps.store import Store
-from nalm.sweeps.worker import ShardProgress, lease_path, progress_path, read_progress
+from nalm.sweeps.worker import ShardProgress, clear_running, read_progress
 from nalm.training.judging import check_tasks
 from nalm.training.notices import notices
 
@@ -95,9 +94,7 @@ def run(
     store.set_damaged_aside()
     for experiment in chosen:
         store.add_experiment(experiment, replace)
-    for shard in shards:
-        if holder(lease_path(store.path, shard)) is None:
-            progress_path(store.path, shard).unlink(missing_ok=True)  # of a run that was killed
+    clear_running(store.path)
     tracker = _Tracker(runs, store, shards)
     count = min(default_workers() if workers is None else workers, len(shards))
 
@@ -223,7 +220,8 @@ class _Tracker:
         elif final:
             self.retried.pop(shard, None)
             self.failed.append(outcome)
-            self.store.add_failure(shard, outcome)
+            with suppress(OSError):  # why it failed is what matters
+                self.store.add_failure(shard, outcome)
         else:
             self.retried[shard] = outcome
 

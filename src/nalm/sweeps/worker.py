@@ -15,15 +15,24 @@ import numpy as np
 
 from nalm.sweeps.checkpoints import Checkpoint
 from nalm.sweeps.interruptions import Interrupted, interruption
-from nalm.sweeps.leases import Lease, LeaseLost, acquire
+from nalm.sweeps.leases import Lease, LeaseLost, Watch, acquire
 from nalm.sweeps.plan import Shard
 from nalm.sweeps.store import Store
 from nalm.training.ensemble import Ensemble
 from nalm.training.notices import notices
 
-__all__ = ["Held", "ShardProgress", "lease_path", "progress_path", "read_progress", "start_worker", "train_shard"]
+__all__ = [
+    "Held",
+    "ShardProgress",
+    "clear_running",
+    "lease_path",
+    "progress_path",
+    "read_progress",
+    "start_worker",
+    "train_shard",
+]
 
-SECONDS_BETWEEN_REPORTS = 0.5
+SECONDS_BETWEEN_REPORTS = 1.0
 SECONDS_TO_STOP = 10.0
 """Workers that have been told to stop are killed after so long: one that compiles does not listen."""
 STOPPED = 128 + signal.SIGTERM
@@ -162,6 +171,16 @@ def _progress(ensemble: Ensemble, shard: Shard) -> ShardProgress:
         for index, run in enumerate(shard.runs)
     )
     return ShardProgress(ensemble.iteration, len(shard.runs), solved, list(notices.said))
+
+
+def clear_running(directory: Path) -> None:
+    """Removes what processes that were killed have left, but for checkpoints of shards that are not stored."""
+    stored = {path.stem.partition("-")[0] for path in (directory / "shards").glob("*-*.parquet")}
+    for path in (directory / "running").glob("[!.]*"):
+        if Watch(path.with_suffix(".lease")).is_free() and (
+            path.suffix == ".json" or (path.suffix == ".checkpoint" and path.stem in stored)
+        ):
+            path.unlink(missing_ok=True)
 
 
 def lease_path(directory: Path, shard: Shard) -> Path:

@@ -266,6 +266,12 @@ class Ensemble:
         self.iteration += steps
 
     @property
+    def draws_own_numbers(self) -> bool:
+        """Whether runs may draw from their own generators, after their initial weights."""
+        one_by_one = isinstance(self.program.models, OneByOne)
+        return self.noise_shape is not None or self.stuck is not None or one_by_one
+
+    @property
     def _asks_for_validation_errors(self) -> bool:
         return any(term.below is not None for term in self.recipe.regularizers.values())
 

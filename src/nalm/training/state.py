@@ -15,7 +15,7 @@ from nalm.training.program import Snapshot
 __all__ = ["State", "capture", "restore"]
 
 State = dict[str, Any]
-"""Nested dictionaries of tensors on the CPU, and the iteration."""
+"""Nested dictionaries and lists of tensors on the CPU, and the iteration."""
 GROWING = ("history", "restarts")
 """Parts whose tensors get longer while an ensemble trains."""
 ERRORS = ("validation_errors", "test_errors", "sparsity_errors", "criteria", "penalties")
@@ -28,13 +28,13 @@ def capture(ensemble: Ensemble) -> State:
     """
     stuck, history, runs = ensemble.stuck, ensemble.history, ensemble.runs
     restarts = [(run, start) for run, starts in enumerate(stuck.restarts if stuck else []) for start in starts]
-    state = {
+    return {
         "iteration": ensemble.iteration,
-        "snapshot": ensemble.snapshot._asdict(),
-        "fixed": ensemble.program.models.fixed(runs),
+        "snapshot": _copied(ensemble.snapshot._asdict()),
+        "fixed": _copied(ensemble.program.models.fixed(runs)),
         "streams": ensemble.sampler.state(),
-        "generators": torch.stack([generator.get_state() for generator in ensemble.generators]),
-        "since": torch.from_numpy(stuck.since if stuck else np.zeros(runs, dtype=np.int64)),
+        "generators": [generator.get_state() for generator in _generators(ensemble)],
+        "since": torch.tensor(stuck.since if stuck else np.zeros(runs, dtype=np.int64)),
         "restarts": torch.tensor(restarts, dtype=torch.int64).reshape(-1, 2),
         "history": {
             "wall_times": _stacked(history.wall_times, ()),
@@ -45,8 +45,6 @@ def capture(ensemble: Ensemble) -> State:
             },
         },
     }
-    captured: State = tree_map_only(Tensor, lambda tensor: tensor.detach().cpu().clone(), state)
-    return captured
 
 
 def restore(ensemble: Ensemble, state: Any) -> None:
@@ -68,14 +66,13 @@ def restore(ensemble: Ensemble, state: Any) -> None:
     ):
         raise ValueError("found a state that contradicts itself")
     ensemble.sampler.restore(state["streams"])
-    for generator, words in zip(ensemble.generators, state["generators"], strict=True):
+    for generator, words in zip(_generators(ensemble), state["generators"], strict=True):
         try:
-            generator.set_state(words.clone())  # torch 2.13 crashes on a view into other memory
+            generator.set_state(words)
         except RuntimeError as error:
             raise ValueError(str(error)) from None
     ensemble.program.models.restore(state["fixed"])
-    on_device: dict[str, Any] = tree_map_only(Tensor, lambda tensor: tensor.to(ensemble.device), state["snapshot"])
-    ensemble.snapshot = Snapshot(**on_device)
+    ensemble.snapshot = Snapshot(**tree_map_only(Tensor, lambda tensor: tensor.to(ensemble.device), state["snapshot"]))
     ensemble.iteration = iteration
     if ensemble.stuck is not None:
         ensemble.stuck.since = state["since"].numpy()
@@ -90,6 +87,15 @@ def restore(ensemble: Ensemble, state: Any) -> None:
     history.parameters = [{name: values[row] for name, values in parameters.items()} for row in range(len(evaluations))]
 
 
+def _generators(ensemble: Ensemble) -> list[torch.Generator]:
+    """Those that are not where the initial weights have left them."""
+    return ensemble.generators if ensemble.draws_own_numbers else []
+
+
+def _copied(tensors: Any) -> Any:
+    return tree_map_only(Tensor, lambda tensor: tensor.detach().cpu().clone(), tensors)
+
+
 def _stacked(values: Sequence[npt.NDArray[np.float64] | float], shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(np.array(values, dtype=np.float64).reshape(len(values), *shape))
 
@@ -100,4 +106,6 @@ def _form(state: Any, growing: bool = False) -> Any:
         return state.dtype, state.ndim, state.shape[1:] if growing else state.shape
     if isinstance(state, dict):
         return {name: _form(value, growing or name in GROWING) for name, value in state.items()}
+    if isinstance(state, list):
+        return [_form(value) for value in state]
     return type(state)

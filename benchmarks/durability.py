@@ -1,0 +1,119 @@
+"""What surviving costs: leases, progress, provenance, storing and checkpoints, beside the training itself.
+
+    python benchmarks/durability.py [ITERATIONS] [REPETITIONS]
+
+trains Figure 3 (all of its iterations, five times, unless told otherwise) in one process in three ways, in turn: the
+bare ensembles; `nalm.run` without checkpoints; and `nalm.run` as it is. It prints the medians of their ratios, and what
+`nalm.run` spent in each part, which is less at the mercy of what else the machine does.
+"""
+
+import functools
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import nalm
+from nalm.experiments.experiment import Experiment
+from nalm.sweeps import checkpoints, worker
+from nalm.sweeps.checkpoints import Checkpoint
+from nalm.sweeps.leases import Lease
+from nalm.sweeps.plan import plan
+from nalm.sweeps.store import Store
+from nalm.training.ensemble import Ensemble
+
+PARTS: dict[str, tuple[Any, str]] = {
+    "training": (Ensemble, "train"),
+    "preparing": (Ensemble, "__init__"),
+    "checkpoints": (Checkpoint, "save"),
+    "progress": (worker._Report, "__call__"),
+    "taking leases": (worker, "acquire"),
+    "giving leases back": (Lease, "__exit__"),
+    "storing": (Store, "add"),
+}
+"""The parts of a run, and the function that each is spent in, apart from others that it calls."""
+
+
+def bare(experiment: Experiment) -> float:
+    """Seconds of the ensembles alone."""
+    start = time.perf_counter()
+    for shard in plan([experiment], set()).shards:
+        Ensemble(shard.recipe, [(run.task, run.seed) for run in shard.runs]).train()
+    return time.perf_counter() - start
+
+
+def run(experiment: Experiment) -> float:
+    """Seconds of a whole run into an empty directory."""
+    with tempfile.TemporaryDirectory() as directory:
+        start = time.perf_counter()
+        nalm.run(experiment, directory, workers=0)
+        return time.perf_counter() - start
+
+
+def run_without_checkpoints(experiment: Experiment) -> float:
+    """Seconds of a whole run that writes no checkpoints."""
+    usual, checkpoints.SECONDS_AT_LEAST = checkpoints.SECONDS_AT_LEAST, float("inf")
+    try:
+        return run(experiment)
+    finally:
+        checkpoints.SECONDS_AT_LEAST = usual
+
+
+def accounted(experiment: Experiment) -> dict[str, float]:
+    """Seconds that a whole run spends in each part, and how many checkpoints it writes."""
+    seconds: dict[str, float] = defaultdict(float)
+    nested = [0.0]
+
+    def clocked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nested.append(0.0)
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            spent = time.perf_counter() - start
+            seconds[name] += spent - nested.pop()
+            nested[-1] += spent
+            seconds[f"calls of {name}"] += 1
+            return result
+
+        return call
+
+    usual = {name: getattr(owner, function) for name, (owner, function) in PARTS.items()}
+    for name, (owner, function) in PARTS.items():
+        setattr(owner, function, clocked(name, usual[name]))
+    try:
+        seconds["all"] = run(experiment)
+    finally:
+        for name, (owner, function) in PARTS.items():
+            setattr(owner, function, usual[name])
+    return seconds
+
+
+def main(iterations: int | None = None, repetitions: int = 5) -> int:
+    """Prints everything and returns the exit code."""
+    experiment = nalm.load_experiment("figure-3")
+    bare(experiment.changed({"iterations": 100}))  # compiles
+    if iterations is not None:
+        experiment = experiment.changed({"iterations": iterations})
+    ways = (bare, run_without_checkpoints, run)
+    rounds = [[way(experiment) for way in ways] for _ in range(repetitions)]
+    for times in rounds:
+        print("bare {:.1f} s, without checkpoints {:.1f} s, with {:.1f} s".format(*times))
+    machinery = statistics.median(without / alone for alone, without, _ in rounds) - 1
+    written = statistics.median(whole / without for _, without, whole in rounds) - 1
+    print(f"machinery {machinery:+.1%} of training, checkpoints {written:+.1%} more", flush=True)
+    spent = accounted(experiment)
+    print("| part | seconds | of training | calls |\n|---|---|---|---|")
+    for name in PARTS:
+        share = spent[name] / spent["training"]
+        print(f"| {name} | {spent[name]:.2f} | {share:.2%} | {spent[f'calls of {name}']:.0f} |")
+    rest = spent["all"] - sum(spent[name] for name in PARTS)
+    print(f"| planning and the rest | {rest:.2f} | {rest / spent['training']:.2%} | |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
