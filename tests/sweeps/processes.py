@@ -43,7 +43,7 @@ def run_command(path: Path, out: Path, *options: object) -> list[object]:
 
 def ended(process: Process) -> str:
     """Waits for a process and returns what it said."""
-    said: str = process.communicate(timeout=600)[1]
+    said: str = process.communicate(timeout=1800)[1]
     return said
 
 
