@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.tasks.small_numbers import BORN_GOLD
 
 import nalm
 from nalm.errors import NalmError
@@ -15,15 +16,6 @@ from nalm.training.judging import run_threshold
 
 WriteYaml = Callable[..., Path]
 UserModule = Callable[[str, str], None]
-
-BORN_GOLD = """
-from nalm.modules import RealNPU
-
-class Born(RealNPU):
-    def reset_parameters(self):
-        super().reset_parameters()
-        self.gold("div")
-"""
 
 
 def test_an_experiments_thresholds_are_listed_by_variant_and_task(write_yaml: WriteYaml) -> None:
@@ -90,7 +82,7 @@ def test_a_module_that_is_set_later_is_checked_before_training(write_yaml: Write
 
 
 def test_runs_are_judged_by_gold_thresholds(write_yaml: WriteYaml, user_module: UserModule, tmp_path: Path) -> None:
-    user_module("layers_born_gold", BORN_GOLD)
+    user_module("layers_born_gold", BORN_GOLD.format(module="RealNPU", operation="div"))
     path = write_yaml(
         ranges="""ranges:
   - {train: [0, 1e-4], test: [0, 1e-4], threshold: gold, label: gold}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.tasks.small_numbers import SMALL_NUMBERS
 from torch import nn
 
 from nalm.modules import NAU, NMRU, NMU, NRU, ArithmeticModule, RealNPU
@@ -19,11 +20,6 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "gold-thresholds.csv"
 EPS32 = 2.0**-23
 NAN = math.nan
 UNION = {"union": [[-6, -2], [2, 6]]}
-SMALL_NUMBERS: dict[str, dict[str, Any]] = {
-    "easy": {"operation": "reciprocal", "input_size": 1, "subset_ratio": 1, "subsets": 1},
-    "medium": {"operation": "reciprocal"},
-    "hard": {},
-}
 MODULES: dict[str, type[ArithmeticModule]] = {"NRU": NRU, "RealNPU": RealNPU, "NMRU": NMRU}
 
 

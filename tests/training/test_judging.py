@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.tasks.small_numbers import BORN_GOLD, SMALL_NUMBERS
 
 from nalm.errors import NalmError
 from nalm.modules import NRU
@@ -16,20 +17,7 @@ from nalm.training.recipe import STORED, Recipe
 
 UserModule = Callable[[str, str], None]
 
-SMALL_NUMBERS: dict[str, dict[str, Any]] = {
-    "easy": {"operation": "reciprocal", "input_size": 1, "subset_ratio": 1, "subsets": 1},
-    "medium": {"operation": "reciprocal"},
-    "hard": {},
-}
 HIGHS = (1e-4, 1e-3, 1e-2, 0.1, 1)
-BORN_GOLD = """
-from nalm.modules import {module}
-
-class Born({module}):
-    def reset_parameters(self):
-        super().reset_parameters()
-        self.gold("{operation}")
-"""
 
 
 def make_task(**fields: Any) -> Task:

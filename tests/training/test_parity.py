@@ -24,6 +24,50 @@ FLOOR = 1e-9
 """Errors below this are rounding: their relative size means nothing."""
 WHERE_PRECISIONS_PART = 1e-5
 """Relative difference between float32 and float64 of our own code, from which training is chaotic."""
+SELDOM_COMPARED: dict[str, list[int]] = {
+    "A2-interval": [1, 1, 4, 11],
+    "A3-interval": [8, 6, 4, 3],
+    "A13-interval": [1, 4],
+    "B3-interval": [11, 1],
+    "B9-interval": [11, 1],
+    "B12-interval": [11, 1],
+    "B13-interval": [11, 5],
+    "B18-interval": [11, 1],
+    "B19-interval": [1, 6],
+    "B20-interval": [11, 1],
+    "E2-interval": [1],
+    "E3-interval": [3],
+    "E6-interval": [5],
+    "E9-interval": [3],
+    "A2-halves": [1, 1, 1, 1],
+    "A2-benford": [1],
+    "A2-truncated_normal": [1, 1, 1],
+    "A3-halves": [4, 3, 11, 8],
+    "A3-truncated_normal": [4, 4, 5],
+    "B2-truncated_normal": [3],
+    "B3-benford": [1],
+    "B3-truncated_normal": [1],
+    "A2-late-interval": [1, 1],
+    "A3-late-interval": [11, 5],
+    "NAU-oob-late-interval": [1, 2],
+    "NAU-oob-squared-late-interval": [1, 1],
+    "NMU-squared-late-interval": [3, 3],
+    "NMU-oob-late-interval": [2, 3],
+    "NMU-oob-squared-late-interval": [3, 3],
+    "NMU-z-interval": [3, 3],
+    "NRU-oob-late-interval": [3, 4],
+    "NRU-oob-squared-late-interval": [4, 5],
+    "NMRU-squared-late-interval": [4, 11],
+    "NMRU-oob-late-interval": [2, 11],
+    "NMRU-oob-squared-late-interval": [2, 5],
+    "NMU-epsilon-interval": [3, 3],
+}
+"""Cases in which fewer than half of the 11 rows of some run are compared, and how many of each run are at least.
+
+Measured with AVX-512 and without vector instructions, the smaller number of each: they differ in one run each of A13,
+B14 and NRU-oob-late. Errors are rounding from there on (NRU at rate 1 solves its task within 20 iterations), or
+training is chaotic: benchmarks/README.md says which.
+"""
 
 Array = npt.NDArray[np.float64]
 COLUMNS = {
@@ -125,6 +169,8 @@ def test_other_modules_follow_the_original_until_float32_and_float64_part(case: 
         apart |= _relative(ours, in_float64, floor=0.0) > WHERE_PRECISIONS_PART
     together = ~np.logical_or.accumulate(apart, axis=0)
     assert together[0].all(), "the first row, before any update, is never chaotic"
+    expected = SELDOM_COMPARED.get(_name(case), [(len(together) + 1) // 2] * len(case.runs))
+    assert (together.sum(axis=0) >= expected).all(), "fewer rows are compared than were"
     for column, attribute in COLUMNS.items():
         difference = _relative(np.stack(getattr(history, attribute)), _golden(case, column))
         assert difference[together].max() <= TOLERANCE, column
@@ -132,6 +178,11 @@ def test_other_modules_follow_the_original_until_float32_and_float64_part(case: 
     for column, attribute in (("train_penalty", "penalties"), ("sparsity_error", "sparsity_errors")):
         ours, golden = np.stack(getattr(history, attribute)), _golden(case, column)
         np.testing.assert_allclose(ours[together], golden[together], rtol=1e-3, atol=1e-6, err_msg=column)
+
+
+def test_cases_that_are_seldom_compared_are_one_case_each() -> None:
+    names = [_name(case) for case in OTHERS]
+    assert {name: names.count(name) for name in SELDOM_COMPARED} == dict.fromkeys(SELDOM_COMPARED, 1)
 
 
 def test_the_golden_files_hold_runs_of_every_configuration() -> None:
