@@ -153,8 +153,8 @@ def _judged_by_gold(experiment: Experiment) -> list[str]:
     if all(task.threshold != "gold" for task in experiment.tasks.values()):
         return []
     return [
-        f"Solved means no greater an error than the module's gold weights have (`nalm thresholds {experiment.name}`). "
-        "The compiled NRU misses its own threshold of 1/a on U[0,0.0001) by rounding, with weights that are exact.",
+        f"Solved means no greater an error than the module's gold weights have (`nalm thresholds {experiment.name}`), "
+        "which rounding can deny to weights that are exact.",
         "",
     ]
 
