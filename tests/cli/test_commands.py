@@ -19,6 +19,7 @@ Cli = Callable[..., CompletedProcess[str]]
 Contents = dict[str, bytes | None]
 
 COMMANDS = ["list", "run", "summary", "runs", "plot", "reproduce", "show", "train", "bench"]
+COMMANDS += ["shard", "script", "status", "merge"]
 SUMMARY_FIELDS = [
     "variant",
     "task",

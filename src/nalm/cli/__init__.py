@@ -10,7 +10,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Runs the command line; wrong input is one sentence on stderr and exit code 2."""
-    from nalm.cli import catalog, results, training  # noqa: F401  (each adds its commands to the app, in this order)
+    from nalm.cli import catalog, cluster, results, training  # noqa: F401  (each adds its commands to the app)
     from nalm.cli.app import app
 
     if os.getcwd() not in sys.path:

@@ -15,7 +15,7 @@ from nalm.errors import NalmError
 from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.execute import default_workers, local_workers, train_shards
-from nalm.sweeps.plan import Plan, Shard, plan
+from nalm.sweeps.plan import WHOLE, Part, Plan, Shard, plan
 from nalm.sweeps.store import Store
 from nalm.sweeps.worker import ShardProgress, progress_path, read_progress
 from nalm.training.notices import notices
@@ -56,6 +56,7 @@ def run(
     compiled: bool = True,
     replace: bool = False,
     executor: concurrent.futures.Executor | None = None,
+    part: Part = WHOLE,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Store:
     """Trains what the results directory does not have yet of one or several experiments.
@@ -65,16 +66,18 @@ def run(
             together; runs that they share are trained once.
         out: the results directory.
         workers: processes, one thread each; as many as cores by default, and 0 for this process.
-        device: where models train, such as ``cpu`` or ``cuda``.
+        device: where models train, such as ``cpu`` or ``cuda``; with an executor, not looked for on this machine.
         compiled: whether to compile where that is possible.
         replace: go on although recipes have changed under an experiment's name; old runs stay.
         executor: anything with ``submit`` as in ``concurrent.futures``, instead of local workers.
+        part: trains only some of the shards; several parts may be trained at once, on one machine or on many.
         on_progress: called about twice a second.
 
     Raises:
         NalmError: the input is wrong, the directory cannot be written to, or shards failed (the others are saved).
     """
-    _, merged, store, (runs, shards) = prepare(experiments, out, device, replace)
+    here = device if executor is None else "cpu"
+    _, merged, store, (runs, shards) = prepare(experiments, out, here, replace, part)
     store.make_directories()
     store.set_damaged_aside()
     for experiment in merged:
@@ -89,7 +92,7 @@ def run(
 
     failures: list[BaseException] = []
     # Closing the generator at once stops the workers, whatever interrupts this loop.
-    with closing(train_shards(store.path, shards, make_executor, device, compiled)) as outcomes:
+    with closing(train_shards(store.path.absolute(), shards, make_executor, device, compiled)) as outcomes:
         for outcome in outcomes:
             if outcome is not None:
                 shard, result = outcome
@@ -126,7 +129,7 @@ class Prepared(NamedTuple):
     plan: Plan
 
 
-def prepare(experiments: Experiments, out: Path | str, device: str, replace: bool) -> Prepared:
+def prepare(experiments: Experiments, out: Path | str, device: str, replace: bool, part: Part = WHOLE) -> Prepared:
     """Checks everything that can be checked before anything is written.
 
     Raises:
@@ -141,7 +144,7 @@ def prepare(experiments: Experiments, out: Path | str, device: str, replace: boo
         _check_modules(experiment)
     store = Store(out)
     merged = [store.merged(experiment, replace) for experiment in chosen]
-    return Prepared(chosen, merged, store, plan(chosen, store.finished()))
+    return Prepared(chosen, merged, store, plan(chosen, store.finished(), part))
 
 
 def _check_modules(experiment: Experiment) -> None:
