@@ -150,7 +150,7 @@ def _running(
 ) -> RunningShard:
     about: dict[str, Any] = {}
     for content in signs.values():
-        with contextlib.suppress(ValueError):  # it is being written
+        with contextlib.suppress(ValueError, TypeError):  # it is being written
             about |= dict(json.loads(content))
     return RunningShard(
         shard=name,
