@@ -3,11 +3,10 @@
 import functools
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from nalm.sweeps.store import Store
 
@@ -48,12 +47,11 @@ def outcomes(directory: Path) -> Outcomes:
 
 
 @functools.cache
-def trained_locally(temporary: pytest.TempPathFactory) -> Outcomes:
+def trained_locally() -> Outcomes:
     """What becomes of the small figure on local workers."""
-    directory = temporary.mktemp("local")
-    with Command("run", *FIGURE, "--out", directory) as command:
+    with tempfile.TemporaryDirectory() as directory, Command("run", *FIGURE, "--out", directory) as command:
         command.ended()
-    return outcomes(directory)
+        return outcomes(Path(directory))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:

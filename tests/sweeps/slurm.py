@@ -42,6 +42,7 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory={memory}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 SECONDS_TO_START = 60
+SECONDS_TO_STOP = 20
 
 
 def missing() -> str | None:
@@ -94,13 +95,13 @@ def slurm() -> Iterator[Path]:
         yield configuration
     finally:
         _ask(configuration, "scancel", "--user=root", "--signal=KILL", "--full")
-        for daemon in reversed(daemons):
+        for daemon in reversed(daemons):  # each needs those before it to end well
             daemon.terminate()
-        for daemon in daemons:
             try:
-                daemon.wait(10)
+                daemon.wait(SECONDS_TO_STOP)
             except subprocess.TimeoutExpired:
                 daemon.kill()
+                daemon.wait()
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -15,8 +15,8 @@ from nalm.sweeps.settings import DaskSettings, ExecutorSettings, open_executor
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    return trained_locally(tmp_path_factory)
+def local() -> Outcomes:
+    return trained_locally()
 
 
 @contextlib.contextmanager

@@ -2,9 +2,9 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
 
 import pytest
 
@@ -90,10 +90,12 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[ExecutorSettings]:
     """Settings with which commands would have trained."""
     found: list[ExecutorSettings] = []
 
-    def take(*arguments: Any) -> None:
-        found.append(arguments[-1])
+    def take(settings: ExecutorSettings, workers: int | None) -> AbstractContextManager[None]:
+        found.append(settings)
+        return nullcontext()
 
-    monkeypatch.setattr("nalm.cli.training.train_and_report", take)
+    monkeypatch.setattr("nalm.cli.training.open_executor", take)
+    monkeypatch.setattr(nalm, "run", lambda *_, **__: None, raising=False)
     return found
 
 

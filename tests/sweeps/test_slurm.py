@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(missing() is not None, reason
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    return trained_locally(tmp_path_factory)
+def local() -> Outcomes:
+    return trained_locally()
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,7 @@ def run(
 
 
 def _reason(failure: BaseException) -> str:
-    if isinstance(failure, BrokenProcessPool):
+    if type(failure) is BrokenProcessPool:
         return "a worker process that died (out of memory? a script without `if __name__ == '__main__':`?)"
     return f"{type(failure).__name__}: {(str(failure).splitlines() or [''])[0]}"
 
