@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install figure3 results lint types test test-slow bench parity clean
+.PHONY: install figure3 results lint types test slurm test-slow bench parity clean
 
 install: .venv/installed
 
@@ -31,6 +31,15 @@ types: install
 
 test: lint types
 	$(BIN)/pytest -n 2 -m "not slow"
+
+# For the tests on a real cluster of one node: installs Slurm and munge where they are missing and may be installed.
+slurm:
+	@for command in munged slurmctld slurmd sbatch; do command -v $$command > /dev/null || missing=yes; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" -ne 0 ] || ! command -v apt-get > /dev/null; then \
+		echo "Slurm is missing and cannot be installed here: its tests will be skipped" >&2; exit 0; \
+	fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge > /dev/null
 
 test-slow: install
 	$(BIN)/pytest -n 2 -m slow

@@ -50,6 +50,13 @@ def _every_notice_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notices, "said", [])
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _nobody_has_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
+        yield
+
+
 @pytest.fixture
 def contents() -> Callable[[Path], Contents]:
     """Every file below a directory with its bytes, and every directory."""

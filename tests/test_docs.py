@@ -3,14 +3,20 @@
 import contextlib
 import io
 import re
+import runpy
+import shlex
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import torch
 import yaml
 from torch import nn
 
+import nalm
 from nalm.experiments.catalog import load_experiment
 from nalm.modules import MODULES, describe
 from nalm.training.recipe import Recipe
@@ -66,6 +72,59 @@ def test_the_model_of_the_documentation_trains_and_has_an_expression() -> None:
     (example,) = blocks("docs/modules.md", "python")
     torch.manual_seed(0)
     exec(compile(example, "docs/modules.md", "exec"), {})
+
+
+def test_the_executor_of_the_documentation_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks("docs/clusters.md", "python")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(example, "docs/clusters.md", "exec"), {})
+    assert printed.getvalue() == 4 * "one more shard\n"
+    assert nalm.load(tmp_path / "results").missing == 0
+
+
+def test_the_settings_of_the_documentation_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (example,) = blocks("docs/clusters.md", "yaml")
+    (tmp_path / "nalm").mkdir()
+    (tmp_path / "nalm" / "config.yaml").write_text(example, encoding="utf-8")
+    settings = nalm.load_settings()
+    assert (settings.executor, settings.slurm.partition, settings.slurm.options["exclusive"]) == ("slurm", "main", None)
+
+
+def test_the_commands_of_the_documentation_of_clusters_are_understood(
+    nalm_cli: Callable[..., CompletedProcess[str]], results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is given to the command line; where it would train, the functions that train are stand-ins."""
+    opened: list[str] = []
+
+    def open_executor(settings: nalm.ExecutorSettings, workers: int | None) -> contextlib.AbstractContextManager[None]:
+        opened.append(settings.executor)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr("nalm.cli.training.open_executor", open_executor)
+    monkeypatch.setattr(nalm, "run", lambda *_, **__: None, raising=False)
+    monkeypatch.setattr(nalm, "reproduce", lambda *_, **__: [], raising=False)
+    for name in ("node1", "node2"):
+        shutil.copytree(results, tmp_path / name)
+    commands = [line for block in blocks("docs/clusters.md", "sh") for line in block.splitlines()]
+    for command in commands:
+        name, *arguments = shlex.split(command.partition(" > ")[0])
+        assert name == "nalm"
+        done = nalm_cli(*arguments)
+        assert done.returncode == 0, (command, done.stderr)
+    assert opened == ["slurm"] * 3 + ["dask"] * 2 + ["local"]
+    assert nalm.load(tmp_path / "all").missing == 0
+
+
+def test_what_sweeps_need_on_paper_follows_from_the_costs_beside_it() -> None:
+    scale = runpy.run_path(str(ROOT / "benchmarks" / "scale.py"))
+    text = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+    costs, needs = ([line[2:-2].split(" | ") for line in table.splitlines()[2:]] for table in text.split("\n\n")[2:4])
+    known = scale["Costs"](**{name.replace(" ", "_"): float(value.replace(",", "")) for name, value in costs})
+    columns = [scale["needs"](known, *sweep) for sweep in ((1, 25), (1, 10_000), (1_000, 10_000))]
+    assert needs == [[name, *(column[name] for column in columns)] for name in columns[0]]
 
 
 @pytest.mark.parametrize(

@@ -28,19 +28,31 @@ if TYPE_CHECKING:
     from nalm.sweeps.benchmark import benchmark as benchmark
     from nalm.sweeps.forecast import Forecast as Forecast
     from nalm.sweeps.forecast import forecast as forecast
+    from nalm.sweeps.merge import Merged as Merged
+    from nalm.sweeps.merge import merge as merge
     from nalm.sweeps.run import Progress as Progress
     from nalm.sweeps.run import run as run
+    from nalm.sweeps.scripts import array_script as array_script
+    from nalm.sweeps.settings import ExecutorSettings as ExecutorSettings
+    from nalm.sweeps.settings import load_settings as load_settings
+    from nalm.sweeps.settings import open_executor as open_executor
     from nalm.sweeps.single import single_run as single_run
     from nalm.sweeps.single import train_single as train_single
+    from nalm.sweeps.status import Status as Status
+    from nalm.sweeps.status import status as status
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Experiment": "nalm.experiments.experiment",
+    "ExecutorSettings": "nalm.sweeps.settings",
     "Forecast": "nalm.sweeps.forecast",
+    "Merged": "nalm.sweeps.merge",
     "NalmError": "nalm.errors",
     "Progress": "nalm.sweeps.run",
     "Results": "nalm.analysis.results",
+    "Status": "nalm.sweeps.status",
+    "array_script": "nalm.sweeps.scripts",
     "benchmark": "nalm.sweeps.benchmark",
     "compare": "nalm.analysis.comparison",
     "compare_results": "nalm.analysis.comparison",
@@ -51,12 +63,16 @@ _HOMES = {
     "gold_errors": "nalm.analysis.gold",
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
+    "load_settings": "nalm.sweeps.settings",
+    "merge": "nalm.sweeps.merge",
+    "open_executor": "nalm.sweeps.settings",
     "plot": "nalm.figures.results",
     "report": "nalm.figures.page",
     "plot_landscapes": "nalm.figures.landscapes",
     "reproduce": "nalm.figures.results",
     "run": "nalm.sweeps.run",
     "single_run": "nalm.sweeps.single",
+    "status": "nalm.sweeps.status",
     "thresholds": "nalm.analysis.thresholds",
     "train_single": "nalm.sweeps.single",
     "write_figure": "nalm.figures.results",

@@ -9,10 +9,10 @@ import typer
 import nalm
 from nalm.cli.app import AsCsv, AsJson, Directory, Name, app
 from nalm.cli.console import say, write_csv, write_json, write_table
-from nalm.cli.tables import show_runs, show_summary
+from nalm.cli.tables import say_missing, show_runs, show_summary
 from nalm.errors import NalmError
 
-__all__ = ["load_results", "say_missing", "write_data"]
+__all__ = ["load_results", "write_data"]
 
 
 @app.command()
@@ -69,13 +69,6 @@ def load_results(directory: Path, experiment: str | None) -> nalm.Results:
     if not results.trained:
         raise NalmError(f"found no finished runs of {results.experiment.name} in {str(directory)!r}")
     return results
-
-
-def say_missing(results: nalm.Results, directory: Path) -> None:
-    """Says how many runs of an experiment are not there, if any."""
-    if results.missing:
-        missing = f"{results.missing} of {results.experiment.runs} runs (variants × tasks × seeds)"
-        say(f"nalm: {missing} of {results.experiment.name} are not in {directory}")
 
 
 @app.command()

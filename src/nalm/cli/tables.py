@@ -2,16 +2,25 @@
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+import nalm
 from nalm.analysis.comparison import published_text
-from nalm.cli.console import write_table
+from nalm.cli.console import say, write_table
 
-__all__ = ["show_comparison", "show_pairs", "show_runs", "show_summary"]
+__all__ = ["say_missing", "show_comparison", "show_pairs", "show_runs", "show_summary"]
 
 Row = Mapping[Hashable, Any]
+
+
+def say_missing(results: nalm.Results, directory: Path) -> None:
+    """Says how many runs of an experiment are not there, if any."""
+    if results.missing:
+        missing = f"{results.missing} of {results.experiment.runs} runs (variants × tasks × seeds)"
+        say(f"nalm: {missing} of {results.experiment.name} are not in {directory}")
 
 
 def show_summary(summary: pd.DataFrame, title: str) -> None:

@@ -25,19 +25,23 @@ from nalm.cli.app import (
     app,
 )
 from nalm.cli.console import duration, progress_reporter, say, write_json, write_table
-from nalm.cli.results import say_missing
-from nalm.cli.tables import show_summary
+from nalm.cli.executors import with_executor
+from nalm.cli.tables import say_missing, show_summary
 from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import parse_seeds, show_seeds
 from nalm.modules.registry import import_paths
 from nalm.sweeps.interruptions import Interrupted
+from nalm.sweeps.settings import ExecutorSettings, open_executor
+
+__all__ = ["choose", "choose_trained", "train_and_report"]
 
 R = TypeVar("R")
 
 
 @app.command()
+@with_executor
 def run(
     experiments: ExperimentNames,
     out: Out = Path("results"),
@@ -52,6 +56,8 @@ def run(
     replace: Replace = False,
     no_imports: NoImports = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and do nothing.")] = False,
+    *,
+    executor: ExecutorSettings,
 ) -> None:
     """Train experiments.
 
@@ -61,10 +67,7 @@ def run(
     Example: nalm run figure-3 --seeds 0-4 --variants NMRU --out results
     """
     with import_paths(not no_imports):
-        figures = _choose(experiments, seeds, variants, iterations, evaluate_every, settings)
-    chosen = [figure for figure in figures if isinstance(figure, Experiment)]
-    if not chosen:
-        raise NalmError(f"nothing is trained for {figures[0]}: use `nalm reproduce {figures[0]}`")
+        chosen = choose_trained(experiments, seeds, variants, iterations, evaluate_every, settings)
     if dry_run:
         forecast = nalm.forecast(chosen, out, workers=workers, device=device, replace=replace)
         print(_title(chosen))
@@ -72,10 +75,30 @@ def run(
         print(f"time      about {duration(forecast.seconds)} (an estimate)")
         print(f"disk      about {forecast.bytes / 1e6:,.1f} MB")
         return
-    _train(nalm.run, chosen, out, workers, device, not no_compile, replace)
+    train_and_report(nalm.run, chosen, out, workers, device, not no_compile, replace, executor)
 
 
-def _choose(
+def choose_trained(
+    names: Sequence[str],
+    seeds: str | None,
+    variants: Sequence[str] | None,
+    iterations: int | None,
+    evaluate_every: int | None,
+    settings: Sequence[str] | None,
+) -> list[Experiment]:
+    """The experiments that names stand for, as `choose` finds them, without computed figures.
+
+    Raises:
+        NalmError: nothing is trained for any of the names.
+    """
+    figures = choose(names, seeds, variants, iterations, evaluate_every, settings)
+    chosen = [figure for figure in figures if isinstance(figure, Experiment)]
+    if not chosen:
+        raise NalmError(f"nothing is trained for {figures[0]}: use `nalm reproduce {figures[0]}`")
+    return chosen
+
+
+def choose(
     names: Sequence[str],
     seeds: str | None,
     variants: Sequence[str] | None,
@@ -118,7 +141,7 @@ def _labels(text: str, experiment: Experiment) -> list[str]:
     return [text] if text in experiment.variants else [label.strip() for label in text.split(",")]
 
 
-def _train(
+def train_and_report(
     train: Callable[..., R],
     figures: Sequence[Experiment | str],
     out: Path,
@@ -126,12 +149,13 @@ def _train(
     device: str,
     compiled: bool,
     replace: bool,
+    executor: ExecutorSettings,
 ) -> R:
     """Calls `nalm.run` or `nalm.reproduce`, and shows how far it is."""
     say(_title(figures))
     last: list[nalm.Progress] = []
     try:
-        with progress_reporter() as report:
+        with open_executor(executor, workers) as opened, progress_reporter() as report:
 
             def on_progress(progress: nalm.Progress) -> None:
                 last[:] = [progress]
@@ -144,6 +168,7 @@ def _train(
                 device=device,
                 compiled=compiled,
                 replace=replace,
+                executor=opened,
                 on_progress=on_progress,
             )
     except (KeyboardInterrupt, Interrupted) as stop:
@@ -158,6 +183,7 @@ def _train(
 
 
 @app.command()
+@with_executor
 def reproduce(
     experiments: ExperimentNames,
     out: Out = Path("results"),
@@ -171,6 +197,8 @@ def reproduce(
     no_compile: NoCompile = False,
     replace: Replace = False,
     no_imports: NoImports = False,
+    *,
+    executor: ExecutorSettings,
 ) -> None:
     """Train, summarize and draw figures.
 
@@ -180,8 +208,8 @@ def reproduce(
     Example: nalm reproduce figure-3 --out results
     """
     with import_paths(not no_imports):
-        chosen = _choose(experiments, seeds, variants, iterations, evaluate_every, settings)
-    reproduced = _train(nalm.reproduce, chosen, out, workers, device, not no_compile, replace)
+        chosen = choose(experiments, seeds, variants, iterations, evaluate_every, settings)
+    reproduced = train_and_report(nalm.reproduce, chosen, out, workers, device, not no_compile, replace, executor)
     for figure in reproduced:
         if figure.results is not None:
             say_missing(figure.results, out)

@@ -1,5 +1,6 @@
 """Figures of whole results."""
 
+import concurrent.futures
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ def reproduce(
     device: str = "cpu",
     compiled: bool = True,
     replace: bool = False,
+    executor: concurrent.futures.Executor | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> list[Reproduced]:
     """Trains experiments, and writes the summary and the figure of each into the results directory.
@@ -66,6 +68,7 @@ def reproduce(
             device=device,
             compiled=compiled,
             replace=replace,
+            executor=executor,
             on_progress=on_progress,
         )
     reproduced = []

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nalm.errors import NalmError
 from nalm.sweeps.files import disk_is_full
 from nalm.sweeps.interruptions import Interrupted
 from nalm.sweeps.leases import Watch, holder
@@ -163,9 +164,10 @@ class _Group:
         return self._waiting + deque(self._watched)
 
     def failed(self, shard: Shard, error: BaseException) -> Event:
-        """Counts a failure; a full disk stays full."""
+        """Counts a failure; a full disk stays full, and wrong input wrong."""
         self._failures[shard] += 1
-        return Event(shard, error, self._failures[shard] == ATTEMPTS or disk_is_full(error))
+        hopeless = disk_is_full(error) or isinstance(error, NalmError)
+        return Event(shard, error, hopeless or self._failures[shard] == ATTEMPTS)
 
     def _done(self) -> set[Future]:
         if not self._pending:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.tasks.sampling import layout
 from nalm.tasks.task import Task
@@ -14,7 +15,7 @@ from nalm.tasks.thresholds import Threshold
 from nalm.training.judging import run_threshold
 from nalm.training.recipe import Recipe
 
-__all__ = ["Plan", "Run", "Shard", "plan", "recipe_fields", "runs_of", "task_fields"]
+__all__ = ["WHOLE", "Part", "Plan", "Run", "Shard", "plan", "recipe_fields", "runs_of", "shard_name", "task_fields"]
 
 SEEDS_IN_BLOCK = 25
 TASKS_IN_BLOCK = 9
@@ -57,6 +58,11 @@ class Run:
         return run_threshold(self.recipe, self.task)
 
 
+def shard_name(keys: Sequence[str]) -> str:
+    """Name of the shard that has the runs with these keys."""
+    return _hash(keys)
+
+
 @dataclass(frozen=True, eq=False)
 class Shard:
     """Runs of one recipe that train together."""
@@ -67,7 +73,7 @@ class Shard:
     @cached_property
     def name(self) -> str:
         """Hash of its runs."""
-        return _hash([run.key for run in self.runs])
+        return shard_name([run.key for run in self.runs])
 
     @property
     def work(self) -> int:
@@ -90,23 +96,45 @@ def runs_of(experiment: Experiment) -> Iterator[tuple[str, str, Run]]:
                 yield variant, label, Run(recipe, task, seed)
 
 
-def plan(experiments: Sequence[Experiment], finished: Container[str]) -> Plan:
+@dataclass(frozen=True)
+class Part:
+    """The blocks whose position in the whole plan, divided by ``of``, leaves ``index``."""
+
+    index: int
+    of: int
+
+
+WHOLE = Part(0, 1)
+
+
+def plan(experiments: Sequence[Experiment], finished: Container[str], part: Part = WHOLE) -> Plan:
     """Plans what is missing; a run that several experiments share is planned once, with the first of them.
 
     Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together. A shard is what is missing of
     a block, so asking for more seeds or variants later trains only those. The longest shards come first, so that
-    workers end at about the same time.
+    workers end at about the same time. Parts do not depend on what is finished: started at any time, they share no run.
+
+    Raises:
+        NalmError: there is no such part.
     """
-    shards = []
+    if not 0 <= part.index < part.of:
+        raise NalmError(f"found part {part.index} of {part.of}, expected a part of 0 to {part.of - 1}")
+    blocks = []
     planned: set[str] = set()
     for experiment in experiments:
         for block in _blocks(experiment):
-            new = [run for run in block if run.key not in planned]
+            new = tuple(run for run in block if run.key not in planned)
             planned |= {run.key for run in new}
-            missing = tuple(run for run in new if run.key not in finished)
-            if missing:
-                shards.append(Shard(missing[0].recipe, missing))
-    return Plan(len(planned), sorted(shards, key=lambda shard: -shard.work))
+            if new:
+                blocks.append(Shard(new[0].recipe, new))
+    own = _longest_first(blocks)[part.index :: part.of]
+    missing = [tuple(run for run in block.runs if run.key not in finished) for block in own]
+    shards = [Shard(block.recipe, runs) for block, runs in zip(own, missing, strict=True) if runs]
+    return Plan(sum(len(block.runs) for block in own), _longest_first(shards))
+
+
+def _longest_first(shards: list[Shard]) -> list[Shard]:
+    return sorted(shards, key=lambda shard: -shard.work)
 
 
 def _blocks(experiment: Experiment) -> Iterator[list[Run]]:

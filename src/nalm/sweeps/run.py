@@ -19,7 +19,7 @@ from nalm.modules.registry import import_paths
 from nalm.sweeps.execute import Event, default_workers, local_workers, train_shards
 from nalm.sweeps.files import disk_is_full
 from nalm.sweeps.interruptions import interruption
-from nalm.sweeps.plan import Plan, Shard, plan
+from nalm.sweeps.plan import WHOLE, Part, Plan, Shard, plan
 from nalm.sweeps.store import Store
 from nalm.sweeps.worker import ShardProgress, clear_running, read_progress
 from nalm.training.judging import check_tasks
@@ -66,6 +66,7 @@ def run(
     replace: bool = False,
     imports: bool = True,
     executor: concurrent.futures.Executor | None = None,
+    part: Part = WHOLE,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Store:
     """Trains what the results directory does not have yet of one or several experiments.
@@ -78,18 +79,20 @@ def run(
             together; runs that they share are trained once.
         out: the results directory.
         workers: processes, one thread each; as many as cores by default, and 0 for this process.
-        device: where models train, such as ``cpu`` or ``cuda``.
+        device: where models train, such as ``cpu`` or ``cuda``; with an executor, not looked for on this machine.
         compiled: whether to compile where that is possible.
         replace: go on although recipes have changed under an experiment's name; old runs stay.
         imports: whether modules may be named by import paths, whose code is run.
         executor: anything with ``submit`` as in ``concurrent.futures``, instead of local workers.
+        part: trains only some of the shards; several parts may be trained at once, on one machine or on many.
         on_progress: called about twice a second.
 
     Raises:
         NalmError: the input is wrong, the directory cannot be written to, or shards failed (the others are saved).
         Interrupted: SIGTERM asked this process to stop; workers have written checkpoints.
     """
-    chosen, store, (runs, shards) = prepare(experiments, out, device, replace, imports)
+    here = device if executor is None else "cpu"
+    chosen, store, (runs, shards) = prepare(experiments, out, here, replace, imports, part)
     store.make_directories()
     store.set_damaged_aside()
     for experiment in chosen:
@@ -104,7 +107,7 @@ def run(
     # Closing the generator at once stops the workers, whatever interrupts this loop.
     with (
         interruption.by_sigterm(),
-        closing(train_shards(store.path, shards, make_executor, device, compiled)) as events,
+        closing(train_shards(store.path.absolute(), shards, make_executor, device, compiled)) as events,
     ):
         for event in events:
             if event is not None:
@@ -130,7 +133,14 @@ class Prepared(NamedTuple):
     plan: Plan
 
 
-def prepare(experiments: Experiments, out: Path | str, device: str, replace: bool, imports: bool = True) -> Prepared:
+def prepare(
+    experiments: Experiments,
+    out: Path | str,
+    device: str,
+    replace: bool,
+    imports: bool = True,
+    part: Part = WHOLE,
+) -> Prepared:
     """Checks everything that can be checked before anything is written.
 
     Raises:
@@ -147,7 +157,7 @@ def prepare(experiments: Experiments, out: Path | str, device: str, replace: boo
     store = Store(out)
     for experiment in chosen:
         store.merged(experiment, replace)
-    return Prepared(chosen, store, plan(chosen, store.finished()))
+    return Prepared(chosen, store, plan(chosen, store.finished(), part))
 
 
 def _experiments(item: Experiment | str) -> list[Experiment]:

@@ -20,7 +20,7 @@ from nalm.experiments.document import sentence
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.files import content_hash, write_atomically
 from nalm.sweeps.leases import locked
-from nalm.sweeps.plan import Shard, task_fields
+from nalm.sweeps.plan import Shard, shard_name, task_fields
 from nalm.sweeps.schema import about_shard, check_schema, upgraded
 from nalm.training.ensemble import History
 from nalm.training.notices import notices
@@ -45,7 +45,8 @@ class Store:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._damaged: set[Path] = set()
+        self.damaged: set[Path] = set()
+        """Files that reading has found not to be whole."""
 
     @classmethod
     def existing(cls, path: Path | str) -> "Store":
@@ -172,9 +173,9 @@ class Store:
         wanted = None if keys is None else pa.array(keys, pa.string())
         versions: dict[str, set[str]] = {"nalm": set(), "torch": set(), "numpy": set()}
         for file in self._files():
-            rows = None if wanted is None else pc.is_in(file.read(["key"])["key"], wanted)
+            rows = None if wanted is None else pc.is_in(_keys(file), wanted)
             if rows is None or pc.any(rows).as_py():
-                table = file.read()
+                table = file.read(use_threads=False)
                 about = upgraded(_about(file), table)
                 for library, found in versions.items():
                     found.add(about["versions"][library])
@@ -186,7 +187,7 @@ class Store:
     def provenance(self) -> Iterator[tuple[list[str], dict[str, Any]]]:
         """Keys of the runs of every finished shard, and what its file says about how they came to be."""
         for file in self._files():
-            yield file.read(["key"])["key"].to_pylist(), _about(file)
+            yield _keys(file).to_pylist(), _about(file)
 
     def _files(self, name: str = "*") -> Iterator[pq.ParquetFile]:
         """All shards that are whole.
@@ -202,17 +203,17 @@ class Store:
                     check_schema(path, _about(file))
                     yield file
                 else:
-                    self._damaged.add(path)
+                    self.damaged.add(path)
                     notices.add(f"{path} is damaged and is left out: its runs count as missing")
 
     def set_damaged_aside(self) -> None:
         """Moves files that reading found damaged out of the way of those that will be trained in their place."""
-        for path in self._damaged:
+        for path in self.damaged:
             aside = self.path / "damaged"
             aside.mkdir(exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # another process was faster
                 path.rename(aside / path.name)
-        self._damaged.clear()
+        self.damaged.clear()
 
     def add_failure(self, shard: Shard, error: BaseException) -> None:
         """Keeps the traceback of a shard that failed."""
@@ -235,15 +236,24 @@ class Store:
             provenance: what its file shall say about how it came to be, besides what is known of it anyway.
             write: writes a file atomically.
         """
-        table = _table(shard, history)
-        metadata = json.dumps(about_shard(shard) | provenance)
-        sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata({"nalm": metadata}), sink, compression="zstd")
-        content = sink.getvalue().to_pybytes()
-        path = self.path / "shards" / f"{shard.name}-{content_hash(content)}.parquet"
-        write(path, content)
+        path = self.add_rows(_table(shard, history), about_shard(shard) | provenance, write)
         _failure_path(self.path, shard).unlink(missing_ok=True)
         return path
+
+    def add_rows(
+        self, rows: pa.Table, about: dict[str, Any], write: Callable[[Path, bytes], None] = write_atomically
+    ) -> Path:
+        """Saves rows of runs that trained together, and what is said about them, as `runs` yields them."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows.replace_schema_metadata({"nalm": json.dumps(about)}), sink, compression="zstd")
+        content = sink.getvalue().to_pybytes()
+        path = self.path / "shards" / f"{shard_name(rows['key'].to_pylist())}-{content_hash(content)}.parquet"
+        write(path, content)
+        return path
+
+
+def _keys(file: pq.ParquetFile) -> pa.ChunkedArray:
+    return file.read(["key"], use_threads=False)["key"]
 
 
 def _about(file: pq.ParquetFile) -> dict[str, Any]:

@@ -196,7 +196,10 @@ def progress_path(directory: Path, shard: Shard) -> Path:
 def read_progress(directory: Path, shards: Iterable[Shard]) -> dict[Shard, ShardProgress]:
     """Progress of those of the shards that are being trained."""
     found = {}
+    reporting = {path.stem for path in (directory / "running").glob("*.json")}
     for shard in shards:
-        with contextlib.suppress(FileNotFoundError):  # it has not begun, or has ended
+        if shard.name not in reporting:
+            continue
+        with contextlib.suppress(FileNotFoundError):  # it has ended
             found[shard] = ShardProgress(**json.loads(progress_path(directory, shard).read_text()))
     return found

@@ -1,0 +1,166 @@
+"""What sweeps need on paper, from costs measured here: shards, files, bytes, jobs, memory.
+
+    python benchmarks/scale.py [--experiments 1000] [--seeds 10000]
+
+prints the two tables of docs/scaling.md, in about a minute: the costs, and what they come to for experiments of the
+shape of Figure 3 (four variants of nine tasks, 50,001 iterations, 51 evaluations).
+"""
+
+import argparse
+import json
+import math
+import pickle
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nalm
+from nalm.experiments.catalog import load_experiment
+from nalm.sweeps.plan import SEEDS_IN_BLOCK, plan
+from nalm.sweeps.scripts import LARGEST_ARRAY
+from nalm.sweeps.store import Store
+
+__all__ = ["Costs", "measure", "needs", "table"]
+
+UPDATES = 50_001
+EVALUATIONS = 51
+SHORTER = 10
+MANY_SEEDS = 1_000
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What was measured; of the first two, benchmarks/README.md says how."""
+
+    microseconds_per_run_and_iteration: float
+    seconds_to_start_a_worker: float
+    bytes_per_run_in_its_file: float
+    microseconds_to_check_a_run_again: float
+    microseconds_to_plan_a_run: float
+    bytes_of_memory_to_plan_a_run: float
+    microseconds_to_summarize_a_run: float
+    bytes_of_memory_to_summarize_a_run: float
+    bytes_per_seed_of_an_experiment: float
+    bytes_handed_to_the_job_of_a_shard: float
+
+
+def measure(microseconds: float, seconds: float) -> Costs:
+    """Trains Figure 3 for a tenth of its iterations, with as many evaluations, and measures what it comes to."""
+    figure = load_experiment("figure-3")
+    iterations = (UPDATES - 1) // SHORTER
+    short = figure.changed({"iterations": iterations, "evaluate_every": iterations // (EVALUATIONS - 1)})
+    many = figure.narrowed(range(MANY_SEEDS))
+    with tempfile.TemporaryDirectory() as directory:
+        nalm.run(short, directory)
+        size = sum(path.stat().st_size for path in Path(directory, "shards").iterdir())
+        checking, _ = _spent(lambda: Store(directory).finished())
+        summarizing, summary = _spent(lambda: nalm.load(directory).summary())
+    planning, planned = _spent(lambda: plan([many], ()))
+    texts = [json.dumps(each.model_dump(mode="json", exclude_defaults=True), indent=2) for each in (figure, many)]
+    return _as_written(
+        Costs(
+            microseconds_per_run_and_iteration=microseconds,
+            seconds_to_start_a_worker=seconds,
+            bytes_per_run_in_its_file=size / figure.runs,
+            microseconds_to_check_a_run_again=1e6 * checking / figure.runs,
+            microseconds_to_plan_a_run=1e6 * planning / many.runs,
+            bytes_of_memory_to_plan_a_run=planned / many.runs,
+            microseconds_to_summarize_a_run=1e6 * summarizing / figure.runs,
+            bytes_of_memory_to_summarize_a_run=summary / figure.runs,
+            bytes_per_seed_of_an_experiment=(len(texts[1]) - len(texts[0])) / (MANY_SEEDS - len(figure.seeds)),
+            bytes_handed_to_the_job_of_a_shard=len(pickle.dumps(plan([figure], ()).shards[0])),
+        )
+    )
+
+
+def _as_written(costs: Costs) -> Costs:
+    """Rounded, so that what is computed from the table is what is computed here."""
+    return Costs(**{name: float(_rounded(value).replace(",", "")) for name, value in vars(costs).items()})
+
+
+def _spent(function: Callable[[], object]) -> tuple[float, int]:
+    """Seconds that a call takes, and the most memory of another one; one that loads libraries comes before."""
+    function()
+    start = time.perf_counter()
+    function()
+    seconds = time.perf_counter() - start
+    tracemalloc.start()
+    kept = function()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    del kept
+    return seconds, most
+
+
+def needs(costs: Costs, experiments: int, seeds: int) -> dict[str, str]:
+    """What so many experiments of so many seeds come to in one directory, in words."""
+    figure = load_experiment("figure-3")
+    variants, tasks = len(figure.variants), len(figure.tasks)
+    runs = experiments * seeds * variants * tasks
+    shards = experiments * variants * math.ceil(seeds / SEEDS_IN_BLOCK)
+    training = runs * UPDATES * costs.microseconds_per_run_and_iteration / 1e6
+    return {
+        "runs": f"{runs:,}",
+        "shards, each a file": f"{shards:,}",
+        "files on disk": _bytes(runs * costs.bytes_per_run_in_its_file),
+        "training": f"{_rounded(training / 3600)} core hours",
+        "a shard": f"{_rounded(training / shards)} s",
+        "starting, a job for every shard": f"{_rounded(shards * costs.seconds_to_start_a_worker / 3600)} core hours",
+        f"starting, at most {LARGEST_ARRAY:,} jobs": (
+            f"{_rounded(min(shards, LARGEST_ARRAY) * costs.seconds_to_start_a_worker / 3600)} core hours"
+        ),
+        "handed to jobs, one for every shard": _bytes(shards * costs.bytes_handed_to_the_job_of_a_shard),
+        "the experiments' files": _bytes(experiments * seeds * costs.bytes_per_seed_of_an_experiment),
+        "planning": _seconds(runs * costs.microseconds_to_plan_a_run / 1e6),
+        "memory of the plan": _bytes(runs * costs.bytes_of_memory_to_plan_a_run),
+        "checking what is there": _seconds(runs * costs.microseconds_to_check_a_run_again / 1e6),
+        "summarizing": _seconds(runs * costs.microseconds_to_summarize_a_run / 1e6),
+        "memory of the summary": _bytes(runs * costs.bytes_of_memory_to_summarize_a_run),
+    }
+
+
+def _rounded(value: float) -> str:
+    """Two digits that count."""
+    digits = 1 - math.floor(math.log10(value)) if value else 0
+    return f"{round(value, digits):,.{max(0, digits)}f}"
+
+
+def _bytes(value: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{_rounded(value)} {unit}"
+        value /= 1000
+    return f"{_rounded(value)} TB"
+
+
+def _seconds(value: float) -> str:
+    return f"{_rounded(value)} s" if value < 3600 else f"{_rounded(value / 3600)} h"
+
+
+def table(rows: dict[str, list[str]], headers: list[str]) -> str:
+    """Rows as a table in Markdown."""
+    lines = [headers, ["---"] * len(headers), *([name, *cells] for name, cells in rows.items())]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--experiments", type=int, default=1_000)
+    parser.add_argument("--seeds", type=int, default=10_000)
+    parser.add_argument("--microseconds", type=float, default=1.5, help="per run and iteration, as nalm bench measures")
+    parser.add_argument("--start", type=float, default=10.0, help="seconds that a worker needs to start")
+    asked = parser.parse_args()
+    costs = measure(asked.microseconds, asked.start)
+    print(table({name.replace("_", " "): [_rounded(value)] for name, value in vars(costs).items()}, ["cost", ""]))
+    sweeps = [(1, 25), (1, asked.seeds), (asked.experiments, asked.seeds)]
+    columns = [needs(costs, *sweep) for sweep in sweeps]
+    headers = ["", *(f"{experiments:,} × {seeds:,} seeds" for experiments, seeds in sweeps)]
+    print()
+    print(table({name: [column[name] for column in columns] for name in columns[0]}, headers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The executor for Dask, on real workers."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.sweeps.command import FIGURE, Command, Outcomes, outcomes, trained_locally, wait_for
+
+from nalm.errors import NalmError
+from nalm.sweeps.settings import DaskSettings, ExecutorSettings, open_executor
+
+
+@pytest.fixture(scope="module")
+def local() -> Outcomes:
+    return trained_locally()
+
+
+@contextlib.contextmanager
+def dask(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of Dask's own command."""
+    command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def scheduler() -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with dask("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"):
+        yield f"tcp://127.0.0.1:{port}"
+
+
+@pytest.mark.slow
+def test_the_shard_of_a_worker_that_is_killed_is_trained_by_another(
+    local: Outcomes, scheduler: str, tmp_path: Path
+) -> None:
+    worker = ("dask_worker", scheduler, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+    results = tmp_path / "results"
+    directories = [("--local-directory", str(tmp_path / name)) for name in ("first", "second")]
+    with dask(*worker, *directories[0]) as first, dask(*worker, *directories[1]):
+        with Command("run", *FIGURE, "--executor", "dask", "--dask-scheduler", scheduler, "--out", results) as command:
+            wait_for(lambda: len(list(results.glob("running/*.json"))) == 2)
+            first.kill()
+            command.ended()
+        assert first.wait() < 0
+    assert outcomes(results) == local
+    assert not list((results / "running").iterdir())
+
+
+@pytest.mark.slow
+def test_a_cluster_of_this_machine_trains_the_same(local: Outcomes, tmp_path: Path) -> None:
+    with Command("run", *FIGURE, "--executor", "dask", "--workers", 2, "--out", tmp_path / "results") as command:
+        _, said = command.ended()
+    assert "WARNING" not in said
+    assert outcomes(tmp_path / "results") == local
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_does_not_answer_is_wrong_input(tmp_path: Path) -> None:
+    nowhere = ("--dask-scheduler", "tcp://127.0.0.1:1")
+    with Command("run", *FIGURE, "--executor", "dask", *nowhere, "--out", tmp_path / "results") as command:
+        _, said = command.ended(2)
+    assert said.splitlines()[-1].startswith("nalm: found no scheduler of Dask at 'tcp://127.0.0.1:1': ")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_scheduler_decides_how_many_workers_there_are() -> None:
+    settings = ExecutorSettings(executor="dask", dask=DaskSettings(scheduler="tcp://127.0.0.1:1"))
+    with pytest.raises(NalmError, match="found 2 workers for a scheduler of Dask"), open_executor(settings, 2):
+        pass
+
+
+def test_without_distributed_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with (
+        pytest.raises(NalmError, match=r"needs distributed: pip install 'nalm\[dask\]'"),
+        open_executor(ExecutorSettings(executor="dask")),
+    ):
+        pass
