@@ -1,12 +1,10 @@
 """What the tests of faults share: processes that do not outlive them."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.sweeps.processes import Process
+from tests.sweeps.processes import Process, launch
 
 
 @pytest.fixture
@@ -15,9 +13,7 @@ def start() -> Iterator[Callable[..., Process]]:
     started: list[Process] = []
 
     def call(*command: object, **options: Any) -> Process:
-        process = subprocess.Popen(
-            [sys.executable, *map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options
-        )
+        process = launch(*command, **options)
         started.append(process)
         return process
 

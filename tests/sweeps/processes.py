@@ -1,6 +1,9 @@
 """Processes that run experiments, to be killed and stopped."""
 
+import functools
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +34,18 @@ Ensemble._advance = counted
 nalm.run(experiment, out, workers=0, compiled=compiled == "compiled")
 """
 """Runs an experiment, and logs the iterations that it executes."""
+
+
+def launch(*command: object, **options: Any) -> Process:
+    """Starts Python, which listens to interrupts, although a shell that runs tests in its background has not let it."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        **options,
+    )
 
 
 def drive(start: Start, path: Path, out: Path, log: Path, how: str = "eager", often: bool = True) -> Process:

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.sweeps.command import FIGURE, Command, Outcomes, outcomes, trained_locally, wait_for
+from tests.sweeps.command import FIGURE, Command, trained_locally
+from tests.sweeps.processes import rows, wait_until
 
 from nalm.errors import NalmError
 from nalm.sweeps.settings import DaskSettings, ExecutorSettings, open_executor
 
 
 @pytest.fixture(scope="module")
-def local() -> Outcomes:
+def local() -> list[str]:
     return trained_locally()
 
 
@@ -41,27 +42,27 @@ def scheduler() -> Iterator[str]:
 
 @pytest.mark.slow
 def test_the_shard_of_a_worker_that_is_killed_is_trained_by_another(
-    local: Outcomes, scheduler: str, tmp_path: Path
+    local: list[str], scheduler: str, tmp_path: Path
 ) -> None:
     worker = ("dask_worker", scheduler, "--nthreads", "1", "--no-nanny", "--no-dashboard")
     results = tmp_path / "results"
     directories = [("--local-directory", str(tmp_path / name)) for name in ("first", "second")]
     with dask(*worker, *directories[0]) as first, dask(*worker, *directories[1]):
         with Command("run", *FIGURE, "--executor", "dask", "--dask-scheduler", scheduler, "--out", results) as command:
-            wait_for(lambda: len(list(results.glob("running/*.json"))) == 2)
+            wait_until(lambda: len(list(results.glob("running/*.json"))) == 2)
             first.kill()
             command.ended()
         assert first.wait() < 0
-    assert outcomes(results) == local
+    assert rows(results) == local
     assert not list((results / "running").iterdir())
 
 
 @pytest.mark.slow
-def test_a_cluster_of_this_machine_trains_the_same(local: Outcomes, tmp_path: Path) -> None:
+def test_a_cluster_of_this_machine_trains_the_same(local: list[str], tmp_path: Path) -> None:
     with Command("run", *FIGURE, "--executor", "dask", "--workers", 2, "--out", tmp_path / "results") as command:
         _, said = command.ended()
     assert "WARNING" not in said
-    assert outcomes(tmp_path / "results") == local
+    assert rows(tmp_path / "results") == local
 
 
 @pytest.mark.slow

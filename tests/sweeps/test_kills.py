@@ -113,10 +113,7 @@ def test_a_run_that_is_told_to_stop_writes_checkpoints_and_says_how_to_go_on(
     out = tmp_path / "results"
     process = start(*run_command(path, out, "--workers", workers))
     wait_until(lambda: len(files(out, "*.json")) == max(1, workers), process)
-    if (workers, number) == (
-        0,
-        signal.SIGINT,
-    ):  # which strikes in the middle of an iteration: the last checkpoint counts
+    if workers == 0 and number == signal.SIGINT:  # it strikes in the middle of an iteration: the last checkpoint counts
         wait_until(lambda: files(out, "*.checkpoint"), process)
     process.send_signal(number)
     said = ended(process)
