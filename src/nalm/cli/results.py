@@ -115,15 +115,18 @@ def show(
 
 @app.command()
 def report(
-    directory: Directory,
-    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.md")] = Path("results.md"),
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIRECTORY...", help="Results directories.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.html or .md")] = Path("report.html"),
 ) -> None:
-    """Write a page of all results in a directory.
+    """Write a page of all results.
 
-    What was trained and what it cost, and a table and a figure for every experiment; figures go into `figures` beside
-    the page.
+    What was trained and what it cost, and for every experiment a figure, its tables, and what is published. HTML is one
+    file, which also says which seeds failed, what they learnt instead, and where the results come from; Markdown has
+    its figures in `figures` beside it.
 
-    Example: nalm report results -o results.md
+    Example: nalm report results -o report.html
     """
-    page, *_ = nalm.report(directory, output)
+    page, *_ = nalm.report(directories, output)
     say(f"wrote {page}")

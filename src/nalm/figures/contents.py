@@ -1,0 +1,340 @@
+"""What a page of results says, whatever it is written in: sections of sentences, tables and pictures."""
+
+import math
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nalm.analysis.comparison import NOTHING_PUBLISHED, compare, published_text
+from nalm.analysis.costs import Costs, training_costs
+from nalm.analysis.publications import PROVENANCE, published_numbers
+from nalm.analysis.results import Results, TrainedRun, learnt_expression, load
+from nalm.errors import NalmError
+from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, in_the_papers_order
+from nalm.experiments.experiment import Experiment
+from nalm.experiments.seeds import show_seeds
+from nalm.figures.panels import save, three_panels
+from nalm.sweeps.store import Store
+
+__all__ = ["Block", "Link", "Picture", "Section", "Table", "contents"]
+
+MOST_EXPRESSIONS = 200
+"""Failed runs of an experiment whose expression is found out, which takes some hundredths of a second each."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A cell that leads to a section."""
+
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under their headers, and what they are about."""
+
+    caption: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str | Link]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file, and what it shows, for those who do not see it."""
+
+    path: Path
+    alt: str
+
+
+Block = str | Table | Picture
+"""In sentences, what is between backticks is code."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    Arguments:
+        anchor: what links lead to.
+        title: its heading.
+        blocks: what it says.
+        details: what is said to those who ask, under their headings.
+    """
+
+    anchor: str
+    title: str
+    blocks: list[Block]
+    details: dict[str, list[Block]]
+
+    @property
+    def pictures(self) -> list[Path]:
+        """Files of its pictures."""
+        return [block.path for block in self.blocks if isinstance(block, Picture)]
+
+
+def contents(directories: Sequence[Path], pictures: Path, suffix: str, details: bool) -> list[Section]:
+    """The sections of a page of everything in results directories, an overview first.
+
+    Arguments:
+        directories: with results.
+        pictures: the directory that figures are drawn into.
+        suffix: what figures are drawn as, such as ``.png``.
+        details: whether to go into them.
+
+    Raises:
+        NalmError: there are no results, or plotnine is not installed.
+    """
+    stores = [Store.existing(directory) for directory in directories]
+    sections = []
+    for number, store in enumerate(stores):
+        prefix = f"{number}-" if number else ""
+        names = in_the_papers_order([*store.experiment_names(), *COMPUTED_FIGURES])
+        trained = [name for name in names if name not in COMPUTED_FIGURES]
+        where = f" in {store.path}" if len(stores) > 1 else ""
+        sections.append(_overview(store, trained, prefix, where))
+        for name in names:
+            section = (
+                _computed(name, store.path, pictures, suffix)
+                if name in COMPUTED_FIGURES
+                else _trained(load(store.path, name), store, pictures / f"{prefix}{name}{suffix}", details)
+            )
+            if section is not None:
+                sections.append(Section(prefix + name, name + where, *section))
+    return sections
+
+
+def _overview(store: Store, names: list[str], prefix: str, where: str) -> Section:
+    costs = training_costs(store, names)
+    paper = [name for name in figures_called("all") if name in names]
+    rows: list[list[str | Link]] = [
+        [
+            Link(row["experiment"], prefix + row["experiment"]),
+            f"{row['runs']:,}",
+            f"{row['new']:,}",
+            _minutes(row["core_seconds"]),
+        ]
+        for row in costs.experiments.to_dict(orient="records")
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in costs.versions.items())
+    blocks: list[Block] = [
+        f"This page: `nalm report`. Made with {versions}. A run that several experiments share is trained once, "
+        "and counted as new in the first of them."
+    ]
+    if paper:
+        blocks.append(f"Figures of the paper (`nalm reproduce all`): {_spent(training_costs(store, paper))}.")
+    caption = f"Everything: {_spent(costs)}."
+    blocks.append(Table(caption, ["experiment", "runs", "new", "minutes of one core"], rows))
+    return Section(f"{prefix}results", f"Results{where}", blocks, {})
+
+
+def _spent(costs: Costs) -> str:
+    wall, cores = _minutes(costs.wall_seconds), _minutes(costs.core_seconds)
+    return f"trained in {wall} minutes, {cores} minutes of one core"
+
+
+Said = tuple[list[Block], dict[str, list[Block]]]
+"""Blocks and details of a section."""
+
+
+def _computed(name: str, directory: Path, pictures: Path, suffix: str) -> Said | None:
+    """A figure for which nothing is trained, if it was reproduced into the directory."""
+    drawn = [Path(shutil.copy(path, pictures)) for path in sorted(directory.glob(f"{name}*.png"))]
+    if not drawn:
+        return None
+    number, title = name.removeprefix("figure-"), COMPUTED_FIGURES[name]
+    blocks: list[Block] = [
+        f"Figure {number}. {title}; `nalm reproduce {name}`.",
+        *(Picture(path, title) for path in drawn),
+    ]
+    if name == "figure-5":
+        blocks.append(_gold_errors(directory / f"{name}.csv"))
+    return blocks, {}
+
+
+def _gold_errors(path: Path) -> Table:
+    """The errors, and how far they are at most from what was published."""
+    table = pd.read_csv(path)
+    ranges = list(table["range"].unique())
+    rows = [
+        [
+            str(module),
+            str(task),
+            *(f"{error:.3g}" for error in cells.set_index("range")["error"][ranges]),
+            f"{cells['relative_difference'].abs().max():.1e}",
+        ]
+        for (module, task), cells in table.groupby(["module", "task"], sort=False)
+    ]
+    headers = ["module", "task", *ranges, "largest difference from the published, relative"]
+    return Table("Mean squared errors:", headers, rows)
+
+
+def _trained(results: Results, store: Store, picture: Path, details: bool) -> Said | None:
+    """An experiment, if any of its runs are there."""
+    if not results.trained:
+        return None
+    experiment, summary = results.experiment, results.summary()
+    save(three_panels(results.task_summary()), picture)
+    number = f"Figure {experiment.figure}. " if experiment.figure else ""
+    alt = f"{experiment.title}: success rate, iteration solved and sparsity error by range and variant"
+    blocks: list[Block] = [
+        f"{number}{experiment.title}; `nalm reproduce {experiment.name}`.",
+        Picture(picture, alt),
+        Table(
+            f"Solved runs, in all and of {len(experiment.seeds)} per range:",
+            ["variant", "solved", "success, 95 %", "median iteration", *experiment.tasks],
+            list(_variant_rows(summary, list(experiment.tasks))),
+        ),
+        *_judged_by_gold(experiment),
+        *_comparison(experiment.name, store.path),
+    ]
+    if not details:
+        return blocks, {}
+    return blocks, {
+        "All estimates": [_estimates(summary)],
+        "Runs that failed": list(_failures(results.trained)),
+        "Where it comes from": list(_provenance(results, store)),
+    }
+
+
+def _judged_by_gold(experiment: Experiment) -> list[Block]:
+    if all(task.threshold != "gold" for task in experiment.tasks.values()):
+        return []
+    return [
+        f"Solved means no greater an error than the module's gold weights have (`nalm thresholds {experiment.name}`), "
+        "which rounding can deny to weights that are exact."
+    ]
+
+
+def _comparison(experiment: str, directory: Path) -> list[Block]:
+    """Ours beside what is published of an experiment, if anything is."""
+    if all(record.experiment != experiment for record in published_numbers()):
+        return []
+    table = compare(directory, experiment)
+    rows = [
+        [
+            str(row["variant"]),
+            row["task"] if isinstance(row["task"], str) else "all",
+            f"{row['solved']}/{row['runs']}",
+            f"{published_text(row)} [{row['provenance']}]",
+            _estimate(row["difference"], row["difference_low"], row["difference_high"], "{:.1%}"),
+            str(row["verdict"]),
+        ]
+        for row in table[table["verdict"] != NOTHING_PUBLISHED].to_dict(orient="records")
+    ]
+    headers = ["variant", "range", "ours", "published", "difference, 95 %", "verdict"]
+    tags = ", ".join(f"{tag}: {PROVENANCE[tag]}" for tag in sorted(set(table["provenance"].dropna())))
+    return [Table(f"Beside what is published ({tags}):", headers, rows)] if rows else []
+
+
+def _variant_rows(summary: pd.DataFrame, tasks: list[str]) -> Iterator[list[str]]:
+    for variant, rows in summary.groupby("variant", sort=False):
+        total = rows[rows["task"].isna()].iloc[0]
+        solved = rows.set_index("task")["solved"]
+        interval = _estimate(total.success_rate, total.success_low, total.success_high, "{:.1%}")
+        median = _number(total.iterations_median, "{:,.0f}")
+        cells = [str(solved[task]) if task in solved else "–" for task in tasks]
+        yield [str(variant), f"{total.solved}/{total.runs}", interval, median, *cells]
+
+
+def _estimates(summary: pd.DataFrame) -> Table:
+    rows = [
+        [
+            str(row["variant"]),
+            row["task"] if isinstance(row["task"], str) else "all",
+            f"{row['solved']}/{row['runs']}",
+            _estimate(row["success_rate"], row["success_low"], row["success_high"], "{:.1%}"),
+            _number(row["iterations_median"], "{:,.0f}"),
+            _estimate(row["iterations_mean"], row["iterations_low"], row["iterations_high"], "{:,.0f}"),
+            _estimate(row["sparsity_error"], row["sparsity_low"], row["sparsity_high"], "{:.1e}"),
+        ]
+        for row in summary.to_dict(orient="records")
+    ]
+    headers = ["variant", "range", "solved", "success, 95 %", "median iteration", "mean, 95 %", "sparsity error, 95 %"]
+    return Table(
+        "Success with Wilson's interval; over solved runs, the iteration and the sparsity error.", headers, rows
+    )
+
+
+def _failures(runs: Iterable[TrainedRun]) -> Iterator[Block]:
+    """Which seeds failed, and what they have learnt instead."""
+    failed: dict[tuple[str, str], list[TrainedRun]] = {}
+    for run in runs:
+        if not run.outcome()["solved"]:
+            failed.setdefault((run.variant, run.task), []).append(run)
+    if not failed:
+        yield "Every run was solved."
+        return
+    rows, left = [], MOST_EXPRESSIONS
+    for (variant, task), group in failed.items():
+        known, left = group[:left], left - len(group[:left])
+        diverged = sum(run.row["diverged_at"] is not None for run in group)
+        rows.append(
+            [
+                variant,
+                task,
+                str(len(group)),
+                show_seeds([run.run.seed for run in group]),
+                str(diverged),
+                _learnt(known, len(group)),
+            ]
+        )
+    headers = ["variant", "range", "failed", "seeds", "diverged", "learnt instead"]
+    yield Table("Expressions are those of the last weights, rounded to simple fractions.", headers, rows)
+    if left == 0:
+        yield f"Expressions are those of the first {MOST_EXPRESSIONS} runs; `nalm show` has that of every run."
+
+
+def _learnt(runs: Sequence[TrainedRun], of: int) -> str:
+    found: Counter[str] = Counter()
+    for run in runs:
+        try:
+            found[learnt_expression(run.module()) or "no expression"] += 1
+        except NalmError:  # its module is not installed here
+            found["unknown"] += 1
+    text = "; ".join(
+        f"{expression} ({count})" if count > 1 else expression for expression, count in found.most_common()
+    )
+    return text if len(runs) == of else "; ".join(filter(None, [text, "…"]))
+
+
+def _provenance(results: Results, store: Store) -> Iterator[Block]:
+    """What the shards say about how the runs came to be."""
+    wanted = {run.run.key for run in results.trained}
+    shards = [about for keys, about in store.provenance() if not wanted.isdisjoint(keys)]
+    started = [pd.Timestamp(about["started"], unit="s") for about in shards]
+    said = {
+        "shards": str(len(shards)),
+        **{
+            name: _several(about["versions"].get(name) for about in shards)
+            for name in ("nalm", "torch", "numpy", "python")
+        },
+        "host": _several(about["host"] for about in shards),
+        "device": _several(about["device"] for about in shards),
+        "threads": _several(about["threads"] for about in shards),
+        "compiled": _several(about["compiled"] for about in shards),
+        "started": f"{min(started):%Y-%m-%d %H:%M} to {max(started):%Y-%m-%d %H:%M} UTC",
+        "minutes of one core": _minutes(sum(about["seconds"] for about in shards)),
+    }
+    yield Table("Of the files that hold its runs:", ["what", "found"], [[name, value] for name, value in said.items()])
+
+
+def _several(values: Iterable[Any]) -> str:
+    return ", ".join(sorted({str(value) for value in values}))
+
+
+def _estimate(value: float, low: float, high: float, style: str) -> str:
+    return "–" if math.isnan(value) else f"{style.format(value)} [{style.format(low)}, {style.format(high)}]"
+
+
+def _number(value: float, style: str) -> str:
+    return "–" if math.isnan(value) else style.format(value)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:,.1f}"
