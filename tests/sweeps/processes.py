@@ -1,6 +1,5 @@
 """Processes that run experiments, to be killed and stopped."""
 
-import functools
 import signal
 import subprocess
 import sys
@@ -36,14 +35,20 @@ nalm.run(experiment, out, workers=0, compiled=compiled == "compiled")
 """Runs an experiment, and logs the iterations that it executes."""
 
 
-def launch(*command: object, **options: Any) -> Process:
+def launch(*command: object, prepare: Callable[[], None] | None = None, **options: Any) -> Process:
     """Starts Python, which listens to interrupts, although a shell that runs tests in its background has not let it."""
+
+    def listen() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if prepare is not None:
+            prepare()
+
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=listen,
         **options,
     )
 

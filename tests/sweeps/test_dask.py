@@ -1,6 +1,7 @@
 """The executor for Dask, on real workers."""
 
 import contextlib
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from tests.sweeps.processes import rows, wait_until
 
 from nalm.errors import NalmError
 from nalm.sweeps.settings import DaskSettings, ExecutorSettings, open_executor
+
+WORKER = ("--nthreads", "1", "--no-nanny", "--no-dashboard")
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +34,26 @@ def dask(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-@pytest.fixture
-def scheduler() -> Iterator[str]:
+@contextlib.contextmanager
+def scheduling() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A scheduler, and its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with dask("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"):
-        yield f"tcp://127.0.0.1:{port}"
+    with dask("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard") as process:
+        yield process, f"tcp://127.0.0.1:{port}"
 
 
 @pytest.mark.slow
-def test_the_shard_of_a_worker_that_is_killed_is_trained_by_another(
-    local: list[str], scheduler: str, tmp_path: Path
-) -> None:
-    worker = ("dask_worker", scheduler, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+def test_the_shard_of_a_worker_that_is_killed_is_trained_by_another(local: list[str], tmp_path: Path) -> None:
     results = tmp_path / "results"
     directories = [("--local-directory", str(tmp_path / name)) for name in ("first", "second")]
-    with dask(*worker, *directories[0]) as first, dask(*worker, *directories[1]):
-        with Command("run", *FIGURE, "--executor", "dask", "--dask-scheduler", scheduler, "--out", results) as command:
+    with (
+        scheduling() as (_, address),
+        dask("dask_worker", address, *WORKER, *directories[0]) as first,
+        dask("dask_worker", address, *WORKER, *directories[1]),
+    ):
+        with Command("run", *FIGURE, "--executor", "dask", "--dask-scheduler", address, "--out", results) as command:
             wait_until(lambda: len(list(results.glob("running/*.json"))) == 2)
             first.kill()
             command.ended()
@@ -63,6 +68,30 @@ def test_a_cluster_of_this_machine_trains_the_same(local: list[str], tmp_path: P
         _, said = command.ended()
     assert "WARNING" not in said
     assert rows(tmp_path / "results") == local
+
+
+@pytest.mark.slow
+def test_a_command_that_is_told_to_stop_has_its_workers_write_checkpoints(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    with Command("run", *FIGURE, "--executor", "dask", "--workers", 2, "--out", results) as command:
+        wait_until(lambda: len(list(results.glob("running/*.json"))) == 2)
+        command.process.send_signal(signal.SIGTERM)
+        command.ended(143)
+    assert [path.suffix for path in (results / "running").iterdir()] == [".checkpoint"] * 2
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_lost_ends_the_command(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    with (
+        scheduling() as (process, address),
+        dask("dask_worker", address, *WORKER),
+        Command("run", *FIGURE, "--executor", "dask", "--dask-scheduler", address, "--out", results) as command,
+    ):
+        wait_until(lambda: bool(list(results.glob("running/*.json"))))
+        process.kill()
+        _, said = command.ended(2)
+    assert "BrokenExecutor: the scheduler of Dask is lost" in said.splitlines()[-1]
 
 
 @pytest.mark.slow

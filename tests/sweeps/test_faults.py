@@ -36,7 +36,7 @@ def test_a_full_disk_is_one_sentence_and_with_room_the_run_goes_on(
 ) -> None:
     path = write_yaml(recipe="recipe: {iterations: 30, evaluate_every: 5}")
     before = {item.name: item.read_bytes() for item in (results / "shards").iterdir()}
-    process = start(*run_command(path, results, "--workers", 0), preexec_fn=limited)
+    process = start(*run_command(path, results, "--workers", 0), prepare=limited)
     said = ended(process)
     assert process.returncode == 2
     *_, last = said.splitlines()

@@ -140,7 +140,7 @@ def test_commands_train_as_the_file_says(
         (("--executor", "slurm", "--slurm-option", "=5"), "found option '=5' of sbatch, expected KEY=VALUE or KEY"),
         (
             ("--executor", "slurm", "--workers", 2),
-            "found 2 workers for the executor slurm, expected its own number of ",
+            "found 2 workers for the executor slurm, expected none: use ",
         ),
     ],
 )

@@ -186,7 +186,7 @@ def test_the_command_tells_people(nalm_cli: Cli, half: Store, missing: Shard) ->
     assert lines[:4] == [
         "experiments  tiny",
         "runs         12, of which 6 are saved",
-        "shards       2, of which 1 are done, 1 train, 1 failed, 0 wait",
+        "shards       2, of which 1 are done, 0 train, 1 show no life, 1 failed, 0 wait",
         "time left    unknown, as nobody trains",
     ]
     assert [missing.name[:8], "NMRU", "6", "48%", "–", "none", "in", "0", "s"] in [line.split() for line in lines]

@@ -162,9 +162,12 @@ def status(
     left = "unknown, as nobody trains" if found.seconds_left is None else f"about {duration(found.seconds_left)}"
     print(f"experiments  {', '.join(found.experiments)}")
     print(f"runs         {found.runs:,}, of which {found.finished:,} are saved")
+    alive = sum(shard.alive for shard in found.running)
+    silent = len(found.running) - alive
     print(
-        f"shards       {found.shards:,}, of which {found.done:,} are done, {len(found.running)} train, "
-        f"{len(found.failed)} failed, {found.waiting:,} wait"
+        f"shards       {found.shards:,}, of which {found.done:,} are done, {alive} train, "
+        + f"{silent} show no life, " * bool(silent)
+        + f"{len(found.failed)} failed, {found.waiting:,} wait"
     )
     print(f"time left    {left}")
     if found.running:

@@ -40,7 +40,9 @@ def with_executor(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _settings(
-    executor: Annotated[Executor | None, typer.Option(help="Where shards train.")] = None,
+    executor: Annotated[
+        Executor | None, typer.Option(help="Where shards train, if not as ~/.config/nalm/config.yaml says; else local.")
+    ] = None,
     slurm_partition: Annotated[str | None, typer.Option(help="Where jobs wait.")] = None,
     slurm_time: Annotated[int | None, typer.Option(min=1, help="Minutes that a job may take; 60 by default.")] = None,
     slurm_cpus: Annotated[int | None, typer.Option(min=1, help="Cores of a job; a shard trains on one.")] = None,

@@ -69,10 +69,11 @@ def run(
     with import_paths(not no_imports):
         chosen = choose_trained(experiments, seeds, variants, iterations, evaluate_every, settings)
     if dry_run:
-        forecast = nalm.forecast(chosen, out, workers=workers, device=device, replace=replace)
+        here = device if executor.executor == "local" else "cpu"
+        forecast = nalm.forecast(chosen, out, workers=workers, device=here, replace=replace)
         print(_title(chosen))
         print(f"runs      {forecast.runs:,}, of which {forecast.missing:,} are missing, in {forecast.shards} shards")
-        print(f"time      about {duration(forecast.seconds)} (an estimate)")
+        print(f"time      about {duration(forecast.seconds)} on this machine (an estimate)")
         print(f"disk      about {forecast.bytes / 1e6:,.1f} MB")
         return
     train_and_report(nalm.run, chosen, out, workers, device, not no_compile, replace, executor)

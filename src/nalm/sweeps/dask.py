@@ -3,17 +3,25 @@
 import concurrent.futures
 import contextlib
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nalm.errors import NalmError
-from nalm.sweeps.execute import default_workers
+from nalm.sweeps.execute import SECONDS_BETWEEN_LOOKS, default_workers
 from nalm.sweeps.settings import DaskSettings
+from nalm.sweeps.worker import stop_training
 from nalm.training.notices import notices
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["dask_executor"]
 
 SECONDS_TO_CONNECT = 10
+CLOSED = "closed"
+LOST = "the scheduler of Dask is lost"
 
 
 @contextlib.contextmanager
@@ -53,24 +61,53 @@ def dask_executor(settings: DaskSettings, workers: int | None = None) -> Iterato
                 client = stack.enter_context(Client(settings.scheduler, timeout=SECONDS_TO_CONNECT))
             except (OSError, ValueError) as error:
                 raise NalmError(f"found no scheduler of Dask at {settings.scheduler!r}: {error}") from None
-        executor = client.get_executor(pure=False)
+        executor = _Executor(client)
         try:
-            yield _Quiet(executor)
+            yield executor
         except BaseException:
-            executor.shutdown(wait=False)
+            executor.stop()
             raise
         executor.shutdown()
 
 
-class _Quiet(concurrent.futures.Executor):
-    """Workers keep what a person should know for the process that submitted, as those of a local pool do."""
+class _Executor(concurrent.futures.Executor):
+    """Dask's own, whose workers keep what a person should know for the process that submitted.
 
-    def __init__(self, executor: concurrent.futures.Executor) -> None:
-        self._executor = executor
+    Arguments:
+        client: of the scheduler; should it be lost, calls that have not ended fail.
+    """
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+        self._executor = client.get_executor(pure=False)
+        self._open: set[concurrent.futures.Future[Any]] = set()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
         """Has a function called on a worker."""
-        return self._executor.submit(_quietly, fn, *args, **kwargs)
+        if self._client.status == CLOSED:
+            raise concurrent.futures.BrokenExecutor(LOST)
+        future: concurrent.futures.Future[Any] = self._executor.submit(_quietly, fn, *args, **kwargs)
+        self._open.add(future)
+        future.add_done_callback(self._open.discard)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Takes no more."""
+        self._executor.shutdown(wait=wait)
+
+    def stop(self) -> None:
+        """Has workers write checkpoints of the shards they train, and cancels what waits."""
+        with contextlib.suppress(Exception):  # the scheduler may be lost, which is why this stops
+            self._executor.shutdown(wait=False)
+            self._client.run(stop_training)
+
+    def _watch(self) -> None:
+        while self._client.status != CLOSED:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        for future in list(self._open):
+            with contextlib.suppress(concurrent.futures.InvalidStateError):  # it has ended now
+                future.set_exception(concurrent.futures.BrokenExecutor(LOST))
 
 
 def _quietly(function: Callable[..., Any], *arguments: Any) -> Any:

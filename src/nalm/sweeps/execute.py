@@ -7,7 +7,6 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +16,23 @@ from nalm.sweeps.files import disk_is_full
 from nalm.sweeps.interruptions import Interrupted
 from nalm.sweeps.leases import Watch, holder
 from nalm.sweeps.plan import Shard
-from nalm.sweeps.worker import SECONDS_TO_STOP, Held, ShardProgress, lease_path, start_worker, train_shard
+from nalm.sweeps.store import Store
+from nalm.sweeps.worker import (
+    SECONDS_TO_STOP,
+    Held,
+    ShardProgress,
+    lease_path,
+    start_worker,
+    stored_elsewhere,
+    train_shard,
+)
 
 __all__ = ["ATTEMPTS", "Event", "InProcessExecutor", "default_workers", "local_workers", "train_shards"]
 
 ATTEMPTS = 3
 SECONDS_BETWEEN_LOOKS = 0.5
 
+BrokenExecutor = concurrent.futures.BrokenExecutor
 Executor = concurrent.futures.Executor
 Future = concurrent.futures.Future[Any]
 MakeExecutor = Callable[[], AbstractContextManager[Executor]]
@@ -92,24 +101,42 @@ def train_shards(
     """Trains shards and yields what became of each attempt, and None every now and then in between.
 
     What fails is tried again, so and so many times. A worker that dies breaks the pool of its executor: what was not
-    done is submitted to a new one, and counts as failed only if it may have been the reason. At the last attempt such a
-    shard has an executor of its own, so that one which kills its workers takes no other with it.
+    done is submitted to a new one, and counts as failed only if the worker died with its lease. At the last attempt
+    such a shard has an executor of its own, so that one which kills its workers takes no other with it; so have all,
+    when executors break again and again before anything is trained.
     """
     failures: Counter[Shard] = Counter()
     together, alone = deque(shards), deque[Shard]()
+    in_vain = 0
     while together or alone:
+        last_attempt = not together
         group = _Group(directory, together or deque([alone.popleft()]), failures)
+        before = _checkpoints(directory)
         with make_executor() as executor:
-            yield from group.train(executor, device, compiled)
+            for event in group.train(executor, device, compiled):
+                in_vain = in_vain if event is None else 0
+                yield event
         together = group.left()
         dead = {shard for shard in group.broken if _owner_is_dead(directory, shard)}
+        in_vain = 0 if dead or _checkpoints(directory) != before else in_vain + 1
         for shard, error in group.broken.items():
-            if dead and shard not in dead:
-                together.append(shard)
-                continue
-            yield group.failed(shard, error)
-            if failures[shard] < ATTEMPTS:
-                (alone if failures[shard] == ATTEMPTS - 1 else together).append(shard)
+            if last_attempt and in_vain:
+                yield Event(shard, error, True)
+            elif shard in dead:
+                yield group.failed(shard, error)
+                if failures[shard] < ATTEMPTS:
+                    (alone if failures[shard] == ATTEMPTS - 1 else together).append(shard)
+            else:
+                (alone if in_vain >= ATTEMPTS - 1 else together).append(shard)
+
+
+def _checkpoints(directory: Path) -> dict[Path, int]:
+    """When each was written, which tells whether anything was trained."""
+    written = {}
+    for path in (directory / "running").glob("*.checkpoint"):
+        with contextlib.suppress(OSError):  # its shard has ended
+            written[path] = path.stat().st_mtime_ns
+    return written
 
 
 def _owner_is_dead(directory: Path, shard: Shard) -> bool:
@@ -143,7 +170,7 @@ class _Group:
                     shard = self._waiting.popleft()
                     try:
                         future = executor.submit(train_shard, self._directory, shard, device, compiled)
-                    except BrokenProcessPool as error:
+                    except BrokenExecutor as error:
                         self.broken[shard] = error
                         continue
                     self._pending[future] = shard
@@ -154,7 +181,7 @@ class _Group:
                 yield None
                 if self.broken and not self._pending:
                     return
-                self._look()
+                yield from self._look()
         finally:
             for future in self._pending:
                 future.cancel()
@@ -185,19 +212,25 @@ class _Group:
         if isinstance(outcome, Held | Interrupted):  # somebody trains it, or has to stop training it
             self._watched[shard] = Watch(lease_path(self._directory, shard))
             return None
-        if isinstance(outcome, BrokenProcessPool):
+        if isinstance(outcome, BrokenExecutor):
             self.broken[shard] = outcome
             return None
         event = self.failed(shard, outcome)
-        if not event.final:
+        if not event.final and holder(path := lease_path(self._directory, shard)) is not None:
+            self._watched[shard] = Watch(path)  # its worker has died elsewhere, or somebody else trains it
+        elif not event.final:
             self._waiting.append(shard)
         return event
 
-    def _look(self) -> None:
-        """Takes up what others have given up or finished, which a worker then finds in the directory."""
-        if time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS:
-            self._looked = time.monotonic()
-            free = [shard for shard, watch in self._watched.items() if watch.is_free()]
-            for shard in free:
-                del self._watched[shard]
-            self._waiting.extend(free)
+    def _look(self) -> Iterator[Event]:
+        """Takes up what others have given up, and counts what they have finished."""
+        if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = time.monotonic()
+        store = Store(self._directory)
+        for shard in [shard for shard, watch in self._watched.items() if watch.is_free()]:
+            del self._watched[shard]
+            if store.has(shard):
+                yield Event(shard, stored_elsewhere(shard), True)
+            else:
+                self._waiting.append(shard)

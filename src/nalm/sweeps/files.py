@@ -7,7 +7,7 @@ import os
 import uuid
 from pathlib import Path
 
-__all__ = ["content_hash", "disk_is_full", "write_atomically"]
+__all__ = ["content_hash", "disk_is_full", "last_line", "write_atomically"]
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What a system says when there is no room: on the disk, in the user's quota, under ``ulimit -f``."""
@@ -16,6 +16,11 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def content_hash(content: bytes) -> str:
     """What tells whether a file is whole."""
     return hashlib.sha256(content).hexdigest()[:32]
+
+
+def last_line(text: str) -> str:
+    """The last line of a log or traceback that says something."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it gave no reason")
 
 
 def disk_is_full(error: BaseException) -> bool:

@@ -27,6 +27,10 @@ class Interruption:
         """Asks for it; a handler of signals."""
         self.requested = True
 
+    def take_back(self) -> None:
+        """Goes on, in a process that trains for others later."""
+        self.requested = False
+
     def check(self) -> None:
         """Stops if that was asked for.
 
@@ -43,7 +47,7 @@ class Interruption:
         if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
             yield
             return
-        self.requested = False
+        self.take_back()
         signal.signal(signal.SIGTERM, self.request)
         try:
             yield

@@ -38,7 +38,11 @@ File systems of clusters may show a change half a minute late.
 """
 BEATS = 12
 """Heartbeats within that time."""
+LONGEST_BEAT = 5.0
+"""Seconds from one heartbeat to the next, however patient this process is: others may be less so."""
 HEARTBEAT = "heartbeat"
+UNKNOWN = "unknown"
+"""Stands for an owner that cannot be read at the moment; no owner is called so."""
 
 
 class LeaseLost(Exception):  # noqa: N818 – it is not an error, and nobody but the owner hears of it
@@ -90,6 +94,7 @@ class Lease:
         self.lost = False
         self._own = path / owner
         self._beats = 0
+        self._pause = min(LONGEST_BEAT, _patience() / BEATS)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_beating, name=f"lease {path.stem}", daemon=True)
 
@@ -127,7 +132,7 @@ class Lease:
         return json.dumps(about).encode()
 
     def _keep_beating(self) -> None:
-        while not self._ended.wait(_patience() / BEATS):
+        while not self._ended.wait(self._pause):
             try:
                 with (self._own / HEARTBEAT).open("r+b") as file:  # in place: takes no room, and never creates it
                     file.write(self.heartbeat())
@@ -144,6 +149,8 @@ def holder(path: Path) -> Holder | None:
         owners = os.listdir(path)
     except FileNotFoundError:
         return None
+    except OSError:  # what a network file system may say at times
+        return Holder(UNKNOWN, b"")
     for owner in owners:
         try:
             return Holder(owner, (path / owner / HEARTBEAT).read_bytes())

@@ -1,10 +1,10 @@
 """Trains an experiment into a results directory."""
 
 import concurrent.futures
+import concurrent.futures.process
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +98,7 @@ def run(
     for experiment in chosen:
         store.add_experiment(experiment, replace)
     clear_running(store.path)
+    store.forget_failures(shards)
     tracker = _Tracker(runs, store, shards)
     count = min(default_workers() if workers is None else workers, len(shards))
 
@@ -120,7 +121,7 @@ def run(
 
 
 def _reason(failure: BaseException) -> str:
-    if isinstance(failure, BrokenProcessPool):
+    if isinstance(failure, concurrent.futures.process.BrokenProcessPool):
         return "a worker process that died (out of memory? a script without `if __name__ == '__main__':`?)"
     return f"{type(failure).__name__}: {(str(failure).splitlines() or [''])[0]}"
 
@@ -208,6 +209,8 @@ class _Tracker:
         self.solved = 0
         self.started = time.monotonic()
         self.first: tuple[float, float] | None = None
+        self.reports: dict[Shard, ShardProgress] = {}
+        self.next_look = 0.0
 
     def count(self, event: Event) -> None:
         """Takes account of an attempt.
@@ -253,7 +256,7 @@ class _Tracker:
 
     def progress(self) -> Progress:
         """As of now."""
-        running = read_progress(self.store.path, self.running)
+        running = self._reports()
         reports = list(running.values())
         for report in reports:
             _pass_on(report)
@@ -272,6 +275,14 @@ class _Tracker:
             retried=len(self.retried),
             failed=len(self.failed),
         )
+
+    def _reports(self) -> dict[Shard, ShardProgress]:
+        """What running shards report; looking at them takes a twentieth of the time at most."""
+        begun = time.monotonic()
+        if begun >= self.next_look:
+            self.reports = read_progress(self.store.path, self.running)
+            self.next_look = begun + 20 * (time.monotonic() - begun)
+        return {shard: report for shard, report in self.reports.items() if shard in self.running}
 
     def _seconds_left(self, share: float, seconds: float) -> float | None:
         """Starting and compiling come before the first progress and say nothing about the pace."""

@@ -104,8 +104,9 @@ def load_settings(typed: Mapping[str, Any] | None = None) -> ExecutorSettings:
     fields: dict[str, Any] = {}
     if path.exists():
         document = Document(path)
-        check(ExecutorSettings, document.value, document)
-        fields = document.value
+        if document.value is not None:  # nothing but comments
+            check(ExecutorSettings, document.value, document)
+            fields = document.value
     return valid(ExecutorSettings, _over(fields, typed or {}))
 
 
@@ -137,7 +138,7 @@ def open_executor(
         from nalm.sweeps.slurm import SlurmExecutor
 
         if workers is not None:
-            raise NalmError(f"found {workers} workers for the executor slurm, expected its own number of parallel jobs")
+            raise NalmError(f"found {workers} workers for the executor slurm, expected none: use --slurm-parallel")
         return SlurmExecutor(settings.slurm)
     if settings.executor == "dask":
         from nalm.sweeps.dask import dask_executor

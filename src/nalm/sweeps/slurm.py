@@ -5,6 +5,7 @@ accounting, which many clusters do not have.
 """
 
 import concurrent.futures
+import contextlib
 import os
 import re
 import secrets
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nalm.errors import NalmError
+from nalm.sweeps.files import last_line
 from nalm.sweeps.interruptions import Interrupted, interruption
 from nalm.sweeps.settings import SlurmSettings
 from nalm.training.notices import notices
@@ -53,10 +55,24 @@ ENDED = {
     FORGOTTEN,
     "NODE_FAIL",
     "OUT_OF_MEMORY",
+    "PREEMPTED",
     "REVOKED",
     "TIMEOUT",
 }
-"""States, as ``squeue`` names them, from which a job does not come back; what it forgot has ended some time ago."""
+"""States, as ``squeue`` names them, from which a job does not come back (a preempted one does so at once, or never);
+what it forgot has ended some time ago."""
+TRANSIENT = (
+    "Unable to contact slurm controller",
+    "Socket timed out",
+    "Zero Bytes were transmitted",
+    "temporarily unable",
+    "temporarily unavailable",
+    "Connection refused",
+    "job submit limit",
+)
+"""What ``sbatch`` says when the same jobs may be taken later."""
+MOST_TIMEOUTS = 1000
+"""After which a job that its time was too short for so often is not queued again."""
 
 
 class JobLost(Exception):  # noqa: N818 – it is what happened
@@ -141,6 +157,7 @@ class SlurmExecutor(concurrent.futures.Executor):
         self._next_question = 0.0
         self._watcher: threading.Thread | None = None
         self._ending = False
+        self._broken: Exception | None = None
         self._all_went_well = True
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
@@ -151,6 +168,8 @@ class SlurmExecutor(concurrent.futures.Executor):
         with self._lock:
             if self._ending:
                 raise RuntimeError("cannot submit after shutdown")
+            if self._broken is not None:
+                raise concurrent.futures.BrokenExecutor("jobs of Slurm cannot be followed") from self._broken
             self._waiting.append((future, fn, args))
             self._last_submit = time.monotonic()
             if self._watcher is None:
@@ -182,13 +201,17 @@ class SlurmExecutor(concurrent.futures.Executor):
         try:
             while not self._ending or self._waiting or self._jobs:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
-                with self._lock:
+                with self._lock, contextlib.suppress(OSError):  # what network file systems say at times
                     self._submit_waiting()
                     self._collect_results()
                     if self._jobs and time.monotonic() >= self._next_question:
                         self._ask_the_queue()
         except Exception as error:  # nobody would ever hear of these futures again
-            futures = [future for future, _, _ in self._waiting] + [job.future for job in self._jobs.values()]
+            with self._lock:
+                self._broken = error
+                futures = [future for future, _, _ in self._waiting] + [job.future for job in self._jobs.values()]
+                self._waiting.clear()
+                self._jobs.clear()
             for future in futures:
                 if not future.done():
                     future.set_exception(error)
@@ -199,15 +222,21 @@ class SlurmExecutor(concurrent.futures.Executor):
         if not self._waiting or room < wanted or time.monotonic() - self._last_submit < SECONDS_BETWEEN_LOOKS / 2:
             return
         together, self._waiting = self._waiting[:room], self._waiting[room:]
-        together = [call for call in together if call[0].set_running_or_notify_cancel()]
+        together = [call for call in together if call[0].running() or call[0].set_running_or_notify_cancel()]
         if not together:
             return
         try:
             with self._submitit.batch():
                 jobs = [self._submitit.submit(_Call(function), *arguments) for _, function, arguments in together]
         except Exception as error:  # submitit's own kinds, and what the file system raises
+            reason = last_line(str(error))
+            if any(text in str(error) for text in TRANSIENT):
+                notices.add(f"sbatch does not take jobs now, and is asked again: {reason}")
+                self._waiting = together + self._waiting
+                self._last_submit = time.monotonic() + LONGEST_SECONDS_BETWEEN_QUESTIONS
+                return
             for future, _, _ in together:
-                future.set_exception(NalmError(f"sbatch does not take the jobs: {_last_line(str(error))}"))
+                future.set_exception(NalmError(f"sbatch does not take the jobs: {reason}"))
             return
         self._jobs |= {job.job_id: _Job(future, job) for (future, _, _), job in zip(together, jobs, strict=True)}
         self._ask_soon()
@@ -228,7 +257,7 @@ class SlurmExecutor(concurrent.futures.Executor):
         except Exception as error:
             return self._fail(name, error)
         if outcome == "error":
-            return self._fail(name, RuntimeError(f"job {name} of Slurm failed: {_last_line(result)}\n{result}"))
+            return self._fail(name, RuntimeError(f"job {name} of Slurm failed: {last_line(result)}\n{result}"))
         if isinstance(result, _Raised):
             return self._fail(name, result.error)
         for path in (paths.submitted_pickle, paths.result_pickle, paths.stdout, paths.stderr):
@@ -274,7 +303,7 @@ def _submitit(folder: Path, settings: SlurmSettings) -> "submitit.SlurmExecutor"
         folder.mkdir(parents=True, mode=PRIVATE)
     except OSError as error:
         raise NalmError(f"cannot write to {str(folder)!r}: {error.strerror}") from None
-    executor = submitit.SlurmExecutor(folder)
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=MOST_TIMEOUTS)
     asked = {
         "partition": settings.partition,
         "mem": settings.memory,
@@ -328,7 +357,3 @@ def _lost(name: str, state: str, log: Path) -> JobLost:
     error = JobLost(f"{reason}; its log is {log}")
     error.add_note("\n".join(lines))
     return error
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it gave no reason")

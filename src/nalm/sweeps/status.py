@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nalm.experiments.experiment import Experiment
+from nalm.sweeps.files import last_line
 from nalm.sweeps.forecast import TYPICAL_SECONDS_PER_INPUT
 from nalm.sweeps.plan import Shard, plan
 from nalm.sweeps.store import Store
@@ -102,7 +103,11 @@ def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
     by_name = {shard.name: shard for shard in missing}
     running = [_running(name, signs[name], by_name.get(name), experiments, name in alive) for name in sorted(signs)]
     failed = [
-        FailedShard(path.stem, _variant(by_name.get(path.stem), experiments), _last_line(path))
+        FailedShard(
+            path.stem,
+            _variant(by_name.get(path.stem), experiments),
+            _reason(path),
+        )
         for path in sorted((store.path / "failed").glob("*.txt"))
         if path.stem not in signs
     ]
@@ -168,9 +173,8 @@ def _variant(shard: Shard | None, experiments: Iterable[Experiment]) -> str | No
     return next((label for label, recipe in labelled if shard and recipe == shard.recipe), None)
 
 
-def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it gave no reason")
+def _reason(path: Path) -> str:
+    return last_line(path.read_text(encoding="utf-8", errors="replace"))
 
 
 def _finished(store: Store) -> tuple[set[str], Costs]:

@@ -2,9 +2,10 @@
 
 import contextlib
 import json
+import os
 import traceback
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -159,7 +160,9 @@ class Store:
         return {key for keys, _ in self.provenance() for key in keys}
 
     def has(self, shard: Shard) -> bool:
-        """Whether the shard, trained as one, is present and whole."""
+        """Whether the shard, trained as one, is present and whole, as of now."""
+        with contextlib.suppress(OSError):  # it has clients of network file systems look again
+            os.utime(self.path / "shards")
         return any(True for _ in self._files(f"{shard.name}-*"))
 
     def runs(self, keys: Collection[str] | None = None) -> Iterator[tuple[pa.Table, dict[str, Any]]]:
@@ -214,6 +217,11 @@ class Store:
             with contextlib.suppress(FileNotFoundError):  # another process was faster
                 path.rename(aside / path.name)
         self.damaged.clear()
+
+    def forget_failures(self, shards: Iterable[Shard]) -> None:
+        """Removes what was kept of failures of shards, which are to be trained again."""
+        for shard in shards:
+            _failure_path(self.path, shard).unlink(missing_ok=True)
 
     def add_failure(self, shard: Shard, error: BaseException) -> None:
         """Keeps the traceback of a shard that failed."""

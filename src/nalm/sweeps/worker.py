@@ -29,6 +29,8 @@ __all__ = [
     "progress_path",
     "read_progress",
     "start_worker",
+    "stop_training",
+    "stored_elsewhere",
     "train_shard",
 ]
 
@@ -90,6 +92,14 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def stop_training() -> None:
+    """Has this process write a checkpoint of the shard that it trains, and waits for that; later it may train again."""
+    interruption.request()
+    if _ONE_AT_A_TIME.acquire(timeout=SECONDS_TO_STOP):
+        _ONE_AT_A_TIME.release()
+    interruption.take_back()
+
+
 def train_shard(directory: Path, shard: Shard, device: str, compiled: bool) -> ShardProgress | Held:
     """Trains a shard, saves it, and returns how it ended; goes on where a checkpoint is.
 
@@ -116,7 +126,7 @@ def _train(store: Store, shard: Shard, device: str, compiled: bool, lease: Lease
     checkpoint = Checkpoint(store.path, shard, {"device": device, "compiled": compiled}, lease.write)
     if store.has(shard):  # since it was planned
         checkpoint.remove()
-        return ShardProgress(shard.recipe.iterations + 1, len(shard.runs), 0, [])
+        return stored_elsewhere(shard)
 
     def pause(ensemble: Ensemble) -> None:
         if lease.lost:
@@ -134,6 +144,11 @@ def _train(store: Store, shard: Shard, device: str, compiled: bool, lease: Lease
         store.add(shard, history, how | checkpoint.provenance(), lease.write)
         checkpoint.remove()
         return _progress(ensemble, shard)
+
+
+def stored_elsewhere(shard: Shard) -> ShardProgress:
+    """How a shard ended that another process has stored."""
+    return ShardProgress(shard.recipe.iterations + 1, len(shard.runs), 0, [])
 
 
 class _Report:
@@ -200,6 +215,6 @@ def read_progress(directory: Path, shards: Iterable[Shard]) -> dict[Shard, Shard
     for shard in shards:
         if shard.name not in reporting:
             continue
-        with contextlib.suppress(FileNotFoundError):  # it has ended
+        with contextlib.suppress(OSError, ValueError, TypeError):  # it has ended, or is seen half over a network
             found[shard] = ShardProgress(**json.loads(progress_path(directory, shard).read_text()))
     return found
