@@ -15,7 +15,8 @@ from nalm.analysis.results import Results, load
 from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, in_the_papers_order
 from nalm.experiments.experiment import Experiment
-from nalm.figures.panels import save, three_panels
+from nalm.figures.panels import three_panels
+from nalm.figures.style import save
 from nalm.sweeps.store import Store
 
 __all__ = ["report"]

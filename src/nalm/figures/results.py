@@ -11,7 +11,8 @@ from nalm.experiments.catalog import figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.figures.gold import reproduce_gold_errors
 from nalm.figures.landscapes import reproduce_landscapes
-from nalm.figures.panels import check_figures, save, three_panels
+from nalm.figures.panels import three_panels
+from nalm.figures.style import check_figures, save
 from nalm.sweeps.run import Experiments, Progress, run
 
 __all__ = ["Reproduced", "plot", "reproduce", "write_figure"]
