@@ -2,6 +2,7 @@
 
 __all__ = ["Survival", "kaplan_meier", "survival_medians", "survival_steps"]
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, nan
@@ -73,7 +74,8 @@ def kaplan_meier(times: npt.ArrayLike, happened: npt.ArrayLike, confidence: floa
         return Survival(t, t, t, t)
     left = stats.ecdf(stats.CensoredData(uncensored=t[event], right=t[~event])).sf
     share = left.probabilities
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The confidence interval is undefined", RuntimeWarning)
         interval = left.confidence_interval(confidence, method="log-log")
     certain = (share == 0) | (share == 1)
     low, high = (np.where(certain, share, end.probabilities) for end in (interval.low, interval.high))
