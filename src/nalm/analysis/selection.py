@@ -53,5 +53,5 @@ def only(kind: str, found: Sequence[str]) -> str:
         NalmError: there are several.
     """
     if len(found) > 1:
-        raise NalmError(f"found {len(found)} {kind}s, expected one of: {', '.join(found)}")
+        raise NalmError(f"found {len(found)} {kind}s, name one of: {', '.join(found)}")
     return found[0]

@@ -78,7 +78,8 @@ def kaplan_meier(times: npt.ArrayLike, happened: npt.ArrayLike, confidence: floa
         warnings.filterwarnings("ignore", "The confidence interval is undefined", RuntimeWarning)
         interval = left.confidence_interval(confidence, method="log-log")
     certain = (share == 0) | (share == 1)
-    low, high = (np.where(certain, share, end.probabilities) for end in (interval.low, interval.high))
+    ends: list[Any] = [interval.low, interval.high]  # the types that scipy declares are wrong
+    low, high = (np.where(certain, share, end.probabilities) for end in ends)
     return Survival(left.quantiles, share, low, high)
 
 

@@ -1,6 +1,20 @@
 """What all figures share: colours, shapes, the theme, and how they are saved."""
 
-__all__ = ["COLOURS", "LINES", "SHAPES", "SIZE_INCHES", "check_figures", "distinct", "plotnine", "save", "theme"]
+__all__ = [
+    "COLOURS",
+    "LINES",
+    "SHAPES",
+    "SIZE_INCHES",
+    "check_figures",
+    "colourbar",
+    "count",
+    "distinct",
+    "ordered",
+    "page",
+    "plotnine",
+    "save",
+    "theme",
+]
 
 import contextlib
 import os
@@ -9,6 +23,9 @@ from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
 
 from nalm.errors import NalmError
 
@@ -55,6 +72,31 @@ def theme(size: tuple[float, float] = SIZE_INCHES) -> list[Any]:
             plot_margin=0.01,
         ),
     ]
+
+
+def colourbar() -> Any:
+    """The look of a scale of colours: a flat bar."""
+    return plotnine().theme(legend_key_width=90, legend_key_height=8)
+
+
+def page(rows: int, columns: int) -> tuple[float, float]:
+    """Width and height in inches of a page with so many panels: the fewer, the larger."""
+    width = float(np.clip(8.5 / columns, 1.25, 4.5))
+    return width * columns + 1.2, min(width, 2.6) * rows + 1.2
+
+
+def ordered(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The frame with categories in place of labels, in the order in which they appear."""
+    return frame.assign(**{name: pd.Categorical(frame[name], list(frame[name].unique())) for name in columns})
+
+
+def count(ticks: Sequence[float]) -> list[str]:
+    """Numbers of iterations, as short as can be.
+
+    >>> count([500, 20_000])
+    ['500', '20k']
+    """
+    return [f"{tick / 1000:g}k" if tick >= 1000 else f"{tick:g}" for tick in ticks]
 
 
 def distinct(values: Sequence[T], number: int) -> list[T]:
