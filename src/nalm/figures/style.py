@@ -9,6 +9,7 @@ __all__ = [
     "colourbar",
     "count",
     "distinct",
+    "in_a_row",
     "ordered",
     "page",
     "plotnine",
@@ -21,6 +22,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from itertools import cycle, islice
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -79,6 +81,15 @@ def colourbar() -> Any:
     return plotnine().theme(legend_key_width=90, legend_key_height=8)
 
 
+def in_a_row(panels: int, most: int) -> int:
+    """How many panels stand beside each other, so that rows are as full as can be.
+
+    >>> in_a_row(6, 5)
+    3
+    """
+    return ceil(panels / ceil(panels / most))
+
+
 def page(rows: int, columns: int) -> tuple[float, float]:
     """Width and height in inches of a page with so many panels: the fewer, the larger."""
     width = float(np.clip(8.5 / columns, 1.25, 4.5))
@@ -116,7 +127,7 @@ def save(figure: "ggplot | Figure", path: Path) -> None:
             if hasattr(figure, "savefig"):  # matplotlib's, which are whole pages of panels
                 figure.savefig(unfinished, dpi=140)
             else:
-                figure.save(unfinished, dpi=200, verbose=False)
+                figure.save(unfinished, dpi=200, limitsize=False, verbose=False)
         unfinished.replace(path)
     except OSError as error:
         raise NalmError(f"cannot write {path}: {error.strerror or error}") from None

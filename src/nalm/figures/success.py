@@ -88,7 +88,9 @@ def paired_success(results: Results, variants: Sequence[str] = (), tasks: Sequen
     known, _ = labels(results, variants, tasks)
     pair = list(variants) or known
     if len(pair) != 2:
-        raise NalmError(f"a pair is two variants: found {len(pair)}, name two of: {', '.join(results.experiment.variants)}")
+        raise NalmError(
+            f"a pair is two variants: found {len(pair)}, name two of: {', '.join(results.experiment.variants)}"
+        )
     first, second = pair
     table = compare_variants(results, first, second)
     if tasks:

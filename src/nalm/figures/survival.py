@@ -11,12 +11,12 @@ import pandas as pd
 
 from nalm.analysis.results import Results
 from nalm.analysis.survival import survival_medians, survival_steps
-from nalm.figures.style import COLOURS, LINES, SHAPES, count, distinct, ordered, page, plotnine, theme
+from nalm.figures.style import COLOURS, LINES, SHAPES, count, distinct, in_a_row, ordered, page, plotnine, theme
 
 if TYPE_CHECKING:
     from plotnine import ggplot
 
-IN_A_ROW = 5
+IN_A_ROW, CROWDED_IN_A_ROW = 5, 3
 ALL = "all tasks"
 APART = 0.05
 """Between the intervals of medians, which all belong to the height of one half."""
@@ -46,7 +46,7 @@ def survival_curves(results: Results, variants: Sequence[str] = (), tasks: Seque
     labels = list(areas["variant"].cat.categories)
     marks = ordered(_marks(medians, labels, start, end), "variant", "task")
     panels = areas["task"].nunique()
-    columns = min(panels, IN_A_ROW)
+    columns = in_a_row(panels, IN_A_ROW if len(labels) <= len(COLOURS) else CROWDED_IN_A_ROW)
     figure: ggplot = (
         p9.ggplot(areas, p9.aes("iteration", colour="variant", fill="variant", linetype="variant"))
         + p9.geom_hline(yintercept=0.5, colour="#999999", size=0.3)

@@ -12,7 +12,7 @@ import pandas as pd
 from nalm.analysis.results import Results
 from nalm.analysis.selection import labels, only
 from nalm.analysis.weights import final_weights, weight_histories
-from nalm.figures.style import COLOURS, LINES, colourbar, count, ordered, page, plotnine, theme
+from nalm.figures.style import COLOURS, LINES, colourbar, count, in_a_row, ordered, page, plotnine, theme
 
 if TYPE_CHECKING:
     from plotnine import ggplot
@@ -21,8 +21,6 @@ MOST_PANELS = 12
 IN_A_ROW = 4
 REACH = 3.0
 """How far from 0 weights are shown, unless gold weights or the middle half of all values are farther."""
-MAP_CELLS = 72
-"""Columns of all panels beside each other."""
 GAP = 0.5
 """Between seeds and gold values."""
 NOTHING = 0.01
@@ -59,7 +57,7 @@ def weight_trajectories(results: Results, variants: Sequence[str] = (), tasks: S
     table["outcome"] = pd.Categorical(outcome.map(names), list(names.values()))
     gold = table[["panel", "gold"]].drop_duplicates().dropna()
     panels = table["panel"].nunique()
-    columns = min(panels, IN_A_ROW)
+    columns = in_a_row(panels, IN_A_ROW)
     several = table.groupby("panel", observed=True)["line"].nunique().max() > seeds.sum()
     figure: ggplot = (
         p9.ggplot(table, p9.aes("iteration", "value", group="line", colour="outcome", linetype="outcome"))
@@ -103,7 +101,8 @@ def weight_map(results: Results, variants: Sequence[str] = (), tasks: Sequence[s
     cells = _cells(table, columns, seeds)
     least, most = _range(table)
     panels = table["task"].nunique()
-    in_a_row = min(panels, IN_A_ROW + 1, max(1, MAP_CELLS // (len(columns) + 4)))
+    across = in_a_row(panels, 5 if len(columns) <= READABLE else 3)
+    end, margin = len(columns) - 0.5, max(0.5, 0.03 * len(columns))
     numbered = cells if len(columns) <= READABLE and panels == 1 else cells.head(0)
     dark = numbered["value"] < least + 0.55 * (most - least)
     figure: ggplot = (
@@ -111,15 +110,17 @@ def weight_map(results: Results, variants: Sequence[str] = (), tasks: Sequence[s
         + p9.geom_tile(p9.aes(fill="value"))
         + p9.geom_text(p9.aes(label="text"), data=numbered[dark], size=6, colour="white")
         + p9.geom_text(p9.aes(label="text"), data=numbered[~dark], size=6, colour="black")
-        + p9.geom_text(data=_unsolved(cells, len(columns)), label="×", size=7, colour=COLOURS[1])
-        + p9.facet_wrap("task", ncol=in_a_row)
+        + p9.geom_text(data=_unsolved(cells, end + margin), label="×", size=7, colour=COLOURS[1])
+        + p9.facet_wrap("task", ncol=across)
         + p9.scale_fill_cmap("cividis", limits=(least, most), oob=squish, na_value="#FFFFFF")
-        + p9.scale_x_continuous(breaks=breaks, labels=names, limits=(-0.6, len(columns) + 0.4), expand=(0, 0))
+        + p9.scale_x_continuous(
+            breaks=breaks, labels=names, limits=(-0.6, len(columns) - 0.5 + 2 * margin), expand=(0, 0)
+        )
         + p9.scale_y_continuous(
             breaks=[*range(len(seeds)), len(seeds) + GAP], labels=[*map(str, seeds), "gold"], expand=(0, 0.2)
         )
         + p9.labs(x="", y="Seed", title=f"{variant}: weights after training; × not solved")
-        + theme(_map_size(len(columns), len(seeds), in_a_row, ceil(panels / in_a_row)))
+        + theme(_map_size(len(columns), len(seeds), across, ceil(panels / across)))
         + colourbar()
         + p9.theme(
             panel_grid=p9.element_blank(),
@@ -193,7 +194,7 @@ def _cells(table: pd.DataFrame, columns: dict[tuple[str, int], int], seeds: Sequ
     return ordered(cells.assign(text=cells["value"].map("{:.2g}".format)), "task")
 
 
-def _unsolved(cells: pd.DataFrame, x: int) -> pd.DataFrame:
+def _unsolved(cells: pd.DataFrame, x: float) -> pd.DataFrame:
     return cells[~cells["solved"]].drop_duplicates(["task", "seed"]).assign(x=x)
 
 
@@ -204,6 +205,6 @@ def _range(table: pd.DataFrame) -> tuple[float, float]:
     return (-reach if np.nanmin(values, initial=0.0) < -NOTHING else 0.0), reach
 
 
-def _map_size(columns: int, seeds: int, in_a_row: int, rows: int) -> tuple[float, float]:
-    width = min(max(1.3 if in_a_row > 1 else 3.6, 0.32 * columns), 3.2 if in_a_row > 1 else 7.0)
-    return width * in_a_row + 1.2, (0.105 * seeds + 0.7) * rows + 1.0
+def _map_size(columns: int, seeds: int, across: int, rows: int) -> tuple[float, float]:
+    least, most = (1.3, 3.2) if across > 1 else (3.6, 7.0)
+    return min(max(least, 0.32 * columns), most) * across + 1.2, (0.105 * seeds + 0.7) * rows + 1.0
