@@ -72,7 +72,7 @@ def test_without_censoring_the_share_is_that_of_later_times(times: list[int]) ->
 def test_the_share_falls_and_stays_within_its_interval(runs: Runs) -> None:
     curve = kaplan_meier(*arrays(runs))
     assert (np.diff(curve.share) <= 0).all()
-    assert (0 <= curve.low).all()
+    assert (curve.low >= 0).all()
     assert (curve.low <= curve.share + 1e-12).all()
     assert (curve.share <= curve.high + 1e-12).all()
     assert (curve.high <= 1).all()
@@ -104,9 +104,7 @@ def test_of_nothing_there_is_no_estimate_and_no_median() -> None:
         ([1.0], [True], 1.0, "confidence must lie between 0 and 1, both excluded: found 1.0"),
     ],
 )
-def test_what_is_no_time_is_refused(
-    times: list[float], happened: list[bool], confidence: float, sentence: str
-) -> None:
+def test_what_is_no_time_is_refused(times: list[float], happened: list[bool], confidence: float, sentence: str) -> None:
     with pytest.raises(NalmError, match=sentence):
         kaplan_meier(times, happened, confidence)
 
@@ -160,5 +158,5 @@ def test_variants_without_runs_are_refused_by_name(results: Path) -> None:
     found = nalm.load(results)
     found.trained[:] = [run for run in found.trained if run.variant == "NRU"]
     assert set(nalm.survival_steps(found)["variant"]) == {"NRU"}
-    with pytest.raises(NalmError, match="^found no finished runs of NMRU$"):
+    with pytest.raises(NalmError, match=r"^found no finished runs of NMRU$"):
         nalm.survival_steps(found, ["NMRU"])
