@@ -167,10 +167,10 @@ def test_errors_of_0_are_drawn_at_the_lower_edge_and_infinite_ones_at_the_upper(
 def test_survival_has_a_panel_per_task_and_one_for_all_and_a_step_per_variant(found: Results) -> None:
     picture = drawn(nalm.survival_curves(found))
     shown = texts(picture)
-    assert [text for text in shown if text in ("U[1,2)", "negative", "all tasks")] == [
+    assert [text for text in shown if text in ("U[1,2)", "negative", "all of these")] == [
         "U[1,2)",
         "negative",
-        "all tasks",
+        "all of these",
     ]
     assert {"NMRU", "NRU"} <= set(shown)
     for axes in picture.axes:
@@ -180,7 +180,7 @@ def test_survival_has_a_panel_per_task_and_one_for_all_and_a_step_per_variant(fo
 
 
 def test_survival_of_one_task_has_no_panel_for_all(found: Results) -> None:
-    assert "all tasks" not in texts(drawn(nalm.survival_curves(found, tasks=["negative"])))
+    assert "all of these" not in texts(drawn(nalm.survival_curves(found, tasks=["negative"])))
 
 
 def test_more_variants_than_colours_have_other_lines() -> None:
@@ -239,7 +239,7 @@ def test_runs_without_weights_have_no_map(found: Results) -> None:
 def test_the_map_of_success_has_its_numbers_in_the_cells(found: Results) -> None:
     picture = drawn(nalm.success_map(found))
     axes = picture.axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["U[1,2)", "negative", "all"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["U[1,2)", "negative", "all of these"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["NRU", "NMRU"]  # from below
     assert sorted(text for text in texts(picture) if "/" in text) == sorted(["0/3", "0/3", "0/6", "3/3", "3/3", "6/6"])
 

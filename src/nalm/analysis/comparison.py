@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from nalm.analysis.proportions import mcnemar, newcombe, newcombe_paired
 from nalm.analysis.publications import Published, published_numbers
 from nalm.analysis.results import Results, load
+from nalm.analysis.selection import labels
 from nalm.analysis.statistics import Estimate, wilson
 from nalm.errors import NalmError
 from nalm.experiments.catalog import experiment_names, load_experiment
@@ -100,7 +101,7 @@ def compare_results(first: Path | str, second: Path | str, experiment: str | Non
     return pd.DataFrame(rows)
 
 
-def compare_variants(results: Results, first: str, second: str) -> pd.DataFrame:
+def compare_variants(results: Results, first: str, second: str, tasks: Sequence[str] = ()) -> pd.DataFrame:
     """Compares two variants of an experiment, run by run, over the tasks and seeds that both have.
 
     Runs of one seed draw the same numbers, whatever their variant. A row per task, and one over all of them if there
@@ -110,20 +111,17 @@ def compare_variants(results: Results, first: str, second: str) -> pd.DataFrame:
         results: of an experiment.
         first: label of a variant.
         second: label of another one.
+        tasks: labels; by default all.
 
     Raises:
-        NalmError: there is no such variant, both are one, or there is nothing that both have.
+        NalmError: there is no such variant or task, both variants are one, or there is nothing that both have.
     """
-    known = results.experiment.variants
-    for label in (first, second):
-        if label not in known:
-            raise NalmError(f"found unknown variant {label!r}, expected one of: {', '.join(known)}")
     if first == second:
-        raise NalmError(f"found {first!r} twice, expected two of: {', '.join(known)}")
+        raise NalmError(f"found {first!r} twice, expected two of: {', '.join(results.experiment.variants)}")
+    there = [labels(results, [label], tasks)[1] for label in (first, second)]
     runs = results.runs()
-    one, other = (runs[runs["variant"] == label] if len(runs) else runs for label in (first, second))
-    if not (len(one) and len(other)):
-        raise NalmError(f"found no finished runs of {second if len(one) else first}")
+    runs = runs[runs["task"].isin(set(there[0]) & set(there[1]))]
+    one, other = (runs[runs["variant"] == label] for label in (first, second))
     paired = one.merge(other[["task", "seed", "solved"]], on=["task", "seed"], suffixes=("", "_second"))
     groups = _groups(paired, results.experiment)
     rows = [{"task": task, **_paired(group["solved"], group["solved_second"])} for (_, task), group in groups.items()]

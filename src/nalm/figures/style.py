@@ -1,6 +1,7 @@
 """What all figures share: colours, shapes, the theme, and how they are saved."""
 
 __all__ = [
+    "ALL",
     "COLOURS",
     "LINES",
     "SHAPES",
@@ -49,6 +50,9 @@ LINES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
     (0, (2.5, 1)),
 )
 """For lines that cross: kinds of dashes tell them apart in grey."""
+
+ALL = "all of these"
+"""What all tasks of a figure together are called."""
 
 SIZE_INCHES = (13.968 * 1.4 / 2.54, 5.7 * 1.4 / 2.54)
 SUFFIXES = (".pdf", ".png", ".svg")

@@ -12,12 +12,11 @@ from nalm.analysis.comparison import compare_variants
 from nalm.analysis.results import Results
 from nalm.analysis.selection import labels
 from nalm.errors import NalmError
-from nalm.figures.style import COLOURS, colourbar, plotnine, theme
+from nalm.figures.style import ALL, COLOURS, colourbar, plotnine, theme
 
 if TYPE_CHECKING:
     from plotnine import ggplot
 
-ALL = "all"
 DARK = 0.55
 """Success rate below which the colours of a map are too dark for black numbers."""
 OUTCOMES = {"both": "#333333", "first_only": COLOURS[0], "second_only": COLOURS[4], "neither": "#EEEEEE"}
@@ -92,9 +91,7 @@ def paired_success(results: Results, variants: Sequence[str] = (), tasks: Sequen
             f"a pair is two variants: found {len(pair)}, name two of: {', '.join(results.experiment.variants)}"
         )
     first, second = pair
-    table = compare_variants(results, first, second)
-    if tasks:
-        table = table[table["task"].isin(tasks)]
+    table = compare_variants(results, first, second, tasks)
     table = table.assign(task=table["task"].fillna(ALL), y=np.arange(len(table), 0, -1))
     names = {"both": "both", "first_only": f"{first} only", "second_only": f"{second} only", "neither": "neither"}
     bars, differences = _bars(table, names), table.assign(panel=DIFFERENCE)

@@ -11,13 +11,12 @@ import pandas as pd
 
 from nalm.analysis.results import Results
 from nalm.analysis.survival import survival_medians, survival_steps
-from nalm.figures.style import COLOURS, LINES, SHAPES, count, distinct, in_a_row, ordered, page, plotnine, theme
+from nalm.figures.style import ALL, COLOURS, LINES, SHAPES, count, distinct, in_a_row, ordered, page, plotnine, theme
 
 if TYPE_CHECKING:
     from plotnine import ggplot
 
 IN_A_ROW, CROWDED_IN_A_ROW = 5, 3
-ALL = "all tasks"
 APART = 0.05
 """Between the intervals of medians, which all belong to the height of one half."""
 
