@@ -60,6 +60,15 @@ def test_a_run_that_diverged_is_the_worst_from_then_on(results: Path) -> None:
     assert np.isfinite(table["median"]).all()
 
 
+def test_where_all_runs_diverged_at_once_every_error_is_infinite(results: Path) -> None:
+    found = nalm.load(results)
+    lists: dict[str, list[float]] = {name: [] for name, of in found.trained[0].row.items() if isinstance(of, list)}
+    found.trained[:] = [replace(run, row=run.row | lists | {"diverged_at": 0}) for run in nmru(found)]
+    table = error_quantiles(found)
+    assert table["iteration"].tolist() == [0, 10, 20] * 2
+    assert np.isinf(table[list(QUANTILES)]).all(axis=None)
+
+
 def test_a_run_that_was_looked_at_less_often_counts_where_it_was(results: Path) -> None:
     found = nalm.load(results)
     first, *rest = nmru(found)

@@ -114,6 +114,17 @@ def test_every_kind_is_drawn_when_runs_diverged_and_errors_are_not_finite(found:
     drawn(nalm.draw(found, kind, variants=variants, tasks=tasks))
 
 
+@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("error", [0.0, 1.0])
+def test_every_kind_is_drawn_of_runs_that_were_looked_at_once(found: Results, kind: str, error: float) -> None:
+    for index, run in enumerate(found.trained):
+        lists = {name: of[:1] for name, of in run.row.items() if isinstance(of, list)}
+        weights = {name: of for name, of in run.row.items() if name.startswith("parameter.")}
+        found.trained[index] = replace(run, row=run.row | lists | weights | {"test_error": [error]})
+    variants, tasks = ONE.get(kind, ([], []))
+    drawn(nalm.draw(found, kind, variants=variants, tasks=tasks))
+
+
 def test_an_unknown_kind_is_refused_with_those_that_there_are(found: Results, tmp_path: Path) -> None:
     with pytest.raises(NalmError, match=f"^found unknown kind 'bars', expected one of: {', '.join(FIGURES)}$"):
         nalm.plot(found, tmp_path / "figure.png", "bars")
@@ -160,8 +171,21 @@ def test_errors_of_0_are_drawn_at_the_lower_edge_and_infinite_ones_at_the_upper(
     axes = drawn(nalm.training_curves(found, ["NRU"], ["negative"])).axes[0]
     test = next(line[:, 1] for line in lines_of(axes) if len(line) == 3 and line[1, 1] == 0)
     low, high = axes.get_ylim()
-    assert low <= test[2] < test[1] < test[0] <= high
+    assert low < test[2] < test[1] < test[0] < high
     assert np.isfinite([low, high]).all()
+
+
+def test_curves_that_are_never_finite_are_drawn(found: Results) -> None:
+    for index, run in enumerate(found.trained):
+        errors = {
+            name: [math.nan] * 3 if run.variant == "NRU" else [0.1, 3.7, 77.7]
+            for name in ("test_error", "validation_error")
+        }
+        found.trained[index] = replace(run, row=run.row | errors)
+    for axes in drawn(nalm.training_curves(found)).axes:
+        heights = {float(y) for line in lines_of(axes) if len(line) == 3 for y in line[:, 1]}
+        assert np.isfinite(list(heights)).all()
+        assert max(heights) < axes.get_ylim()[1]
 
 
 def test_survival_has_a_panel_per_task_and_one_for_all_and_a_step_per_variant(found: Results) -> None:

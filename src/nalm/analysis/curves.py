@@ -2,7 +2,7 @@
 
 __all__ = ["QUANTILES", "error_quantiles"]
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,7 @@ def error_quantiles(results: Results, variants: Sequence[str] = (), tasks: Seque
 
 
 def _quantiles(runs: Sequence[TrainedRun], field: str) -> pd.DataFrame:
-    iterations = sorted({iteration for run in runs for iteration in run.row["iteration"]})
+    iterations = sorted({iteration for run in runs for iteration in _looked_at(run)})
     table = np.full((len(runs), len(iterations)), np.nan)
     for values, run in zip(table, runs, strict=True):
         own = run.row["iteration"]
@@ -56,3 +56,10 @@ def _quantiles(runs: Sequence[TrainedRun], field: str) -> pd.DataFrame:
     rows = [np.quantile(column, list(QUANTILES.values()), method="inverted_cdf") for column in there]
     columns = {"iteration": iterations, "runs": [len(column) for column in there]}
     return pd.DataFrame(columns).join(pd.DataFrame(rows, columns=list(QUANTILES)))
+
+
+def _looked_at(run: TrainedRun) -> Iterable[int]:
+    """Iterations of its evaluations; of a run that diverged, also those that there would have been."""
+    if run.row["diverged_at"] is None:
+        return run.row["iteration"]  # type: ignore[no-any-return]
+    return range(0, run.run.recipe.iterations + 1, run.run.recipe.evaluate_every)

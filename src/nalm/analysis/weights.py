@@ -59,10 +59,10 @@ def final_weights(results: Results, variants: Sequence[str] = (), tasks: Sequenc
 
 def _table(results: Results, variants: Sequence[str], tasks: Sequence[str], moments_of: MomentsOf) -> pd.DataFrame:
     runs = [run for run in selected(results, variants, tasks) if run.parameters()]
-    if not runs:
+    parts = [part for run in runs for part in _of_run(run, moments_of(run)) if len(part)]
+    if not parts:
         raise NalmError(f"found no weights in the runs of {results.experiment.name}, expected runs that kept them")
-    parts = [part for run in runs for part in _of_run(run, moments_of(run))]
-    table = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    table = pd.concat(parts, ignore_index=True)
     alike = table.groupby(["variant", "task", "parameter", "index"])["gold"].transform("nunique") <= 1
     everywhere = alike.groupby([table["variant"], table["task"]]).transform("all")
     return table.assign(place=table["index"].where(everywhere, table["place"]))
@@ -97,6 +97,8 @@ def _of_run(run: TrainedRun, moments: Moments) -> Iterator[pd.DataFrame]:
 
 def _values(run: TrainedRun, rows: Sequence[int]) -> dict[str, Vector]:
     """The weights at some evaluations, ``(rows, elements)``, by name."""
+    if not rows:
+        return {}
     kept, module = run.parameters(), run.module()
     if not isinstance(module, ArithmeticModule):
         return {name: values[rows].reshape(len(rows), -1) for name, values in kept.items()}

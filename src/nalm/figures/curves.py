@@ -11,7 +11,7 @@ import pandas as pd
 
 from nalm.analysis.curves import QUANTILES, error_quantiles
 from nalm.analysis.results import Results
-from nalm.figures.style import COLOURS, count, ordered, page, plotnine, theme
+from nalm.figures.style import COLOURS, count, ordered, page, plotnine, theme, wrapped
 from nalm.training.judging import run_threshold
 
 if TYPE_CHECKING:
@@ -39,19 +39,21 @@ def training_curves(results: Results, variants: Sequence[str] = (), tasks: Seque
     """
     p9 = plotnine()
     table = error_quantiles(results, variants, tasks)
-    low, high = _limits(table[list(QUANTILES)].to_numpy())
+    thresholds = _thresholds(results, table)
+    low, high = _limits(np.append(table[list(QUANTILES)].to_numpy(), thresholds["threshold"]))
     table[list(QUANTILES)] = table[list(QUANTILES)].clip(low, high)
     table["error"] = pd.Categorical(table["error"].map(ERRORS), list(ERRORS.values()))
-    thresholds = _thresholds(results, table)
+    at = p9.aes(y="median", linetype="error")
+    medians = p9.geom_line(at, size=0.7) if table["iteration"].nunique() > 1 else p9.geom_point(at, size=1.6)
     rows, columns = (table[column].nunique() for column in ("variant", "task"))
     figure: ggplot = (
         p9.ggplot(ordered(table, "variant", "task"), p9.aes("iteration", colour="error", fill="error"))
         + p9.geom_ribbon(p9.aes(ymin="low", ymax="high"), alpha=0.16, size=0, colour="none")
         + p9.geom_ribbon(p9.aes(ymin="lower", ymax="upper"), alpha=0.3, size=0, colour="none")
         + p9.geom_hline(p9.aes(yintercept="threshold"), data=ordered(thresholds, "variant", "task"), linetype="dotted")
-        + p9.geom_line(p9.aes(y="median", linetype="error"), size=0.7)
-        + p9.facet_grid("variant", "task")
-        + p9.scale_y_log10(limits=(low, high), expand=(0.02, 0))
+        + medians
+        + p9.facet_grid("variant", "task", labeller=wrapped(columns))
+        + p9.scale_y_log10(limits=(low / 2, high * 2), expand=(0, 0))
         + p9.scale_x_continuous(labels=count)
         + p9.scale_colour_manual(values=list(COLOURS[:2]))
         + p9.scale_fill_manual(values=list(COLOURS[:2]))

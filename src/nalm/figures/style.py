@@ -16,10 +16,12 @@ __all__ = [
     "plotnine",
     "save",
     "theme",
+    "wrapped",
 ]
 
 import contextlib
 import os
+import textwrap
 import warnings
 from collections.abc import Sequence
 from itertools import cycle, islice
@@ -55,6 +57,8 @@ ALL = "all of these"
 """What all tasks of a figure together are called."""
 
 SIZE_INCHES = (13.968 * 1.4 / 2.54, 5.7 * 1.4 / 2.54)
+CHARACTERS_PER_INCH = 13
+"""In labels of panels."""
 SUFFIXES = (".pdf", ".png", ".svg")
 
 
@@ -96,8 +100,18 @@ def in_a_row(panels: int, most: int) -> int:
 
 def page(rows: int, columns: int) -> tuple[float, float]:
     """Width and height in inches of a page with so many panels: the fewer, the larger."""
-    width = float(np.clip(8.5 / columns, 1.25, 4.5))
+    width = _panel_width(columns)
     return width * columns + 1.2, min(width, 2.6) * rows + 1.2
+
+
+def wrapped(columns: int) -> Any:
+    """Labels of so many panels beside each other, in lines that are not longer than a panel is wide or high."""
+    characters = int(CHARACTERS_PER_INCH * _panel_width(columns))
+    return plotnine().as_labeller(lambda label: "\n".join(textwrap.wrap(label, characters)))
+
+
+def _panel_width(columns: int) -> float:
+    return float(np.clip(8.5 / columns, 1.25, 4.5))
 
 
 def ordered(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:

@@ -40,8 +40,8 @@ def survival_curves(results: Results, variants: Sequence[str] = (), tasks: Seque
     p9 = plotnine()
     steps, medians = (of(results, variants, tasks).fillna({"task": ALL}) for of in (survival_steps, survival_medians))
     end = max(float(steps["iteration"].max()), 1.0)
-    start = min(float(steps.loc[steps["iteration"] > 0, "iteration"].min()), end) / 2
-    areas = ordered(_areas(steps, start), "variant", "task")
+    start = float(steps["iteration"].where(steps["iteration"] > 0, end).min()) / 2
+    areas = ordered(_areas(steps, start, end), "variant", "task")
     labels = list(areas["variant"].cat.categories)
     marks = ordered(_marks(medians, labels, start, end), "variant", "task")
     panels = areas["task"].nunique()
@@ -69,10 +69,12 @@ def survival_curves(results: Results, variants: Sequence[str] = (), tasks: Seque
     return figure
 
 
-def _areas(steps: pd.DataFrame, start: float) -> pd.DataFrame:
+def _areas(steps: pd.DataFrame, start: float, end: float) -> pd.DataFrame:
     """The corners of the step functions, from the left end of the axis on."""
     parts = []
     for (variant, task), of in steps.groupby(["variant", "task"], sort=False):
+        if len(of) == 1:  # all solved before the first update, or looked at only then
+            of = pd.concat([of, of.assign(iteration=end)])
         turns = np.repeat(np.maximum(of["iteration"].to_numpy(dtype=np.float64), start), 2)[1:]
         levels = {name: np.repeat(of[name].to_numpy(), 2)[:-1] for name in ("share", "low", "high")}
         parts.append(pd.DataFrame({"variant": variant, "task": task, "iteration": turns, **levels}))

@@ -59,11 +59,13 @@ def weight_trajectories(results: Results, variants: Sequence[str] = (), tasks: S
     panels = table["panel"].nunique()
     columns = in_a_row(panels, IN_A_ROW)
     several = table.groupby("panel", observed=True)["line"].nunique().max() > seeds.sum()
+    alpha = 0.25 if several else 0.6
+    lines = (p9.geom_line if table["iteration"].nunique() > 1 else p9.geom_point)(size=0.4, alpha=alpha, na_rm=True)
     figure: ggplot = (
         p9.ggplot(table, p9.aes("iteration", "value", group="line", colour="outcome", linetype="outcome"))
         + p9.geom_blank(p9.aes(y="edge"), data=edges, inherit_aes=False)
         + p9.geom_hline(p9.aes(yintercept="gold"), data=gold, colour="#000000", size=1.6, alpha=0.25)
-        + p9.geom_line(size=0.4, alpha=0.25 if several else 0.6, na_rm=True)
+        + lines
         + p9.facet_wrap("panel", ncol=columns, scales="free_y")
         + p9.scale_x_continuous(labels=count)
         + p9.scale_colour_manual(values=[looks[name][0] for name in names])
