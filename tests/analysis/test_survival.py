@@ -68,6 +68,12 @@ def test_without_censoring_the_share_is_that_of_later_times(times: list[int]) ->
     assert curve.share == pytest.approx([np.mean(np.array(times) > time) for time in curve.times], abs=1e-12)
 
 
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=60))
+def test_without_censoring_the_median_is_the_time_at_which_half_are_gone(times: list[int]) -> None:
+    middle = sorted(times)[math.ceil(len(times) / 2) - 1]
+    assert kaplan_meier(times, [True] * len(times)).median().value == middle
+
+
 @given(RUNS)
 def test_the_share_falls_and_stays_within_its_interval(runs: Runs) -> None:
     curve = kaplan_meier(*arrays(runs))

@@ -105,7 +105,7 @@ def test_a_run_that_diverged_ends_with_weights_that_are_no_numbers(results: Path
     found.trained[:] = [replace(first, row=first.row | lists | {"diverged_at": 5, "parameter.weight": values})]
     assert nalm.weight_histories(found)["iteration"].tolist() == [0] * 4
     assert nalm.final_weights(found)["value"].isna().all()
-    nothing = {name: [] for name in lists if not name.startswith("parameter.")}
+    nothing: dict[str, list[float]] = {name: [] for name in lists if not name.startswith("parameter.")}
     found.trained[:] = [replace(first, row=first.row | nothing | {"diverged_at": 0})]
     with pytest.raises(NalmError, match=r"^found no weights in the runs of tiny, expected runs that kept them$"):
         nalm.weight_histories(found)

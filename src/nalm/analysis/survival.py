@@ -19,6 +19,8 @@ from nalm.analysis.statistics import Estimate
 from nalm.errors import NalmError
 
 Vector = npt.NDArray[np.float64]
+ROUNDING = 1e-12
+"""How far a share that is a product may lie above one half, relative, and still be one half."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Survival:
     def _first(self, ends: Vector) -> float:
         if not ends.size:
             return nan
-        reached = np.flatnonzero(ends <= 0.5)
+        reached = np.flatnonzero(ends <= 0.5 * (1 + ROUNDING))
         return float(self.times[reached[0]]) if reached.size else inf
 
 
