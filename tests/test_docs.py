@@ -7,7 +7,7 @@ import runpy
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -17,7 +17,9 @@ import yaml
 from torch import nn
 
 import nalm
+from nalm.analysis.selection import labels
 from nalm.experiments.catalog import load_experiment
+from nalm.figures.results import FIGURES
 from nalm.modules import MODULES, describe
 from nalm.training.recipe import Recipe
 from nalm.training.restarts import Restart
@@ -116,6 +118,33 @@ def test_the_commands_of_the_documentation_of_clusters_are_understood(
         assert done.returncode == 0, (command, done.stderr)
     assert opened == ["slurm"] * 3 + ["dask"] * 2 + ["local"]
     assert nalm.load(tmp_path / "all").missing == 0
+
+
+def test_the_commands_of_the_documentation_of_figures_draw_every_kind(
+    nalm_cli: Callable[..., CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure_3 = load_experiment("figure-3").narrowed(seeds=[0]).changed({"iterations": 0})
+    nalm.run(figure_3, tmp_path / "results", workers=0, compiled=False)
+    drawn: list[str] = []
+
+    def plot(results: nalm.Results, output: Path, kind: str, variants: Sequence[str], tasks: Sequence[str]) -> None:
+        labels(results, variants, tasks)
+        drawn.append(kind)
+
+    monkeypatch.setattr(nalm, "plot", plot, raising=False)
+    for command in (line for block in blocks("docs/figures.md", "sh") for line in block.splitlines()):
+        done = nalm_cli(*shlex.split(command)[1:])
+        assert done.returncode == 0, (command, done.stderr)
+    text = (ROOT / "docs/figures.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `([a-z-]+)` \|.*\| `nalm\.(\w+)` \|$", text, re.MULTILINE)
+    assert drawn == [kind for kind, _ in table] == list(FIGURES)
+    assert [getattr(nalm, name) for _, name in table] == list(FIGURES.values())
+
+
+def test_the_notebook_of_the_documentation_of_figures_runs(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(results.parent)
+    (example,) = blocks("docs/figures.md", "python")
+    exec(compile(example, "docs/figures.md", "exec"), {})
 
 
 def test_what_sweeps_need_on_paper_follows_from_the_costs_beside_it() -> None:

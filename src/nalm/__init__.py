@@ -10,21 +10,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nalm.analysis.comparison import compare as compare
     from nalm.analysis.comparison import compare_results as compare_results
+    from nalm.analysis.comparison import compare_variants as compare_variants
+    from nalm.analysis.curves import error_quantiles as error_quantiles
     from nalm.analysis.gold import gold_errors as gold_errors
     from nalm.analysis.landscapes import landscape as landscape
     from nalm.analysis.landscapes import landscape_names as landscape_names
     from nalm.analysis.results import Results as Results
     from nalm.analysis.results import load as load
+    from nalm.analysis.survival import survival_medians as survival_medians
+    from nalm.analysis.survival import survival_steps as survival_steps
     from nalm.analysis.thresholds import thresholds as thresholds
+    from nalm.analysis.weights import final_weights as final_weights
+    from nalm.analysis.weights import weight_histories as weight_histories
     from nalm.errors import NalmError as NalmError
     from nalm.experiments.catalog import experiment_names as experiment_names
     from nalm.experiments.catalog import load_experiment as load_experiment
     from nalm.experiments.experiment import Experiment as Experiment
+    from nalm.figures.curves import training_curves as training_curves
     from nalm.figures.landscapes import plot_landscapes as plot_landscapes
     from nalm.figures.page import report as report
+    from nalm.figures.results import draw as draw
     from nalm.figures.results import plot as plot
     from nalm.figures.results import reproduce as reproduce
+    from nalm.figures.results import summary_panels as summary_panels
     from nalm.figures.results import write_figure as write_figure
+    from nalm.figures.success import paired_success as paired_success
+    from nalm.figures.success import success_map as success_map
+    from nalm.figures.survival import survival_curves as survival_curves
+    from nalm.figures.weights import weight_map as weight_map
+    from nalm.figures.weights import weight_trajectories as weight_trajectories
     from nalm.sweeps.benchmark import benchmark as benchmark
     from nalm.sweeps.forecast import Forecast as Forecast
     from nalm.sweeps.forecast import forecast as forecast
@@ -56,7 +70,11 @@ _HOMES = {
     "benchmark": "nalm.sweeps.benchmark",
     "compare": "nalm.analysis.comparison",
     "compare_results": "nalm.analysis.comparison",
+    "compare_variants": "nalm.analysis.comparison",
+    "draw": "nalm.figures.results",
+    "error_quantiles": "nalm.analysis.curves",
     "experiment_names": "nalm.experiments.catalog",
+    "final_weights": "nalm.analysis.weights",
     "forecast": "nalm.sweeps.forecast",
     "landscape": "nalm.analysis.landscapes",
     "landscape_names": "nalm.analysis.landscapes",
@@ -66,6 +84,7 @@ _HOMES = {
     "load_settings": "nalm.sweeps.settings",
     "merge": "nalm.sweeps.merge",
     "open_executor": "nalm.sweeps.settings",
+    "paired_success": "nalm.figures.success",
     "plot": "nalm.figures.results",
     "report": "nalm.figures.page",
     "plot_landscapes": "nalm.figures.landscapes",
@@ -73,8 +92,17 @@ _HOMES = {
     "run": "nalm.sweeps.run",
     "single_run": "nalm.sweeps.single",
     "status": "nalm.sweeps.status",
+    "success_map": "nalm.figures.success",
+    "summary_panels": "nalm.figures.results",
+    "survival_curves": "nalm.figures.survival",
+    "survival_medians": "nalm.analysis.survival",
+    "survival_steps": "nalm.analysis.survival",
     "thresholds": "nalm.analysis.thresholds",
     "train_single": "nalm.sweeps.single",
+    "training_curves": "nalm.figures.curves",
+    "weight_histories": "nalm.analysis.weights",
+    "weight_map": "nalm.figures.weights",
+    "weight_trajectories": "nalm.figures.weights",
     "write_figure": "nalm.figures.results",
 }
 

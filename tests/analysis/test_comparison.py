@@ -335,3 +335,45 @@ def test_an_experiment_that_only_one_of_them_has_is_refused(
     first, second = fill(redundancy, {"NMRU": spread(206)}, "first"), fill(primer, {"NMU": spread(206)}, "second")
     with pytest.raises(NalmError, match=r"^found unknown experiment 'redundancy' in '.*second', expected one of: "):
         nalm.compare_results(first, second, "redundancy")
+
+
+def test_two_variants_are_compared_on_the_seeds_that_both_have(fill: Fill, redundancy: Experiment) -> None:
+    first, second = "NMRU", "NRU"
+    outcomes = {
+        first: {RANGES[0]: [True] * 6 + [False] * 4, RANGES[1]: [True] * 3},
+        second: {RANGES[0]: [True] + [False] * 7 + [True], RANGES[1]: [False] * 5, RANGES[2]: [True]},
+    }
+    table = nalm.compare_variants(nalm.load(fill(redundancy, outcomes)), first, second)
+    counts = ["pairs", "both", "first_only", "second_only", "neither"]
+    assert table["task"].fillna("all").tolist() == [RANGES[0], RANGES[1], "all"]
+    assert table[counts].to_numpy().tolist() == [[9, 1, 5, 1, 2], [3, 0, 3, 0, 0], [12, 1, 8, 1, 2]]
+    assert table["p_value"].tolist() == [mcnemar(5, 1), mcnemar(3, 0), mcnemar(8, 1)]
+    assert table["difference"].tolist() == pytest.approx([4 / 9, 1, 7 / 12])
+    assert list(table) == ["task", *PAIR_COLUMNS[3:-1]]
+
+
+def test_the_other_way_round_variants_have_the_opposite_difference(fill: Fill, redundancy: Experiment) -> None:
+    outcomes = {"NMRU": {RANGES[0]: [True, True, False, True]}, "NRU": {RANGES[0]: [False, True, False, False]}}
+    found = nalm.load(fill(redundancy, outcomes))
+    (one,) = nalm.compare_variants(found, "NMRU", "NRU").to_dict(orient="records")
+    (other,) = nalm.compare_variants(found, "NRU", "NMRU").to_dict(orient="records")
+    assert (one["first_only"], one["second_only"]) == (other["second_only"], other["first_only"]) == (2, 0)
+    assert one["difference_low"] == pytest.approx(-other["difference_high"])
+
+
+@pytest.mark.parametrize(
+    ("variants", "sentence"),
+    [
+        (("NMRU", "nru"), r"found unknown variant 'nru', expected one of: Real NPU \(baseline\), "),
+        (("NMRU", "NMRU"), r"found 'NMRU' twice, expected two of: "),
+        (("NMRU", "NRU"), r"found no finished runs of NRU$"),
+        (("NRU", "NMRU"), r"found no finished runs of NRU$"),
+        (("NMRU", "Real NPU (baseline)"), r"found no task and seed that both 'NMRU' and 'Real NPU \(baseline\)' have$"),
+    ],
+)
+def test_variants_that_make_no_pairs_are_refused(
+    fill: Fill, redundancy: Experiment, variants: tuple[str, str], sentence: str
+) -> None:
+    outcomes = {"NMRU": {RANGES[0]: [True]}, "Real NPU (baseline)": {RANGES[1]: [True]}}
+    with pytest.raises(NalmError, match=f"^{sentence}"):
+        nalm.compare_variants(nalm.load(fill(redundancy, outcomes)), *variants)

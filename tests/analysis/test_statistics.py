@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
+from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
 from nalm.analysis.statistics import Estimate, bca_mean, gamma_mean, original_beta_mean, original_gamma_mean, wilson
 from nalm.errors import NalmError
@@ -70,6 +71,14 @@ def test_wilson_agrees_with_scipy(counts: tuple[int, int], confidence: float) ->
     expected = stats.binomtest(*counts).proportion_ci(confidence_level=confidence, method="wilson")
     estimate = wilson(*counts, confidence=confidence)
     assert [estimate.low, estimate.high] == pytest.approx([expected.low, expected.high], abs=1e-12)
+
+
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.999))
+@unhurried
+def test_wilson_agrees_with_statsmodels(counts: tuple[int, int], confidence: float) -> None:
+    expected = proportion_confint(*counts, alpha=1 - confidence, method="wilson")
+    estimate = wilson(*counts, confidence=confidence)
+    assert [estimate.low, estimate.high] == pytest.approx(expected, abs=1e-12)
 
 
 @given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

@@ -16,7 +16,7 @@ import nalm
 from nalm.analysis.landscapes import TARGETS, landscapes
 from nalm.errors import NalmError
 from nalm.figures.landscapes import draw_landscapes, plot_landscapes, reproduce_landscapes
-from nalm.figures.panels import save
+from nalm.figures.style import save
 
 SIGNATURES = {".pdf": b"%PDF", ".png": b"\x89PNG", ".svg": b"<?xml"}
 

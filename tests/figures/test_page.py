@@ -34,7 +34,7 @@ def test_labels_cannot_break_the_tables(results: Path, tmp_path: Path) -> None:
 
 
 def test_a_page_of_another_kind_is_refused(results: Path, tmp_path: Path) -> None:
-    with pytest.raises(NalmError, match=r"found '\.doc' in .*, expected \.md"):
+    with pytest.raises(NalmError, match=r"found '\.doc' in .*, expected \.html or \.md"):
         nalm.report(results, tmp_path / "page.doc")
 
 

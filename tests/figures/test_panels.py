@@ -15,7 +15,8 @@ from matplotlib.text import Text
 from plotnine import ggplot
 
 from nalm.errors import NalmError
-from nalm.figures.panels import COLOURS, PANELS, SHAPES, save, three_panels
+from nalm.figures.panels import PANELS, three_panels
+from nalm.figures.style import COLOURS, SHAPES, save
 
 VARIANTS = ["Real NPU (modified)", "NRU", "NMRU"]
 TASKS = ["U[-20,-10)", "U[-2,2)", "U[0.1,0.2)", "U[10,20)"]

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from nalm.analysis.proportions import mcnemar, newcombe, newcombe_paired
 from nalm.analysis.publications import Published, published_numbers
 from nalm.analysis.results import Results, load
+from nalm.analysis.selection import labels
 from nalm.analysis.statistics import Estimate, wilson
 from nalm.errors import NalmError
 from nalm.experiments.catalog import experiment_names, load_experiment
@@ -27,6 +28,7 @@ __all__ = [
     "SAME",
     "compare",
     "compare_results",
+    "compare_variants",
     "published_text",
 ]
 
@@ -97,6 +99,35 @@ def compare_results(first: Path | str, second: Path | str, experiment: str | Non
     if not rows:
         raise NalmError(f"found no variant, task and seed of the same experiment in {str(first)!r} and {str(second)!r}")
     return pd.DataFrame(rows)
+
+
+def compare_variants(results: Results, first: str, second: str, tasks: Sequence[str] = ()) -> pd.DataFrame:
+    """Compares two variants of an experiment, run by run, over the tasks and seeds that both have.
+
+    Runs of one seed draw the same numbers, whatever their variant. A row per task, and one over all of them if there
+    are several (its ``task`` is None), with the columns of :func:`compare_results` from ``pairs`` to ``verdict``.
+
+    Arguments:
+        results: of an experiment.
+        first: label of a variant.
+        second: label of another one.
+        tasks: labels; by default all.
+
+    Raises:
+        NalmError: there is no such variant or task, both variants are one, or there is nothing that both have.
+    """
+    if first == second:
+        raise NalmError(f"found {first!r} twice, expected two of: {', '.join(results.experiment.variants)}")
+    there = [labels(results, [label], tasks)[1] for label in (first, second)]
+    runs = results.runs()
+    runs = runs[runs["task"].isin(set(there[0]) & set(there[1]))]
+    one, other = (runs[runs["variant"] == label] for label in (first, second))
+    paired = one.merge(other[["task", "seed", "solved"]], on=["task", "seed"], suffixes=("", "_second"))
+    groups = _groups(paired, results.experiment)
+    rows = [{"task": task, **_paired(group["solved"], group["solved_second"])} for (_, task), group in groups.items()]
+    if not rows:
+        raise NalmError(f"found no task and seed that both {first!r} and {second!r} have")
+    return pd.DataFrame(rows if len(rows) > 2 else rows[:1])
 
 
 # Beside published numbers
@@ -190,25 +221,31 @@ def _pairs(first: Results, second: Results) -> list[dict[str, Any]]:
     paired = frames[0].merge(frames[1][[*KEY, "solved"]], on=KEY, suffixes=("", "_second"))
     rows = []
     for (variant, task), group in _groups(paired, first.experiment).items():
-        one, other = group["solved"], group["solved_second"]
-        counts = [int(pair.sum()) for pair in (one & other, one & ~other, ~one & other, ~one & ~other)]
-        difference = newcombe_paired(*counts)
         rows.append(
             {
                 "experiment": first.experiment.name,
                 "variant": variant,
                 "task": task,
-                "pairs": len(group),
-                **dict(zip(("both", "first_only", "second_only", "neither"), counts, strict=True)),
-                "difference": difference.value,
-                "difference_low": difference.low,
-                "difference_high": difference.high,
-                "p_value": mcnemar(counts[1], counts[2]),
-                "verdict": SAME if difference.low <= 0 <= difference.high else DIFFERS,
+                **_paired(group["solved"], group["solved_second"]),
                 "changed": _changed(first.experiment, second.experiment, variant, task),
             }
         )
     return rows
+
+
+def _paired(one: pd.Series, other: pd.Series) -> dict[str, Any]:
+    """Counts of the pairs by who solved them, and what they say."""
+    counts = [int(pair.sum()) for pair in (one & other, one & ~other, ~one & other, ~one & ~other)]
+    difference = newcombe_paired(*counts)
+    return {
+        "pairs": len(one),
+        **dict(zip(("both", "first_only", "second_only", "neither"), counts, strict=True)),
+        "difference": difference.value,
+        "difference_low": difference.low,
+        "difference_high": difference.high,
+        "p_value": mcnemar(counts[1], counts[2]),
+        "verdict": SAME if difference.low <= 0 <= difference.high else DIFFERS,
+    }
 
 
 # Both

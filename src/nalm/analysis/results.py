@@ -56,7 +56,7 @@ class TrainedRun:
         names = ("iteration", "wall_time", "validation_error", "test_error", "sparsity_error", "criterion", "penalty")
         columns = {name: np.asarray(self.row[name]) for name in names}
         evaluations = len(columns["iteration"])
-        for name, values in self._parameters().items():
+        for name, values in self.parameters().items():
             for index, series in enumerate(values.reshape(len(values), -1).T):
                 columns[f"{name}.{index}"] = series[:evaluations]
         return pd.DataFrame(columns)
@@ -64,7 +64,7 @@ class TrainedRun:
     def module(self) -> nn.Module:
         """The trained module, in evaluation mode."""
         module = self._untrained().to(self.run.recipe.dtype)
-        state = {name: torch.tensor(values[-1]) for name, values in self._parameters().items()}
+        state = {name: torch.tensor(values[-1]) for name, values in self.parameters().items()}
         for name, buffer in module.state_dict().items():
             if name not in state:
                 state[name] = torch.tensor(self.row[f"buffer.{name}"]).reshape(buffer.shape)
@@ -88,7 +88,8 @@ class TrainedRun:
         except ValueError as error:
             raise NalmError(str(error)) from None
 
-    def _parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    def parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+        """Every parameter that was kept, with a first axis: its values at each evaluation, then after training."""
         return {
             name: np.asarray(self.row[f"parameter.{name}"]).reshape(-1, *parameter.shape)
             for name, parameter in self._untrained().named_parameters()

@@ -75,15 +75,24 @@ def load_results(directory: Path, experiment: str | None) -> nalm.Results:
 def plot(
     directory: Directory,
     experiment: Name = None,
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="panels (of the paper), curves (errors over iterations), weights (over iterations), weight-map (after "
+            "training), heatmap (runs solved), survival (runs not yet solved), pairs (two variants)."
+        ),
+    ] = "panels",
+    variant: Annotated[list[str] | None, typer.Option(help="Only this variant; give it again for more.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this task; give it again for more.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="FILE.pdf, .png or .svg")] = Path("figure.pdf"),
 ) -> None:
-    """Draw the three panels.
+    """Draw a figure.
 
-    Success rate, iteration at which runs were solved, and sparsity error, as the paper draws them.
+    By default the paper's three panels: success rate, iteration at which runs were solved, and sparsity error.
 
-    Example: nalm plot results figure-3 -o figure-3.pdf
+    Example: nalm plot results figure-3 --kind curves --variant NMRU --variant NRU -o curves.pdf
     """
-    nalm.plot(load_results(directory, experiment), output)
+    nalm.plot(load_results(directory, experiment), output, kind, variants=variant or (), tasks=task or ())
     say(f"drew {output}")
 
 
@@ -128,5 +137,5 @@ def report(
 
     Example: nalm report results -o report.html
     """
-    page, *_ = nalm.report(directories, output)
+    page, *_ = nalm.report(directories, output, on_section=lambda title: say(f"writing {title}"))
     say(f"wrote {page}")

@@ -11,7 +11,7 @@ from nalm.cli.app import AsCsv, AsJson, app
 from nalm.cli.console import say, write_table
 from nalm.cli.results import write_data
 from nalm.figures.gold import gold_error_figure
-from nalm.figures.panels import save
+from nalm.figures.style import save
 
 ThresholdsOf = Annotated[
     str | None, typer.Argument(metavar="EXPERIMENT", help="A name that `nalm list` shows, or a YAML file.")

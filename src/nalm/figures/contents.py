@@ -3,7 +3,7 @@
 import math
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,15 @@ from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, in_the_papers_order
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import show_seeds
-from nalm.figures.panels import save, three_panels
+from nalm.figures.panels import three_panels
+from nalm.figures.style import save
+from nalm.figures.success import success_map
+from nalm.figures.survival import survival_curves
 from nalm.sweeps.store import Store
 
 __all__ = ["Block", "Link", "Picture", "Section", "Table", "contents"]
 
-MOST_EXPRESSIONS = 200
+MOST_EXPRESSIONS = 100
 """Failed runs of an experiment whose expression is found out, which takes some hundredths of a second each."""
 
 
@@ -78,7 +81,13 @@ class Section:
         return [block.path for block in self.blocks if isinstance(block, Picture)]
 
 
-def contents(directories: Sequence[Path], pictures: Path, suffix: str, details: bool) -> list[Section]:
+def contents(
+    directories: Sequence[Path],
+    pictures: Path,
+    suffix: str,
+    details: bool,
+    on_section: Callable[[str], None] | None = None,
+) -> list[Section]:
     """The sections of a page of everything in results directories, an overview first.
 
     Arguments:
@@ -86,6 +95,7 @@ def contents(directories: Sequence[Path], pictures: Path, suffix: str, details: 
         pictures: the directory that figures are drawn into.
         suffix: what figures are drawn as, such as ``.png``.
         details: whether to go into them.
+        on_section: called with the title of each when it is about to be made.
 
     Raises:
         NalmError: there are no results, or plotnine is not installed.
@@ -99,6 +109,8 @@ def contents(directories: Sequence[Path], pictures: Path, suffix: str, details: 
         where = f" in {store.path}" if len(stores) > 1 else ""
         sections.append(_overview(store, trained, prefix, where))
         for name in names:
+            if on_section is not None:
+                on_section(name + where)
             section = (
                 _computed(name, store.path, pictures, suffix)
                 if name in COMPUTED_FIGURES
@@ -197,9 +209,22 @@ def _trained(results: Results, store: Store, picture: Path, details: bool) -> Sa
         return blocks, {}
     return blocks, {
         "All estimates": [_estimates(summary)],
+        "More figures": _more_figures(results, picture),
         "Runs that failed": list(_failures(results.trained)),
         "Where it comes from": list(_provenance(results, store)),
     }
+
+
+def _more_figures(results: Results, beside: Path) -> list[Block]:
+    drawn: list[Block] = []
+    for name, figure, alt in (
+        ("success", success_map(results), "the share of solved runs by variant and range"),
+        ("survival", survival_curves(results), "the share of runs not yet solved by iteration"),
+    ):
+        path = beside.with_stem(f"{beside.stem}-{name}")
+        save(figure, path)
+        drawn.append(Picture(path, f"{results.experiment.title}: {alt}"))
+    return drawn
 
 
 def _judged_by_gold(experiment: Experiment) -> list[Block]:

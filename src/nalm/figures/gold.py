@@ -1,14 +1,13 @@
 """Figure 5: test errors of gold weights when dividing by small numbers."""
 
-import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from nalm.analysis.gold import gold_errors
 from nalm.errors import NalmError
-from nalm.figures.panels import COLOURS, SHAPES, SIZE_INCHES, check_figures, save
+from nalm.figures.style import COLOURS, SHAPES, check_figures, distinct, plotnine, save, theme
 
 if TYPE_CHECKING:
     from plotnine import ggplot
@@ -32,8 +31,7 @@ def gold_error_figure(frame: pd.DataFrame) -> "ggplot":
     Raises:
         NalmError: plotnine is not installed.
     """
-    check_figures()
-    p9: Any = importlib.import_module("plotnine")  # which has no types
+    p9 = plotnine()
     modules = list(frame["module"].unique())
     beside = p9.position_dodge(width=0.5)  # the NRU and the NMRU would hide each other
     points = pd.DataFrame(
@@ -50,21 +48,11 @@ def gold_error_figure(frame: pd.DataFrame) -> "ggplot":
         + p9.geom_point(position=beside, size=1.6)
         + p9.facet_wrap("panel", ncol=3)
         + p9.scale_y_log10(limits=LIMITS, breaks=[10.0**power for power in range(-12, 21, 4)])
-        + p9.scale_colour_manual(values=list(COLOURS[: len(modules)]))
-        + p9.scale_shape_manual(values=list(SHAPES[: len(modules)]))
+        + p9.scale_colour_manual(values=distinct(COLOURS, len(modules)))
+        + p9.scale_shape_manual(values=distinct(SHAPES, len(modules)))
         + p9.labs(x="Data sample range", y="Test error (log scale)")
-        + p9.theme_bw(base_size=9)
-        + p9.theme(
-            figure_size=SIZE_INCHES,
-            axis_text_x=p9.element_text(rotation=45, ha="right"),
-            panel_grid_minor=p9.element_blank(),
-            axis_title=p9.element_text(size=9),
-            legend_position="bottom",
-            legend_title=p9.element_blank(),
-            legend_box_spacing=0.01,
-            legend_margin=0,
-            plot_margin=0.01,
-        )
+        + theme()
+        + p9.theme(panel_grid_minor=p9.element_blank())
     )
     return figure
 

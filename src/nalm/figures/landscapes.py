@@ -12,7 +12,7 @@ import pandas as pd
 from nalm.analysis.landscapes import EPSILON, SLICES, TARGETS, landscapes
 from nalm.errors import NalmError
 from nalm.figures.landscape_panels import KINDS, Grid, Kind, colours, draw_absence, draw_contour, draw_surface, legend
-from nalm.figures.panels import check_figures, save
+from nalm.figures.style import check_figures, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure

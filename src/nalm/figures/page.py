@@ -1,7 +1,7 @@
 """A page of results, as Markdown with its figures beside it, or as one HTML file that holds everything."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nalm.errors import NalmError
@@ -11,11 +11,20 @@ from nalm.figures.html import html
 __all__ = ["report"]
 
 
-def report(directories: Path | str | Sequence[Path | str], output: Path | str) -> list[Path]:
+def report(
+    directories: Path | str | Sequence[Path | str],
+    output: Path | str,
+    on_section: Callable[[str], None] | None = None,
+) -> list[Path]:
     """Writes a page of everything in results directories.
 
     Markdown (``.md``) has its figures in ``figures/`` beside it. HTML (``.html``) is one file that needs no network; it
     says besides which seeds failed and what they learnt instead, and where the results come from.
+
+    Arguments:
+        directories: with results.
+        output: the file.
+        on_section: called with the title of each section when it is about to be made.
 
     Returns:
         The files written, the page first.
@@ -30,11 +39,12 @@ def report(directories: Path | str | Sequence[Path | str], output: Path | str) -
     try:
         if page.suffix == ".html":
             with tempfile.TemporaryDirectory() as directory:
-                page.write_text(html(contents(sources, Path(directory), ".svg", details=True)), encoding="utf-8")
+                sections = contents(sources, Path(directory), ".svg", details=True, on_section=on_section)
+                page.write_text(html(sections), encoding="utf-8")
             return [page]
         pictures = page.parent / "figures"
         pictures.mkdir(parents=True, exist_ok=True)
-        sections = contents(sources, pictures, ".png", details=False)
+        sections = contents(sources, pictures, ".png", details=False, on_section=on_section)
         page.write_text("\n".join(_markdown(sections)), encoding="utf-8")
     except OSError as error:
         raise NalmError(f"cannot write {page}: {error.strerror}") from None

@@ -1,20 +1,15 @@
 """The papers' three panels: success rate, iteration solved and sparsity error by task."""
 
-__all__ = ["check_figures", "save", "three_panels"]
+__all__ = ["three_panels"]
 
-import contextlib
-import os
-import warnings
-from itertools import cycle, islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from nalm.errors import NalmError
+from nalm.figures.style import COLOURS, SHAPES, SIZE_INCHES, distinct, plotnine, theme
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from plotnine import ggplot
 
 # Panel title to the columns of its point and interval.
@@ -24,13 +19,6 @@ PANELS = {
     "Sparsity error": ("sparsity_error", "sparsity_low", "sparsity_high"),
 }
 COLUMNS = ["variant", "task", *(column for columns in PANELS.values() for column in columns)]
-
-# Okabe & Ito (2008), "Color Universal Design": told apart by the colour-blind; the shapes tell them apart in grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-SHAPES = ("o", "^", "s", "D", "v", "P", "X", "<", ">")
-
-SIZE_INCHES = (13.968 * 1.4 / 2.54, 5.7 * 1.4 / 2.54)
-SUFFIXES = (".pdf", ".png", ".svg")
 
 
 def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":
@@ -42,7 +30,7 @@ def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":
             ``PANELS``). What is NaN is not drawn.
         title: above the panels, if any.
     """
-    p9 = _plotnine()
+    p9 = plotnine()
     points = _long(table)
     variants = len(points["variant"].cat.categories)
     crowded = variants > len(COLOURS)
@@ -55,62 +43,13 @@ def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":
         + p9.geom_point(position=dodge, size=1.6, na_rm=True)
         + p9.facet_wrap("panel", ncol=1 if crowded else 3, scales="free_y")
         + p9.scale_y_continuous(labels=lambda ticks: [f"{tick:,g}" for tick in ticks])
-        + p9.scale_colour_manual(values=list(islice(cycle(COLOURS), variants)))
-        + p9.scale_shape_manual(values=list(islice(cycle(SHAPES), variants)))
+        + p9.scale_colour_manual(values=distinct(COLOURS, variants))
+        + p9.scale_shape_manual(values=distinct(SHAPES, variants))
         + p9.labs(x="Interpolation range", y="", title=title)
-        + p9.theme_bw(base_size=9)
-        + p9.theme(
-            figure_size=(SIZE_INCHES[0], 2.4 * SIZE_INCHES[1]) if crowded else SIZE_INCHES,
-            axis_text_x=p9.element_text(rotation=45, ha="right"),
-            axis_title_y=p9.element_blank(),
-            axis_title_x=p9.element_text(size=9),
-            legend_position="bottom",
-            legend_title=p9.element_blank(),
-            legend_box_spacing=0.01,
-            legend_margin=0,
-            plot_margin=0.01,
-        )
+        + theme((SIZE_INCHES[0], 2.4 * SIZE_INCHES[1]) if crowded else SIZE_INCHES)
+        + p9.theme(axis_title_y=p9.element_blank())
     )
     return figure
-
-
-def save(figure: "ggplot | Figure", path: Path) -> None:
-    """Write a figure of plotnine or matplotlib as PDF, PNG or SVG, by the suffix of its path; whole or not at all."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise NalmError(f"figures are saved as {', '.join(SUFFIXES)}: found {path.suffix or 'no suffix'!r} in {path}")
-    check_figures()
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", _plotnine().exceptions.PlotnineWarning)
-            if hasattr(figure, "savefig"):  # matplotlib's, which are whole pages of panels
-                figure.savefig(unfinished, dpi=140)
-            else:
-                figure.save(unfinished, dpi=200, verbose=False)
-        unfinished.replace(path)
-    except OSError as error:
-        raise NalmError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-
-
-def check_figures() -> None:
-    """Checks that figures can be drawn.
-
-    Raises:
-        NalmError: plotnine is not installed.
-    """
-    _plotnine()
-
-
-def _plotnine() -> Any:
-    try:
-        import plotnine
-        import plotnine.exceptions
-    except ImportError as error:
-        raise NalmError("figures need plotnine: pip install 'nalm[figures]'") from error
-    return plotnine
 
 
 def _long(table: pd.DataFrame) -> pd.DataFrame:

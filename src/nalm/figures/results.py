@@ -1,20 +1,30 @@
 """Figures of whole results."""
 
 import concurrent.futures
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nalm.analysis.results import Results, load
+from nalm.analysis.selection import labels
 from nalm.errors import NalmError
 from nalm.experiments.catalog import figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
+from nalm.figures.curves import training_curves
 from nalm.figures.gold import reproduce_gold_errors
 from nalm.figures.landscapes import reproduce_landscapes
-from nalm.figures.panels import check_figures, save, three_panels
+from nalm.figures.panels import three_panels
+from nalm.figures.style import check_figures, save
+from nalm.figures.success import paired_success, success_map
+from nalm.figures.survival import survival_curves
+from nalm.figures.weights import weight_map, weight_trajectories
 from nalm.sweeps.run import Experiments, Progress, run
 
-__all__ = ["Reproduced", "plot", "reproduce", "write_figure"]
+if TYPE_CHECKING:
+    from plotnine import ggplot
+
+__all__ = ["FIGURES", "Reproduced", "draw", "plot", "reproduce", "summary_panels", "write_figure"]
 
 COMPUTED: dict[str, Callable[[Path | str], list[Path]]] = {
     "figure-5": reproduce_gold_errors,
@@ -79,13 +89,70 @@ def reproduce(
     return reproduced
 
 
-def plot(results: Results, output: Path | str) -> None:
-    """Draws the paper's three panels into a PDF, PNG or SVG file.
+def plot(
+    results: Results,
+    output: Path | str,
+    kind: str = "panels",
+    *,
+    variants: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+) -> None:
+    """Draws a figure of results into a PDF, PNG or SVG file; the arguments are those of ``draw``.
 
     Raises:
-        NalmError: the file cannot be written, its suffix is another, or plotnine is not installed.
+        NalmError: as ``draw`` does, the file cannot be written, or its suffix is another.
     """
-    save(three_panels(results.task_summary()), Path(output))
+    save(draw(results, kind, variants=variants, tasks=tasks), Path(output))
+
+
+def draw(
+    results: Results, kind: str = "panels", *, variants: Sequence[str] = (), tasks: Sequence[str] = ()
+) -> "ggplot":
+    """Draws a figure of results, which can be changed as any of plotnine's.
+
+    Arguments:
+        results: of an experiment.
+        kind: one of ``FIGURES``: ``panels``, ``curves``, ``weights``, ``weight-map``, ``heatmap``, ``survival``,
+            ``pairs``.
+        variants: labels; by default all.
+        tasks: labels; by default all.
+
+    Raises:
+        NalmError: there is no such kind, variant or task, or no runs, the kind needs fewer variants or tasks, or
+            plotnine is not installed.
+    """
+    if kind not in FIGURES:
+        raise NalmError(f"found unknown kind {kind!r}, expected one of: {', '.join(FIGURES)}")
+    return FIGURES[kind](results, variants, tasks)
+
+
+def summary_panels(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> "ggplot":
+    """Draw the paper's three panels: success rate, iteration solved and sparsity error by task.
+
+    Arguments:
+        results: of an experiment.
+        variants: labels; by default all.
+        tasks: labels; by default all.
+
+    Raises:
+        NalmError: there is no such variant or task, no runs, or plotnine is not installed.
+    """
+    check_figures()
+    of, on = labels(results, variants, tasks)
+    table = results.task_summary()
+    return three_panels(table[table["variant"].isin(of) & table["task"].isin(on)])
+
+
+FIGURES: dict[str, Callable[[Results, Sequence[str], Sequence[str]], "ggplot"]] = {
+    "panels": summary_panels,
+    "curves": training_curves,
+    "weights": weight_trajectories,
+    "weight-map": weight_map,
+    "heatmap": success_map,
+    "survival": survival_curves,
+    "pairs": paired_success,
+}
+"""What draws each kind of figure."""
 
 
 def write_figure(results: Results, directory: Path | str) -> list[Path]:

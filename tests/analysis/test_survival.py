@@ -1,0 +1,168 @@
+"""Survival: the estimate against other people's implementations, and what becomes of runs."""
+
+import importlib
+import math
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+import nalm
+from nalm.analysis.survival import kaplan_meier
+from nalm.errors import NalmError
+
+Runs = list[tuple[int, bool]]
+
+RUNS = st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=40)
+
+
+def arrays(runs: Runs) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    return np.array([time for time, _ in runs], float), np.array([happened for _, happened in runs])
+
+
+def lifelines_of(times: npt.NDArray[np.float64], happened: npt.NDArray[np.bool_]) -> tuple[Any, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitter = importlib.import_module("lifelines").KaplanMeierFitter().fit(times, happened)
+        ends = importlib.import_module("lifelines.utils").median_survival_times(fitter.confidence_interval_)
+    return fitter, ends.to_numpy().ravel()
+
+
+@given(RUNS)
+@example([(1000, True)] * 25)
+@example([(5, False)] * 3)
+@example([(0, True), (3, False)])
+def test_the_estimate_its_interval_and_the_median_are_those_of_lifelines(runs: Runs) -> None:
+    times, happened = arrays(runs)
+    ours, (theirs, median_ends) = kaplan_meier(times, happened), lifelines_of(times, happened)
+    at = theirs.survival_function_.index.searchsorted(ours.times)
+    assert ours.share == pytest.approx(theirs.survival_function_.to_numpy().ravel()[at], abs=1e-12)
+    low, high = theirs.confidence_interval_.to_numpy()[at].T
+    assert ours.low == pytest.approx(low, abs=1e-12)
+    assert ours.high == pytest.approx(high, abs=1e-12)
+    # A share that is exactly one half, rounded: which time it is depends on the order of multiplications.
+    assume(not np.isclose(np.column_stack([ours.share, ours.low, ours.high]), 0.5, rtol=1e-12).any())
+    median = ours.median()
+    assert (median.value, median.low, median.high) == (theirs.median_survival_time_, *median_ends)
+
+
+@given(RUNS)
+def test_the_estimate_is_that_of_statsmodels(runs: Runs) -> None:
+    times, happened = arrays(runs)
+    assume(happened.any())
+    theirs = importlib.import_module("statsmodels.duration.survfunc").SurvfuncRight(times + 1, happened)  # only > 0
+    ours = kaplan_meier(times + 1, happened)
+    at = np.searchsorted(ours.times, theirs.surv_times)
+    assert ours.share[at] == pytest.approx(theirs.surv_prob, abs=1e-12)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1))
+def test_without_censoring_the_share_is_that_of_later_times(times: list[int]) -> None:
+    curve = kaplan_meier(times, [True] * len(times))
+    assert curve.share == pytest.approx([np.mean(np.array(times) > time) for time in curve.times], abs=1e-12)
+
+
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=60))
+def test_without_censoring_the_median_is_the_time_at_which_half_are_gone(times: list[int]) -> None:
+    middle = sorted(times)[math.ceil(len(times) / 2) - 1]
+    assert kaplan_meier(times, [True] * len(times)).median().value == middle
+
+
+@given(RUNS)
+def test_the_share_falls_and_stays_within_its_interval(runs: Runs) -> None:
+    curve = kaplan_meier(*arrays(runs))
+    assert (np.diff(curve.share) <= 0).all()
+    assert (curve.low >= 0).all()
+    assert (curve.low <= curve.share + 1e-12).all()
+    assert (curve.share <= curve.high + 1e-12).all()
+    assert (curve.high <= 1).all()
+
+
+@given(RUNS, st.integers(1, 50))
+def test_more_that_nothing_happened_to_leave_more(runs: Runs, more: int) -> None:
+    one = kaplan_meier(*arrays(runs))
+    other = kaplan_meier(*arrays([*runs, *([(12, False)] * more)]))
+    at = np.searchsorted(other.times, one.times)
+    assert (other.share[at] >= one.share - 1e-12).all()
+
+
+def test_of_nothing_there_is_no_estimate_and_no_median() -> None:
+    curve = kaplan_meier([], [])
+    assert curve.share.size == 0
+    median = curve.median()
+    assert math.isnan(median.value)
+    assert median.method == "none"
+
+
+@pytest.mark.parametrize(
+    ("times", "happened", "confidence", "sentence"),
+    [
+        ([1.0, 2.0], [True], 0.95, "found 2 times and 1 events, expected as many"),
+        ([1.0, -2.0], [True, True], 0.95, "times must be finite and at least 0: found -2.0"),
+        ([math.inf], [False], 0.95, "times must be finite and at least 0: found inf"),
+        ([math.nan], [False], 0.95, "times must be finite and at least 0: found nan"),
+        ([1.0], [True], 1.0, "confidence must lie between 0 and 1, both excluded: found 1.0"),
+    ],
+)
+def test_what_is_no_time_is_refused(times: list[float], happened: list[bool], confidence: float, sentence: str) -> None:
+    with pytest.raises(NalmError, match=sentence):
+        kaplan_meier(times, happened, confidence)
+
+
+def test_solved_runs_leave_when_they_cross_the_threshold_and_others_stay_to_the_end(results: Path) -> None:
+    found = nalm.load(results)
+    steps = nalm.survival_steps(found, ["NRU"], ["U[1,2)"])
+    solved = found.runs().query("variant == 'NRU' and task == 'U[1,2)'")["iteration_solved"].tolist()
+    assert steps["iteration"].tolist() == [0, *sorted(set(solved))]
+    assert steps["share"].tolist()[-1] == 0
+    never = nalm.survival_steps(found, ["NMRU"])
+    assert never["iteration"].tolist() == [0, 20] * 3
+    assert set(never["share"]) == {1}
+    assert never["task"].fillna("all").tolist() == ["U[1,2)"] * 2 + ["negative"] * 2 + ["all"] * 2
+
+
+def test_medians_count_every_run_and_are_infinite_where_most_are_not_solved(results: Path) -> None:
+    table = nalm.survival_medians(nalm.load(results))
+    assert table["runs"].tolist() == [3, 3, 6] * 2
+    assert table["solved"].tolist() == [0, 0, 0, 3, 3, 6]
+    assert table["median"].tolist()[:3] == [math.inf] * 3
+    assert table["median"].between(10, 20).tolist()[3:] == [True] * 3
+
+
+def test_a_run_that_diverged_stays_unsolved_until_its_training_would_have_ended(results: Path) -> None:
+    found = nalm.load(results)
+    nru = [run for run in found.trained if (run.variant, run.task) == ("NRU", "U[1,2)")]
+    lists = {name: of[:1] for name, of in nru[0].row.items() if isinstance(of, list)}
+    lost = replace(nru[0], row=nru[0].row | lists | {"diverged_at": 1, "test_error": [1.0]})
+    found.trained[:] = [lost, *nru[1:]]
+    steps = nalm.survival_steps(found)
+    assert steps["iteration"].tolist()[-1] == 20
+    assert steps["share"].tolist()[-1] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("variants", "tasks", "sentence"),
+    [
+        (["nmru"], [], "found unknown variant 'nmru', expected one of: NMRU, NRU"),
+        ([], ["U[3,4)"], r"found unknown task 'U\[3,4\)', expected one of: U\[1,2\), negative"),
+    ],
+)
+def test_an_unknown_label_is_named_with_those_that_there_are(
+    results: Path, variants: list[str], tasks: list[str], sentence: str
+) -> None:
+    with pytest.raises(NalmError, match=f"^{sentence}$"):
+        nalm.survival_steps(nalm.load(results), variants, tasks)
+
+
+def test_variants_without_runs_are_refused_by_name(results: Path) -> None:
+    found = nalm.load(results)
+    found.trained[:] = [run for run in found.trained if run.variant == "NRU"]
+    assert set(nalm.survival_steps(found)["variant"]) == {"NRU"}
+    with pytest.raises(NalmError, match=r"^found no finished runs of NMRU$"):
+        nalm.survival_steps(found, ["NMRU"])
