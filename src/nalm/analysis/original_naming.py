@@ -34,11 +34,8 @@ def name_form(recipe: Recipe, task: Task) -> str:
     Raises:
         ValueError: the original could not have made such a run, or would not give it a name that tells what it is.
     """
-    try:
-        form = "_".join(_fields_of(recipe, task))
-        back = named_run(form.replace("{seed}", "0"))
-    except ValueError as error:
-        raise ValueError(str(error)) from None
+    form = "_".join(_fields_of(recipe, task))
+    back = named_run(form.replace("{seed}", "0"))
     told, meant = _flat(as_named(recipe, task)), _flat((recipe_fields(back.recipe), task_fields(back.task)))
     lost = sorted(field for field in told | meant if told.get(field) != meant.get(field))
     if lost:
