@@ -22,7 +22,7 @@ from nalm.tasks.task import Task
 from nalm.training.recipe import Recipe
 from nalm.training.schedules import Term
 
-__all__ = ["as_named", "name_form"]
+__all__ = ["name_form", "named_recipe", "named_task"]
 
 Fields = dict[str, Any]
 Words = Mapping[str, str]
@@ -36,15 +36,16 @@ def name_form(recipe: Recipe, task: Task) -> str:
     """
     form = "_".join(_fields_of(recipe, task))
     back = named_run(form.replace("{seed}", "0"))
-    told, meant = _flat(as_named(recipe, task)), _flat((recipe_fields(back.recipe), task_fields(back.task)))
+    told = _flat(named_recipe(recipe), named_task(task))
+    meant = _flat(recipe_fields(back.recipe), task_fields(back.task))
     lost = sorted(field for field in told | meant if told.get(field) != meant.get(field))
     if lost:
         raise ValueError(f"the original has no {', '.join(lost)} like that")
     return form
 
 
-def as_named(recipe: Recipe, task: Task) -> tuple[Fields, Fields]:
-    """What identifies a recipe and a task, as far as the original's names tell it."""
+def named_recipe(recipe: Recipe) -> Fields:
+    """What identifies a recipe, as far as the original's names tell it."""
     fields = recipe_fields(
         recipe.model_copy(update={"iterations": 50_000, "evaluate_every": 1000, "precision": "float32"})
     )
@@ -55,18 +56,20 @@ def as_named(recipe: Recipe, task: Task) -> tuple[Fields, Fields]:
     regularizers = fields.get("regularizers", {})
     if "l2" in regularizers and "l1" not in regularizers:
         fields["regularizers"] = {"l1" if name == "l2" else name: term for name, term in regularizers.items()}
-    named = task_fields(task)
-    if not isinstance(task.train, Union | Halves) and isinstance(task.test, Halves):
-        named["test"] = Union(intervals=task.test.intervals).written()
-    elif isinstance(task.train, Union | Halves):
-        for place, known in (("train", task.train), ("test", task.test)):
-            if isinstance(known, Union):
-                named[place] = Halves(intervals=known.intervals).written()
-    return fields, named
+    return fields
 
 
-def _flat(fields: tuple[Fields, Fields]) -> Fields:
-    recipe, task = fields
+def named_task(task: Task) -> Fields:
+    """What identifies a task, as far as the original's names tell it."""
+    fields = task_fields(task)
+    halves = isinstance(task.train, Union | Halves)
+    for place, known in (("train", task.train), ("test", task.test)):
+        if isinstance(known, Union | Halves):
+            fields[place] = (Halves if halves else Union)(intervals=known.intervals).written()
+    return fields
+
+
+def _flat(recipe: Fields, task: Fields) -> Fields:
     terms = {f"regularizer {name}": term for name, term in recipe.pop("regularizers", {}).items()}
     return recipe | terms | task
 
