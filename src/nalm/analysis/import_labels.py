@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
+from nalm.analysis.fields import leaves
 from nalm.sweeps.plan import recipe_fields
 from nalm.tasks.task import Task
 from nalm.training.recipe import Recipe
@@ -26,8 +26,8 @@ def recipe_labels(recipes: Sequence[Recipe], origins: Sequence[Collection[Path]]
     names = [recipe.module.name for recipe in recipes]
     labels = []
     for name, recipe in zip(names, recipes, strict=True):
-        others = [_leaves(recipe_fields(known)) for known in recipes if known.module.name == name]
-        own = _leaves(recipe_fields(recipe))
+        others = [_leaves(known) for known in recipes if known.module.name == name]
+        own = _leaves(recipe)
         differing = [
             f"{path.removeprefix('module.').removeprefix('regularizers.')} {own[path]}"
             for path in own
@@ -53,11 +53,6 @@ def _different(labels: Sequence[str]) -> bool:
     return max(Counter(labels).values(), default=1) == 1
 
 
-def _leaves(fields: dict[str, Any], path: str = "") -> dict[str, str]:
-    leaves: dict[str, str] = {}
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            leaves |= _leaves(value, f"{path}{name}.")
-        else:
-            leaves[path + name] = value if isinstance(value, str) else json.dumps(value)
-    return leaves
+def _leaves(recipe: Recipe) -> dict[str, str]:
+    fields = leaves(recipe_fields(recipe))
+    return {path: value if isinstance(value, str) else json.dumps(value) for path, value in fields.items()}

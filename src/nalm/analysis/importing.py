@@ -61,8 +61,8 @@ def import_results(sources: Sequence[Path | str], out: Path | str, experiment: s
         sources: CSV files that the original's export has written, and folders with the folders of its TensorBoard logs.
         out: the results directory, which may be new.
         experiment: a name in the catalog or the path of a YAML file, whose labels and thresholds are used, and runs
-            that are not of it are left out; or else the name of a new experiment, whose labels are made from the files or
-            from what differs, and whose tasks are solved below 1e-5.
+            that are not of it are left out; or else the name of a new experiment, whose labels are made from the files
+            or from what differs, and whose tasks are solved below 1e-5.
 
     Raises:
         NalmError: a file is wrong, or nothing in it is of the experiment, and nothing is written; or the results cannot
