@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nalm.analysis.comparison import compare as compare
     from nalm.analysis.comparison import compare_results as compare_results
+    from nalm.analysis.export import Exported as Exported
+    from nalm.analysis.export import export_csv as export_csv
     from nalm.analysis.gold import gold_errors as gold_errors
+    from nalm.analysis.importing import Imported as Imported
+    from nalm.analysis.importing import import_results as import_results
     from nalm.analysis.landscapes import landscape as landscape
     from nalm.analysis.landscapes import landscape_names as landscape_names
     from nalm.analysis.results import Results as Results
     from nalm.analysis.results import load as load
+    from nalm.analysis.tensorboard_logs import export_tensorboard as export_tensorboard
     from nalm.analysis.thresholds import thresholds as thresholds
     from nalm.errors import NalmError as NalmError
     from nalm.experiments.catalog import experiment_names as experiment_names
@@ -46,7 +51,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Experiment": "nalm.experiments.experiment",
     "ExecutorSettings": "nalm.sweeps.settings",
+    "Exported": "nalm.analysis.export",
     "Forecast": "nalm.sweeps.forecast",
+    "Imported": "nalm.analysis.importing",
     "Merged": "nalm.sweeps.merge",
     "NalmError": "nalm.errors",
     "Progress": "nalm.sweeps.run",
@@ -57,10 +64,13 @@ _HOMES = {
     "compare": "nalm.analysis.comparison",
     "compare_results": "nalm.analysis.comparison",
     "experiment_names": "nalm.experiments.catalog",
+    "export_csv": "nalm.analysis.export",
+    "export_tensorboard": "nalm.analysis.tensorboard_logs",
     "forecast": "nalm.sweeps.forecast",
     "landscape": "nalm.analysis.landscapes",
     "landscape_names": "nalm.analysis.landscapes",
     "gold_errors": "nalm.analysis.gold",
+    "import_results": "nalm.analysis.importing",
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
     "load_settings": "nalm.sweeps.settings",

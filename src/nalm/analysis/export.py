@@ -48,6 +48,11 @@ class Exported:
     missing: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def total(self) -> int:
+        """How many were meant."""
+        return self.runs + self.missing + self.left_out.total()
+
 
 def export_csv(
     directory: Path | str,

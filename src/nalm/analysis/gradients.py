@@ -12,10 +12,7 @@ from nalm.tasks.task import Task
 from nalm.training.program import Together, fixed_state
 from nalm.training.recipe import Recipe
 
-__all__ = ["ROWS", "recomputed_gradients"]
-
-ROWS = 1000
-"""Validation rows that the loss is taken over: more than a training batch has, and few enough to be quick."""
+__all__ = ["recomputed_gradients"]
 
 Array = npt.NDArray[np.float64]
 
@@ -27,10 +24,10 @@ def recomputed_gradients(
     iterations: Sequence[int],
     validation_errors: Array,
 ) -> dict[str, Array] | None:
-    """Gradients of the training loss, before clipping, on the first of the validation rows.
+    """Gradients of the training loss, before clipping, on the first validation rows, as many as a batch has.
 
-    The batch that training used is gone; these rows are of the same range. None where that would not be the training
-    loss: for modules that draw noise or have buffers, and for those that cannot be vectorized.
+    The batch that training used is gone; these are from the same range, and the same ones every time. None where that
+    would not be the training loss: for modules that draw noise or have buffers, and those that cannot be vectorized.
 
     Arguments:
         recipe: how the runs were trained.
@@ -44,8 +41,8 @@ def recomputed_gradients(
     if noisy or fixed_state(module):
         return None
     held_out = Sampler(runs, 1, recipe.dtype, torch.device("cpu")).validation
-    x = held_out.inputs[..., :ROWS][held_out.input_index].transpose(1, 2)
-    target = held_out.targets[..., :ROWS][held_out.target_index].unsqueeze(-1)
+    x = held_out.inputs[..., : recipe.batch_size][held_out.input_index].transpose(1, 2)
+    target = held_out.targets[..., : recipe.batch_size][held_out.target_index].unsqueeze(-1)
     models, scalars = Together(module, recipe), _scalars(recipe, np.array(iterations))
     found: dict[str, list[Array]] = {name: [] for name in parameters}
     for evaluation in range(len(iterations)):
