@@ -166,7 +166,8 @@ def _content(place: Place, trained: TrainedRun, extra: Extra) -> bytes:
     row = trained.row
     times = [time for time in row["wall_time"] if math.isfinite(time)]
     start, end = (times[0], times[-1]) if times else (trained.provenance["started"],) * 2
-    hparams = hparams_pb(_hyperparameters(place), trial_id=row["key"], start_time_secs=start)
+    name = f"{place.experiment}/{place.variant}/{place.task}/seed {place.run.seed}"
+    hparams = hparams_pb(_hyperparameters(place), trial_id=name, start_time_secs=start)
     steps = list(zip(row["iteration"], row["wall_time"], _summaries(row, extra), strict=True))
     last = row["iteration"][-1] if row["iteration"] else 0
     events = [
