@@ -124,7 +124,10 @@ def _original(selection: Selection) -> _Table:
     forms: dict[tuple[str, str, str], str | ValueError] = {}
     names: dict[str, str] = {}
     reasons: dict[str, str] = {}
+    there = selection.store.finished()  # a run that is missing must not take a name from another
     for key, (place, *_) in selection.places.items():
+        if key not in there:
+            continue
         labels = (place.experiment, place.variant, place.task)
         if labels not in forms:
             forms[labels] = _form(place)
