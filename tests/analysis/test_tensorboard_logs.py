@@ -212,6 +212,19 @@ def test_gradients_are_those_of_the_loss_of_one_model(fields: dict[str, Any], ti
                 np.testing.assert_allclose(found[name][evaluation, run], gradient.numpy(), rtol=2e-4, atol=1e-6)
 
 
+def test_a_module_that_is_not_there_is_one_sentence(
+    write_yaml: Callable[..., Path], user_module: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    user_module("own_layers", "from torch import nn\n\nclass MyUnit(nn.Linear):\n    pass\n")
+    path = write_yaml(variants="variants: [{label: A, recipe: {module: 'own_layers:MyUnit'}}]")
+    nalm.run(str(path), tmp_path / "own", workers=0, compiled=False)
+    (tmp_path / "own_layers.py").unlink()
+    sys.modules.pop("own_layers")
+    assert nalm.export_tensorboard(tmp_path / "own", tmp_path / "logs").runs == 2
+    with pytest.raises(nalm.NalmError, match="cannot import module 'own_layers:MyUnit'"):
+        nalm.export_tensorboard(tmp_path / "own", tmp_path / "logs", verbose=True)
+
+
 def test_modules_that_draw_noise_have_no_gradients(tiny_experiment: Experiment) -> None:
     recipe = Recipe.model_validate({"module": {"name": "NMU", "noise": [1, 5]}})
     runs = [(task, 0) for task in tiny_experiment.tasks.values()]

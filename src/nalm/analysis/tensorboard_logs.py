@@ -74,7 +74,8 @@ def export_tensorboard(
             histograms. Gradients are computed anew, see :func:`nalm.analysis.gradients.recomputed_gradients`.
 
     Raises:
-        NalmError: there are no such results, the logs cannot be written, or TensorBoard is not installed.
+        NalmError: there are no such results, the logs cannot be written, TensorBoard is not installed, or a module
+            whose gradients are wanted is not there.
     """
     check_tensorboard()
     selection = select(directory, experiment, variants)
@@ -135,7 +136,11 @@ def _extras(table: pa.Table, selection: Selection, about: Mapping[str, Any], ver
     runs = [selection.places[key][0].run for key in table["key"].to_pylist()]
     recipe = runs[0].recipe
     iterations = list(range(0, recipe.iterations + 1, recipe.evaluate_every))
-    shapes = {name: value.shape for name, value in recipe.module.probe(runs[0].task.input_size).named_parameters()}
+    try:
+        module = recipe.module.probe(runs[0].task.input_size)
+    except ValueError as error:  # it is somebody's own, and not here
+        raise NalmError(str(error)) from None
+    shapes = {name: value.shape for name, value in module.named_parameters()}
     parameters = {
         name: np.array(table[f"parameter.{name}"].to_pylist()).reshape(len(runs), -1, *shape)[:, : len(iterations)]
         for name, shape in shapes.items()
