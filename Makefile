@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install figure3 results lint types test slurm test-slow bench parity clean
+.PHONY: install figure3 results lint types test slurm browser test-slow bench parity clean
 
 install: .venv/installed
 
@@ -41,6 +41,16 @@ slurm:
 	fi; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge > /dev/null \
 		|| echo "Slurm could not be installed: its tests will be skipped" >&2
+
+# For the tests in a real browser: installs Chromium where it is missing and may be installed.
+browser:
+	@for command in chromium chromedriver; do command -v $$command > /dev/null || missing=yes; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" -ne 0 ] || ! command -v apt-get > /dev/null; then \
+		echo "Chromium is missing and cannot be installed here: its tests will be skipped" >&2; exit 0; \
+	fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver > /dev/null \
+		|| echo "Chromium could not be installed: its tests will be skipped" >&2
 
 test-slow: install
 	$(BIN)/pytest -n 2 -m slow

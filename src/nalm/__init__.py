@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from nalm.figures.survival import survival_curves as survival_curves
     from nalm.figures.weights import weight_map as weight_map
     from nalm.figures.weights import weight_trajectories as weight_trajectories
+    from nalm.interchange.export import Exported as Exported
+    from nalm.interchange.export import export_csv as export_csv
+    from nalm.interchange.importing import Imported as Imported
+    from nalm.interchange.importing import import_results as import_results
+    from nalm.interchange.tensorboard_logs import export_tensorboard as export_tensorboard
     from nalm.sweeps.benchmark import benchmark as benchmark
     from nalm.sweeps.forecast import Forecast as Forecast
     from nalm.sweeps.forecast import forecast as forecast
@@ -60,7 +65,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Experiment": "nalm.experiments.experiment",
     "ExecutorSettings": "nalm.sweeps.settings",
+    "Exported": "nalm.interchange.export",
     "Forecast": "nalm.sweeps.forecast",
+    "Imported": "nalm.interchange.importing",
     "Merged": "nalm.sweeps.merge",
     "NalmError": "nalm.errors",
     "Progress": "nalm.sweeps.run",
@@ -75,10 +82,13 @@ _HOMES = {
     "error_quantiles": "nalm.analysis.curves",
     "experiment_names": "nalm.experiments.catalog",
     "final_weights": "nalm.analysis.weights",
+    "export_csv": "nalm.interchange.export",
+    "export_tensorboard": "nalm.interchange.tensorboard_logs",
     "forecast": "nalm.sweeps.forecast",
     "landscape": "nalm.analysis.landscapes",
     "landscape_names": "nalm.analysis.landscapes",
     "gold_errors": "nalm.analysis.gold",
+    "import_results": "nalm.interchange.importing",
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
     "load_settings": "nalm.sweeps.settings",

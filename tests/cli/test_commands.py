@@ -29,6 +29,8 @@ COMMANDS = [
     "script",
     "status",
     "merge",
+    "export",
+    "import",
     "summary",
     "runs",
     "plot",

@@ -61,8 +61,21 @@ class TrainedRun:
                 columns[f"{name}.{index}"] = series[:evaluations]
         return pd.DataFrame(columns)
 
+    @property
+    def has_parameters(self) -> bool:
+        """Whether its parameters are known; those of runs that were imported are not."""
+        return "imported" not in self.provenance
+
     def module(self) -> nn.Module:
-        """The trained module, in evaluation mode."""
+        """The trained module, in evaluation mode.
+
+        Raises:
+            NalmError: its parameters are not known.
+        """
+        if not self.has_parameters:
+            raise NalmError(
+                f"found no parameters of {self.variant} on {self.task} with seed {self.run.seed}, which was imported"
+            )
         module = self._untrained().to(self.run.recipe.dtype)
         state = {name: torch.tensor(values[-1]) for name, values in self.parameters().items()}
         for name, buffer in module.state_dict().items():
@@ -73,11 +86,12 @@ class TrainedRun:
 
     def description(self) -> dict[str, Any]:
         """Everything about the run: its outcome, expression, weights, provenance and history."""
-        module = self.module()
+        module = self.module() if self.has_parameters else None
+        parameters = () if module is None else module.named_parameters()
         return {
             **self.outcome(),
-            "expression": learnt_expression(module),
-            "weights": {name: value.tolist() for name, value in module.named_parameters()},
+            "expression": None if module is None else learnt_expression(module),
+            "weights": {name: value.tolist() for name, value in parameters},
             "provenance": self.provenance,
             "history": self.history().to_dict(orient="records"),
         }
@@ -185,7 +199,7 @@ class Results:
         """The trained module of one run.
 
         Raises:
-            NalmError: the run is not there.
+            NalmError: the run is not there, or its parameters are not known.
         """
         return self.run(variant, task, seed).module()
 

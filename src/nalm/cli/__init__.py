@@ -11,7 +11,7 @@ __all__ = ["main"]
 def main() -> None:
     """Runs the command line; wrong input is one sentence on stderr and exit code 2."""
     # Each adds its commands to the app, in this order.
-    from nalm.cli import catalog, training, cluster, results, compare, thresholds, landscape  # noqa: F401, I001
+    from nalm.cli import catalog, training, cluster, interchange, results, compare, thresholds, landscape  # noqa: F401, I001
     from nalm.cli.app import app
 
     if os.getcwd() not in sys.path:

@@ -22,7 +22,9 @@ __all__ = [
     "Replace",
     "Seeds",
     "Settings",
+    "TensorBoard",
     "Variants",
+    "Verbose",
     "Workers",
     "app",
 ]
@@ -59,6 +61,18 @@ Device = Annotated[str, typer.Option(help="Where models train, such as cpu or cu
 NoCompile = Annotated[bool, typer.Option("--no-compile", help="Train eagerly, which is many times slower.")]
 NoImports = Annotated[
     bool, typer.Option("--no-imports", help="Refuse modules named by an import path, whose code would be run.")
+]
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option(metavar="DIRECTORY", help="Write TensorBoard logs there, too, once all is trained."),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        help="TensorBoard logs with weights, gates and their gradients (computed anew on validation rows), and "
+        "histograms.",
+    ),
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Go on although a known recipe changed; old runs stay.")]
 

@@ -23,11 +23,13 @@ from nalm.cli.app import (
     Replace,
     Seeds,
     Settings,
+    TensorBoard,
     Variants,
+    Verbose,
     app,
 )
 from nalm.cli.console import duration, say, write_json, write_table
-from nalm.cli.training import choose_trained, train_and_report
+from nalm.cli.training import choose_trained, tensorboard_logs, train_and_report
 from nalm.modules.registry import import_paths
 from nalm.sweeps.plan import Part, plan
 from nalm.sweeps.scripts import LARGEST_ARRAY, QueueSettings, settings_of_slurm
@@ -62,6 +64,8 @@ def shard(
     no_compile: NoCompile = False,
     replace: Replace = False,
     no_imports: NoImports = False,
+    tensorboard: TensorBoard = None,
+    verbose: Verbose = False,
 ) -> None:
     """Train a part of the shards.
 
@@ -74,7 +78,8 @@ def shard(
     with import_paths(not no_imports):
         chosen = choose_trained(experiments, seeds, variants, iterations, evaluate_every, settings)
     train = functools.partial(nalm.run, part=Part(index, of))
-    train_and_report(train, chosen, out, workers, device, not no_compile, replace, nalm.ExecutorSettings())
+    with tensorboard_logs(chosen, out, tensorboard, verbose):
+        train_and_report(train, chosen, out, workers, device, not no_compile, replace, nalm.ExecutorSettings())
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Commands that train."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,7 +21,9 @@ from nalm.cli.app import (
     Replace,
     Seeds,
     Settings,
+    TensorBoard,
     Variants,
+    Verbose,
     Workers,
     app,
 )
@@ -31,11 +34,12 @@ from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import parse_seeds, show_seeds
+from nalm.interchange.tensorboard_logs import check_tensorboard
 from nalm.modules.registry import import_paths
 from nalm.sweeps.interruptions import Interrupted
 from nalm.sweeps.settings import ExecutorSettings, open_executor
 
-__all__ = ["choose", "choose_trained", "train_and_report"]
+__all__ = ["choose", "choose_trained", "tensorboard_logs", "train_and_report", "variant_labels"]
 
 R = TypeVar("R")
 
@@ -56,6 +60,8 @@ def run(
     replace: Replace = False,
     no_imports: NoImports = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and do nothing.")] = False,
+    tensorboard: TensorBoard = None,
+    verbose: Verbose = False,
     *,
     executor: ExecutorSettings,
 ) -> None:
@@ -76,7 +82,8 @@ def run(
         print(f"time      about {duration(forecast.seconds)} on this machine (an estimate)")
         print(f"disk      about {forecast.bytes / 1e6:,.1f} MB")
         return
-    train_and_report(nalm.run, chosen, out, workers, device, not no_compile, replace, executor)
+    with tensorboard_logs(chosen, out, tensorboard, verbose):
+        train_and_report(nalm.run, chosen, out, workers, device, not no_compile, replace, executor)
 
 
 def choose_trained(
@@ -126,7 +133,7 @@ def choose(
             experiment = experiment.with_setting(setting)
         if changes:
             experiment = experiment.changed(changes)
-        labels = [label for text in variants for label in _labels(text, experiment)] if variants else None
+        labels = variant_labels(variants, experiment) if variants else None
         chosen.append(experiment.narrowed(parsed, labels))
     return chosen
 
@@ -138,8 +145,13 @@ def _title(figures: Sequence[Experiment | str]) -> str:
     return ", ".join(figure if isinstance(figure, str) else figure.name for figure in figures)
 
 
-def _labels(text: str, experiment: Experiment) -> list[str]:
-    return [text] if text in experiment.variants else [label.strip() for label in text.split(",")]
+def variant_labels(typed: Sequence[str], experiment: Experiment) -> list[str]:
+    """Labels of variants as they are typed: one at a time, or several with commas between them."""
+    return [
+        label
+        for text in typed
+        for label in ([text] if text in experiment.variants else map(str.strip, text.split(",")))
+    ]
 
 
 def train_and_report(
@@ -183,6 +195,25 @@ def train_and_report(
     return result
 
 
+@contextlib.contextmanager
+def tensorboard_logs(
+    figures: Sequence[Experiment | str], out: Path, tensorboard: Path | None, verbose: bool
+) -> Iterator[None]:
+    """Writes TensorBoard logs, if they were asked for, once what is done meanwhile has ended well."""
+    if tensorboard is None:
+        if verbose:
+            raise NalmError("found --verbose without --tensorboard, expected them together")
+        yield
+        return
+    check_tensorboard()
+    yield
+    for figure in figures:
+        if isinstance(figure, Experiment):
+            labels = list(figure.variants)
+            exported = nalm.export_tensorboard(out, tensorboard, figure.name, variants=labels, verbose=verbose)
+            say(f"wrote TensorBoard logs of {exported.runs:,} runs of {figure.name} into {tensorboard}")
+
+
 @app.command()
 @with_executor
 def reproduce(
@@ -198,6 +229,8 @@ def reproduce(
     no_compile: NoCompile = False,
     replace: Replace = False,
     no_imports: NoImports = False,
+    tensorboard: TensorBoard = None,
+    verbose: Verbose = False,
     *,
     executor: ExecutorSettings,
 ) -> None:
@@ -210,7 +243,8 @@ def reproduce(
     """
     with import_paths(not no_imports):
         chosen = choose(experiments, seeds, variants, iterations, evaluate_every, settings)
-    reproduced = train_and_report(nalm.reproduce, chosen, out, workers, device, not no_compile, replace, executor)
+    with tensorboard_logs(chosen, out, tensorboard, verbose):
+        reproduced = train_and_report(nalm.reproduce, chosen, out, workers, device, not no_compile, replace, executor)
     for figure in reproduced:
         if figure.results is not None:
             say_missing(figure.results, out)

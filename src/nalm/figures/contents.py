@@ -218,10 +218,14 @@ def _trained(results: Results, store: Store, picture: Path, details: bool) -> Sa
 def _more_figures(results: Results, beside: Path) -> list[Block]:
     drawn: list[Block] = []
     for name, figure, alt in (
-        ("success", success_map(results), "the share of solved runs by variant and range"),
-        ("survival", survival_curves(results), "the share of runs not yet solved by iteration"),
+        (
+            "success.png",
+            success_map(results),
+            "the share of solved runs by variant and range",
+        ),  # SVG takes 20 times more
+        (f"survival{beside.suffix}", survival_curves(results), "the share of runs not yet solved by iteration"),
     ):
-        path = beside.with_stem(f"{beside.stem}-{name}")
+        path = beside.with_name(f"{beside.stem}-{name}")
         save(figure, path)
         drawn.append(Picture(path, f"{results.experiment.title}: {alt}"))
     return drawn
@@ -339,10 +343,10 @@ def _provenance(results: Results, store: Store) -> Iterator[Block]:
             name: _several(about["versions"].get(name) for about in shards)
             for name in ("nalm", "torch", "numpy", "python")
         },
-        "host": _several(about["host"] for about in shards),
-        "device": _several(about["device"] for about in shards),
-        "threads": _several(about["threads"] for about in shards),
-        "compiled": _several(about["compiled"] for about in shards),
+        "host": _several(about.get("host") for about in shards),
+        "device": _several(about.get("device") for about in shards),
+        "threads": _several(about.get("threads") for about in shards),
+        "compiled": _several(about.get("compiled") for about in shards),
         "started": f"{min(started):%Y-%m-%d %H:%M} to {max(started):%Y-%m-%d %H:%M} UTC",
         "minutes of one core": _minutes(sum(about["seconds"] for about in shards)),
     }
@@ -350,7 +354,7 @@ def _provenance(results: Results, store: Store) -> Iterator[Block]:
 
 
 def _several(values: Iterable[Any]) -> str:
-    return ", ".join(sorted({str(value) for value in values}))
+    return ", ".join(sorted({str(value) for value in values if value is not None})) or "unknown"
 
 
 def _estimate(value: float, low: float, high: float, style: str) -> str:

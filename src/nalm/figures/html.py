@@ -33,7 +33,7 @@ def html(sections: Sequence[Section]) -> str:
 
 def _prose(text: Block) -> Markup:
     """A sentence, in which what is between backticks is code."""
-    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text)))
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _embedded(picture: Picture) -> str:

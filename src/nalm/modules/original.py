@@ -6,9 +6,10 @@ no counterpart here.
 
 import json
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["UNITS", "translate"]
+__all__ = ["UNITS", "describe_unit", "translate"]
 
 Layer = tuple[str, dict[str, Any]]
 """Our name of a module, and its options."""
@@ -38,6 +39,7 @@ _MULTIPLICATIONS = ("none", "normal", "mnac", "npu", "real-npu")
 _BOUNDED = ("NAU", "NMU", "NACNMU", "GatedNAUNMU", "NRU", "NMRU")
 _GATED = ("NALU", "GatedNAUNMU")
 _POWER = ("RealNPU", "NPU")
+_WITH_EPSILON = ("NMU", "NACNMU", "NRU", "NMRU")
 
 _CHOICES: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
     "--oob-mode": (_BOUNDED, "out_of_bounds", {"clip": "clip", "regualized": "penalty"}),
@@ -114,6 +116,49 @@ def translate(command: str) -> list[Layer]:
     return [_layer(first, words), second]
 
 
+def describe_unit(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The original's unit for a module of ours, and the words of its command line about it: what `translate` reads.
+
+    Arguments:
+        name: our name of the module.
+        options: those of its options that are not at their defaults.
+
+    Raises:
+        ValueError: the original has no such module, or not with such an option.
+
+    >>> describe_unit("RealNPU", {"clip": "both"})
+    ('RealNPU', {'--npu-clip': 'wg'})
+    """
+    fitting = [unit for unit, (ours, fixed) in UNITS.items() if ours == name and fixed.items() <= options.items()]
+    if not fitting:
+        raise ValueError(f"the original has no {name}{_shown(options)}")
+    unit = max(fitting, key=lambda unit: len(UNITS[unit][1]))  # of equals the first
+    words: dict[str, str] = {}
+    for option, value in options.items():
+        if option not in UNITS[unit][1]:
+            words |= _words_for(name, option, value)
+    return unit, words
+
+
+def _words_for(name: str, option: str, value: Any) -> dict[str, str]:
+    for word, (modules, ours, values) in _CHOICES.items():
+        if name in modules and ours == option and value in values.values():
+            return {word: next(theirs for theirs, known in values.items() if known == value)}
+    for word, (modules, ours, known) in _FLAGS.items():
+        if name in modules and ours == option and value == known:
+            return {word: ""}
+    if option == "identity_epsilon" and name in _WITH_EPSILON:
+        return {"--mnac-epsilon": repr(float(value))}
+    if option == "noise" and name == "NMU":
+        low, high = (1, 0) if value == "batch" else value
+        return {"--nmu-noise": "", "--noise-range": f"[{low:g}, {high:g}]"}
+    raise ValueError(f"the original has no {name}{_shown({option: value})}")
+
+
+def _shown(options: Mapping[str, Any]) -> str:
+    return " with " + ", ".join(f"{option} {value}" for option, value in options.items()) if options else ""
+
+
 def _words(command: str) -> dict[str, str]:
     """Options and their values; a unit that comes first needs no ``--layer-type``."""
     rest = shlex.split(command)
@@ -152,7 +197,7 @@ def _layer(unit: str, words: dict[str, str]) -> Layer:
             modules, ours, value = _FLAGS[option]
             if name in modules:
                 options[ours] = value
-    if "--mnac-epsilon" in words and name in ("NMU", "NACNMU", "NRU", "NMRU"):
+    if "--mnac-epsilon" in words and name in _WITH_EPSILON:
         options["identity_epsilon"] = _number("--mnac-epsilon", words["--mnac-epsilon"])
     if "--nmu-noise" in words and name == "NMRU":
         raise ValueError(f"found {unit} --nmu-noise, expected it with an NMU: the NMRU has no noise here")

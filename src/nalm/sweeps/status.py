@@ -186,6 +186,8 @@ def _finished(store: Store) -> tuple[set[str], Costs]:
         recipe = Recipe.model_validate(about["recipe"], context=STORED)
         kind = (recipe.module.name, json.loads(table["task"][0].as_py()).get("input_size", 2))
         seconds, updates = spent.get(kind, (0.0, 0))
+        if "imported" in about:  # whose cost is not known
+            continue
         spent[kind] = (seconds + about["seconds"], updates + table.num_rows * (recipe.iterations + 1))
     return finished, {kind: seconds / updates for kind, (seconds, updates) in spent.items()}
 

@@ -1,0 +1,93 @@
+"""Commands for what other tools read and wrote."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import nalm
+from nalm.cli.app import AsCsv, Directory, Variants, Verbose, app
+from nalm.cli.console import say
+from nalm.cli.training import variant_labels
+from nalm.errors import NalmError
+
+
+class Schema(StrEnum):
+    """Columns of a table."""
+
+    tidy = "tidy"
+    original = "original"
+
+
+@app.command()
+def export(
+    directory: Directory,
+    experiment: Annotated[
+        str | None, typer.Argument(help="An experiment in it; by default all of them.", show_default=False)
+    ] = None,
+    as_csv: AsCsv = False,
+    schema: Annotated[
+        Schema, typer.Option(help="Of the CSV: tidy, or the original's columns and names of runs.")
+    ] = Schema.tidy,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIRECTORY", help="Write TensorBoard logs there, a folder for each run.")
+    ] = None,
+    verbose: Verbose = False,
+    variants: Variants = None,
+) -> None:
+    """Write results for other tools.
+
+    A CSV table with a row per run and evaluation goes to stdout, shard by shard; with the original's schema, runs that
+    its names cannot express are left out. Other tools can read the Parquet files of a results directory as they are.
+
+    Example: nalm export results figure-3 --csv --schema original > figure-3.csv
+    """
+    if as_csv == (tensorboard is not None):
+        found = "both --csv and" if as_csv else "neither --csv nor"
+        raise NalmError(f"found {found} --tensorboard, expected one of them")
+    labels = variant_labels(variants, nalm.load(directory, experiment).experiment) if variants else None
+    if tensorboard is None:
+        if verbose:
+            raise NalmError("found --verbose without --tensorboard, expected them together")
+        exported = nalm.export_csv(directory, sys.stdout, experiment, variants=labels, schema=schema.value)
+    else:
+        if schema is not Schema.tidy:
+            raise NalmError("found --schema with --tensorboard, expected it with --csv")
+        exported = nalm.export_tensorboard(directory, tensorboard, experiment, variants=labels, verbose=verbose)
+        say(f"wrote TensorBoard logs of {exported.runs:,} runs into {tensorboard}")
+    if exported.missing:
+        say(f"nalm: {exported.missing:,} of {exported.total:,} runs are not in {directory}")
+    for reason, count in exported.left_out.items():
+        say(f"nalm: {count:,} runs are left out ({reason})")
+
+
+@app.command("import")
+def import_(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE_OR_FOLDER...", help="CSV files, folders of TensorBoard logs.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="The results directory they are added to.", show_default=False)],
+    experiment: Annotated[
+        str | None,
+        typer.Option(help="An experiment that `nalm list` shows, or a YAML file, of which they are; or a new name."),
+    ] = None,
+) -> None:
+    """Read results of the original code.
+
+    Its CSV files and TensorBoard folders become results that can be summarized, compared and drawn like our own. With
+    an experiment of the catalog or a YAML file, runs get its labels and thresholds, and others are left out.
+
+    Example: nalm import figure-3.csv --out old --experiment figure-3
+    """
+    imported = nalm.import_results(sources, out, experiment)
+    say(f"added {imported.runs:,} runs of {imported.experiment.name} to {out}")
+    for count, what in (
+        (imported.there, "were there already or were found again: the first of each is kept"),
+        (imported.strangers, f"are not of {imported.experiment.name} and are left out"),
+        (imported.short, "end before others of their variant, as the original's do whose weights become NaN"),
+    ):
+        if count:
+            say(f"nalm: {count:,} runs {what}")

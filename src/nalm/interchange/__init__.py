@@ -1,0 +1,1 @@
+"""Results as other tools write and read them: CSV, TensorBoard, and the files of the original."""
