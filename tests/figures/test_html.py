@@ -100,6 +100,8 @@ def test_a_page_can_be_read_without_seeing_it(page: Page) -> None:
     pictures = page.all("img")
     assert len(pictures) == 3
     assert all((picture["alt"] or "").startswith("Tiny: ") for picture in pictures)
+    assert "nalm report" in page.text[page.text.index("This page: ") + 1]
+    assert len(page.all("code")) == 2
     assert len(page.all("caption")) == len(page.all("table"))
     assert all(header["scope"] == "col" for header in page.all("th"))
     assert page.all("meta")[1]["content"] == "width=device-width, initial-scale=1"

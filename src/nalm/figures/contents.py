@@ -26,7 +26,7 @@ from nalm.sweeps.store import Store
 
 __all__ = ["Block", "Link", "Picture", "Section", "Table", "contents"]
 
-MOST_EXPRESSIONS = 100
+MOST_EXPRESSIONS = 150
 """Failed runs of an experiment whose expression is found out, which takes some hundredths of a second each."""
 
 
@@ -217,12 +217,8 @@ def _trained(results: Results, store: Store, picture: Path, details: bool) -> Sa
 
 def _more_figures(results: Results, beside: Path) -> list[Block]:
     drawn: list[Block] = []
-    for name, figure, alt in (
-        (
-            "success.png",
-            success_map(results),
-            "the share of solved runs by variant and range",
-        ),  # SVG takes 20 times more
+    for name, figure, alt in (  # the map takes 20 times more as SVG
+        ("success.png", success_map(results), "the share of solved runs by variant and range"),
         (f"survival{beside.suffix}", survival_curves(results), "the share of runs not yet solved by iteration"),
     ):
         path = beside.with_name(f"{beside.stem}-{name}")
