@@ -332,7 +332,7 @@ def test_options_of_training_are_refused_where_nothing_is_trained(nalm_cli: Cli,
 
 def test_a_page_is_written(nalm_cli: Cli, results: Path, tmp_path: Path) -> None:
     done = nalm_cli("report", results, "-o", "page.md")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "wrote page.md\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "writing tiny\nwrote page.md\n")
     assert (tmp_path / "figures" / "tiny.png").exists()
 
 

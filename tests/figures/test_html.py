@@ -136,4 +136,4 @@ def test_several_directories_are_one_page(results: Path, tiny_experiment: Experi
 def test_sections_are_announced(results: Path, tmp_path: Path) -> None:
     told: list[str] = []
     nalm.report(results, tmp_path / "report.html", on_section=told.append)
-    assert "tiny" in told
+    assert told == ["tiny"]

@@ -95,7 +95,7 @@ def contents(
         pictures: the directory that figures are drawn into.
         suffix: what figures are drawn as, such as ``.png``.
         details: whether to go into them.
-        on_section: called with the title of each when it is about to be made.
+        on_section: called with the title of each that takes time, when it is about to be made.
 
     Raises:
         NalmError: there are no results, or plotnine is not installed.
@@ -109,7 +109,7 @@ def contents(
         where = f" in {store.path}" if len(stores) > 1 else ""
         sections.append(_overview(store, trained, prefix, where))
         for name in names:
-            if on_section is not None:
+            if on_section is not None and name in trained:
                 on_section(name + where)
             section = (
                 _computed(name, store.path, pictures, suffix)

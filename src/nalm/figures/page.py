@@ -24,7 +24,7 @@ def report(
     Arguments:
         directories: with results.
         output: the file.
-        on_section: called with the title of each section when it is about to be made.
+        on_section: called with the title of each section that takes time, when it is about to be made.
 
     Returns:
         The files written, the page first.
