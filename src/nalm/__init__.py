@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nalm.experiments.experiment import Experiment as Experiment
     from nalm.figures.curves import training_curves as training_curves
     from nalm.figures.landscapes import plot_landscapes as plot_landscapes
-    from nalm.figures.page import report as report
     from nalm.figures.results import draw as draw
     from nalm.figures.results import plot as plot
     from nalm.figures.results import reproduce as reproduce
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from nalm.interchange.importing import Imported as Imported
     from nalm.interchange.importing import import_results as import_results
     from nalm.interchange.tensorboard_logs import export_tensorboard as export_tensorboard
+    from nalm.pages.report import report as report
     from nalm.sweeps.benchmark import benchmark as benchmark
     from nalm.sweeps.forecast import Forecast as Forecast
     from nalm.sweeps.forecast import forecast as forecast
@@ -96,7 +96,7 @@ _HOMES = {
     "open_executor": "nalm.sweeps.settings",
     "paired_success": "nalm.figures.success",
     "plot": "nalm.figures.results",
-    "report": "nalm.figures.page",
+    "report": "nalm.pages.report",
     "plot_landscapes": "nalm.figures.landscapes",
     "reproduce": "nalm.figures.results",
     "run": "nalm.sweeps.run",

@@ -59,9 +59,10 @@ def success_map(results: Results, variants: Sequence[str] = (), tasks: Sequence[
         + p9.scale_fill_cmap("cividis", limits=(0, 1), labels=lambda ticks: [f"{tick:.0%}" for tick in ticks])
         + p9.scale_x_discrete(expand=(0, 0))
         + p9.scale_y_discrete(expand=(0, 0))
-        + p9.labs(x="Interpolation range", y="", title=f"{results.experiment.title}: runs solved")
-        + theme((max(4.0, 0.62 * len(columns) + 2.2), max(2.2, 0.3 * len(of) + 1.7)))
+        + p9.labs(x="Interpolation range", y="", title=f"{results.experiment.title}: runs solved", fill="solved")
+        + theme((max(5.5, 0.62 * len(columns) + 2.2), max(2.2, 0.3 * len(of) + 1.7)))
         + colourbar()
+        + p9.theme(legend_title=p9.element_text(size=8))
         + p9.theme(panel_grid=p9.element_blank(), axis_title_y=p9.element_blank(), axis_ticks=p9.element_blank())
     )
     return figure

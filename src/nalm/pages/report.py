@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nalm.errors import NalmError
-from nalm.figures.contents import Block, Link, Picture, Section, Table, contents
-from nalm.figures.html import html
+from nalm.pages.contents import Block, Link, Picture, Section, Table, contents
+from nalm.pages.html import html
+from nalm.sweeps.files import write_atomically
 
 __all__ = ["report"]
 
@@ -40,12 +41,12 @@ def report(
         if page.suffix == ".html":
             with tempfile.TemporaryDirectory() as directory:
                 sections = contents(sources, Path(directory), ".svg", details=True, on_section=on_section)
-                page.write_text(html(sections), encoding="utf-8")
+                write_atomically(page, html(sections).encode())
             return [page]
         pictures = page.parent / "figures"
         pictures.mkdir(parents=True, exist_ok=True)
         sections = contents(sources, pictures, ".png", details=False, on_section=on_section)
-        page.write_text("\n".join(_markdown(sections)), encoding="utf-8")
+        write_atomically(page, "\n".join(_markdown(sections)).encode())
     except OSError as error:
         raise NalmError(f"cannot write {page}: {error.strerror}") from None
     return [page, *(path for section in sections for path in section.pictures)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from nalm.figures.contents import Block, Link, Picture, Section, Table
+from nalm.pages.contents import Block, Link, Picture, Section, Table
 
 __all__ = ["html"]
 
@@ -16,7 +16,7 @@ __all__ = ["html"]
 def html(sections: Sequence[Section]) -> str:
     """The page; whatever stands in labels and titles stays text."""
     environment = Environment(
-        loader=PackageLoader("nalm.figures", "templates"),
+        loader=PackageLoader("nalm.pages", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

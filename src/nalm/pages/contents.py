@@ -2,12 +2,12 @@
 
 import math
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nalm.analysis.comparison import NOTHING_PUBLISHED, compare, published_text
@@ -22,10 +22,12 @@ from nalm.figures.panels import three_panels
 from nalm.figures.style import save
 from nalm.figures.success import success_map
 from nalm.figures.survival import survival_curves
+from nalm.sweeps.plan import recipe_fields
 from nalm.sweeps.store import Store
 
 __all__ = ["Block", "Link", "Picture", "Section", "Table", "contents"]
 
+UNKNOWN = "unknown"
 MOST_EXPRESSIONS = 150
 """Failed runs of an experiment whose expression is found out, which takes some hundredths of a second each."""
 
@@ -112,7 +114,7 @@ def contents(
             if on_section is not None and name in trained:
                 on_section(name + where)
             section = (
-                _computed(name, store.path, pictures, suffix)
+                _computed(name, store.path, pictures, prefix)
                 if name in COMPUTED_FIGURES
                 else _trained(load(store.path, name), store, pictures / f"{prefix}{name}{suffix}", details)
             )
@@ -154,9 +156,10 @@ Said = tuple[list[Block], dict[str, list[Block]]]
 """Blocks and details of a section."""
 
 
-def _computed(name: str, directory: Path, pictures: Path, suffix: str) -> Said | None:
+def _computed(name: str, directory: Path, pictures: Path, prefix: str) -> Said | None:
     """A figure for which nothing is trained, if it was reproduced into the directory."""
-    drawn = [Path(shutil.copy(path, pictures)) for path in sorted(directory.glob(f"{name}*.png"))]
+    found = sorted(directory.glob(f"{name}*.png"))
+    drawn = [Path(shutil.copy(path, pictures / f"{prefix}{path.name}")) for path in found]
     if not drawn:
         return None
     number, title = name.removeprefix("figure-"), COMPUTED_FIGURES[name]
@@ -164,8 +167,8 @@ def _computed(name: str, directory: Path, pictures: Path, suffix: str) -> Said |
         f"Figure {number}. {title}; `nalm reproduce {name}`.",
         *(Picture(path, title) for path in drawn),
     ]
-    if name == "figure-5":
-        blocks.append(_gold_errors(directory / f"{name}.csv"))
+    if name == "figure-5" and (errors := directory / f"{name}.csv").exists():
+        blocks.append(_gold_errors(errors))
     return blocks, {}
 
 
@@ -208,6 +211,7 @@ def _trained(results: Results, store: Store, picture: Path, details: bool) -> Sa
     if not details:
         return blocks, {}
     return blocks, {
+        "What was run": list(_recipes(experiment)),
         "All estimates": [_estimates(summary)],
         "More figures": _more_figures(results, picture),
         "Runs that failed": list(_failures(results.trained)),
@@ -286,6 +290,23 @@ def _estimates(summary: pd.DataFrame) -> Table:
     )
 
 
+def _recipes(experiment: Experiment) -> Iterator[Block]:
+    recipes = [
+        [label, str(recipe.module.name), f"{recipe.iterations:,}", _fields(recipe_fields(recipe))]
+        for label, recipe in experiment.variants.items()
+    ]
+    yield Table("Recipes; what is not named is at its default.", ["variant", "module", "iterations", "recipe"], recipes)
+    tasks = [
+        [label, task.operation, str(task.input_size), task.train.label, task.test.label, str(task.threshold)]
+        for label, task in experiment.tasks.items()
+    ]
+    yield Table(
+        f"Tasks, on seeds {show_seeds(experiment.seeds)}: solved is what has a test error below the threshold.",
+        ["range", "operation", "inputs", "trained on", "tested on", "threshold"],
+        tasks,
+    )
+
+
 def _failures(runs: Iterable[TrainedRun]) -> Iterator[Block]:
     """Which seeds failed, and what they have learnt instead."""
     failed: dict[tuple[str, str], list[TrainedRun]] = {}
@@ -295,37 +316,45 @@ def _failures(runs: Iterable[TrainedRun]) -> Iterator[Block]:
     if not failed:
         yield "Every run was solved."
         return
-    rows, left = [], MOST_EXPRESSIONS
-    for (variant, task), group in failed.items():
-        known, left = group[:left], left - len(group[:left])
-        diverged = sum(run.row["diverged_at"] is not None for run in group)
-        rows.append(
-            [
-                variant,
-                task,
-                str(len(group)),
-                show_seeds([run.run.seed for run in group]),
-                str(diverged),
-                _learnt(known, len(group)),
-            ]
-        )
-    headers = ["variant", "range", "failed", "seeds", "diverged", "learnt instead"]
-    yield Table("Expressions are those of the last weights, rounded to simple fractions.", headers, rows)
-    if left == 0:
-        yield f"Expressions are those of the first {MOST_EXPRESSIONS} runs; `nalm show` has that of every run."
-
-
-def _learnt(runs: Sequence[TrainedRun], of: int) -> str:
-    found: Counter[str] = Counter()
-    for run in runs:
-        try:
-            found[learnt_expression(run.module()) or "no expression"] += 1
-        except NalmError:  # its module is not installed here
-            found["unknown"] += 1
-    text = "; ".join(
-        f"{expression} ({count})" if count > 1 else expression for expression, count in found.most_common()
+    share = max(1, MOST_EXPRESSIONS // len(failed))
+    rows = [
+        [variant, task, learnt, show_seeds([run.run.seed for run in alike]), str(len(alike)), _median_error(alike)]
+        for (variant, task), group in failed.items()
+        for learnt, alike in _by_expression(group, share).items()
+    ]
+    headers = ["variant", "range", "learnt instead", "seeds", "failed", "median test error"]
+    yield Table(
+        "The expression of the last weights, rounded to simple fractions: one that looks right was not exact enough.",
+        headers,
+        rows,
     )
-    return text if len(runs) == of else "; ".join(filter(None, [text, "…"]))
+    if any(len(group) > share for group in failed.values()):
+        yield f"Of each variant and range, the first {share} expressions; `nalm show` has that of every run."
+
+
+def _by_expression(runs: Sequence[TrainedRun], most: int) -> dict[str, list[TrainedRun]]:
+    """Runs that learnt the same, most frequent first, and those of which it was not found out."""
+    found: dict[str, list[TrainedRun]] = {}
+    for run in runs[:most]:
+        found.setdefault(_learnt(run), []).append(run)
+    ordered = dict(sorted(found.items(), key=lambda item: -len(item[1])))
+    return ordered | ({"…": list(runs[most:])} if runs[most:] else {})
+
+
+def _learnt(run: TrainedRun) -> str:
+    if run.row["diverged_at"] is not None:
+        return "diverged"
+    if not run.has_parameters:
+        return "weights are not known"
+    try:
+        return learnt_expression(run.module()) or "no expression"
+    except NalmError:
+        return "its module is not installed here"
+
+
+def _median_error(runs: Sequence[TrainedRun]) -> str:
+    errors = [error for run in runs if (error := run.outcome()["test_error"]) is not None]
+    return _number(float(np.median(errors)) if errors else math.nan, "{:.1e}")
 
 
 def _provenance(results: Results, store: Store) -> Iterator[Block]:
@@ -343,14 +372,25 @@ def _provenance(results: Results, store: Store) -> Iterator[Block]:
         "device": _several(about.get("device") for about in shards),
         "threads": _several(about.get("threads") for about in shards),
         "compiled": _several(about.get("compiled") for about in shards),
+        **(
+            {"imported from": imported}
+            if (imported := _several(about.get("imported") for about in shards)) != UNKNOWN
+            else {}
+        ),
         "started": f"{min(started):%Y-%m-%d %H:%M} to {max(started):%Y-%m-%d %H:%M} UTC",
         "minutes of one core": _minutes(sum(about["seconds"] for about in shards)),
     }
+    if any("imported" in about for about in shards):
+        said["imported from"] = _several(about.get("imported") for about in shards)
     yield Table("Of the files that hold its runs:", ["what", "found"], [[name, value] for name, value in said.items()])
 
 
+def _fields(fields: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in fields.items())
+
+
 def _several(values: Iterable[Any]) -> str:
-    return ", ".join(sorted({str(value) for value in values if value is not None})) or "unknown"
+    return ", ".join(sorted({str(value) for value in values if value is not None})) or UNKNOWN
 
 
 def _estimate(value: float, low: float, high: float, style: str) -> str:

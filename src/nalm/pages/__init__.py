@@ -1,0 +1,1 @@
+"""Pages of results for people: what a page says, and what it is written in."""
