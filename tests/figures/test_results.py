@@ -288,9 +288,9 @@ def test_pairs_show_counts_differences_and_p_values(found: Results) -> None:
     [
         (("--kind", "bars"), "found unknown kind 'bars', expected one of: panels, curves, weights, "),
         (("--kind", "weights"), "found 2 variants, name one of: NMRU, NRU"),
-        (("--variant", "nmru"), "found unknown variant 'nmru', expected one of: NMRU, NRU"),
-        (("--kind", "pairs", "--variant", "NRU"), "a pair is two variants: found 1, name two of: NMRU, NRU"),
-        (("--kind", "survival", "--task", "x"), "found unknown task 'x', expected one of: U[1,2), negative"),
+        (("--variants", "nmru"), "found unknown variant 'nmru', expected one of: NMRU, NRU"),
+        (("--kind", "pairs", "--variants", "NRU"), "a pair is two variants: found 1, name two of: NMRU, NRU"),
+        (("--kind", "survival", "--tasks", "x"), "found unknown task 'x', expected one of: U[1,2), negative"),
     ],
 )
 def test_what_cannot_be_plotted_is_one_sentence(
@@ -301,7 +301,7 @@ def test_what_cannot_be_plotted_is_one_sentence(
 
 def test_a_kind_of_some_variants_and_tasks_is_plotted(nalm_cli: Cli, results: Path, tmp_path: Path) -> None:
     done = nalm_cli(
-        *("plot", results, "--kind", "curves", "--variant", "NRU", "--variant", "NMRU", "--task", "U[1,2)"),
+        *("plot", results, "--kind", "curves", "--variants", "NRU,NMRU", "--tasks", "U[1,2)"),
         *("-o", "curves.png"),
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "drew curves.png\n")

@@ -7,9 +7,10 @@ import pandas as pd
 import typer
 
 import nalm
-from nalm.cli.app import AsCsv, AsJson, Directory, Name, app
+from nalm.cli.app import AsCsv, AsJson, Directory, Name, Variants, app
 from nalm.cli.console import say, write_csv, write_json, write_table
 from nalm.cli.tables import say_missing, show_runs, show_summary
+from nalm.cli.training import variant_labels
 from nalm.errors import NalmError
 
 __all__ = ["load_results", "write_data"]
@@ -78,21 +79,24 @@ def plot(
     kind: Annotated[
         str,
         typer.Option(
-            help="panels (of the paper), curves (errors over iterations), weights (over iterations), weight-map (after "
-            "training), heatmap (runs solved), survival (runs not yet solved), pairs (two variants)."
+            help="panels (of the paper), curves (errors over iterations), weights (over iterations; of one variant and "
+            "task), weight-map (after training; of one variant), heatmap (solved), survival (runs not yet solved), "
+            "pairs (of two variants)."
         ),
     ] = "panels",
-    variant: Annotated[list[str] | None, typer.Option(help="Only this variant; give it again for more.")] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Only this task; give it again for more.")] = None,
+    variants: Variants = None,
+    tasks: Annotated[list[str] | None, typer.Option(help="Only this task; give it again for more.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="FILE.pdf, .png or .svg")] = Path("figure.pdf"),
 ) -> None:
     """Draw a figure.
 
     By default the paper's three panels: success rate, iteration at which runs were solved, and sparsity error.
 
-    Example: nalm plot results figure-3 --kind curves --variant NMRU --variant NRU -o curves.pdf
+    Example: nalm plot results figure-3 --kind curves --variants NMRU,NRU -o curves.pdf
     """
-    nalm.plot(load_results(directory, experiment), output, kind, variants=variant or (), tasks=task or ())
+    results = load_results(directory, experiment)
+    chosen = variant_labels(variants or (), results.experiment)
+    nalm.plot(results, output, kind, variants=chosen, tasks=tasks or ())
     say(f"drew {output}")
 
 
