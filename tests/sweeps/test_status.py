@@ -67,7 +67,7 @@ def test_everything_is_done_when_all_runs_are_saved(results: Path) -> None:
     found = nalm.status(results)
     assert (found.experiments, found.runs, found.finished) == (["tiny"], 12, 12)
     assert (found.shards, found.done, found.waiting, found.running, found.failed) == (2, 2, 0, [], [])
-    assert found.seconds_left is None
+    assert found.seconds_left == 0
 
 
 def test_a_shard_that_nobody_trains_waits(half: Store) -> None:

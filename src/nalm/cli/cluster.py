@@ -165,6 +165,8 @@ def status(
         write_json(asdict(found))
         return
     left = "unknown, as nobody trains" if found.seconds_left is None else f"about {duration(found.seconds_left)}"
+    if found.seconds_left == 0:
+        left = "none"
     print(f"experiments  {', '.join(found.experiments)}")
     print(f"runs         {found.runs:,}, of which {found.finished:,} are saved")
     alive = sum(shard.alive for shard in found.running)

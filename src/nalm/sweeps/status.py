@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class Status:
         waiting: of them, those that neither train nor failed.
         running: shards that are being trained.
         failed: shards that failed.
-        seconds_left: estimate with the shards that are trained at once now; None if none are.
+        seconds_left: estimate with the shards that are trained at once now; None if none are, though some are missing.
     """
 
     experiments: list[str]
@@ -192,7 +192,9 @@ def _finished(store: Store) -> tuple[set[str], Costs]:
     return finished, {kind: seconds / updates for kind, (seconds, updates) in spent.items()}
 
 
-def _seconds_left(shards: Iterable[Shard], running: Iterable[RunningShard], costs: Costs) -> float | None:
+def _seconds_left(shards: Sequence[Shard], running: Iterable[RunningShard], costs: Costs) -> float | None:
+    if not shards:
+        return 0.0
     at_once = [shard for shard in running if shard.alive]
     if not at_once:
         return None
