@@ -64,6 +64,27 @@ def test_what_is_exported_and_imported_has_the_same_summary(results: Path, old: 
         pd.testing.assert_frame_equal(other.history()[columns], mine.history()[columns])
 
 
+def test_a_run_that_diverged_comes_back_as_lost(
+    tiny_experiment: Experiment, tmp_path: Path, history: Callable[..., History]
+) -> None:
+    """Where the NaN was is known to the next evaluation only: 15 comes back as 20."""
+    known = tiny_experiment.narrowed(variants=["NRU"])
+    store = Store(tmp_path / "ours")
+    store.make_directories()
+    store.save_experiment(known)
+    for shard in plan([known], ()).shards:
+        runs = len(shard.runs)
+        store.add(shard, history([[1.0] * runs] * 3, [[2.0] * runs] * 3, [20, 15, *[-1] * (runs - 2)]), {})
+    nalm.import_results([original_csv(store.path, tmp_path / "old.csv")], tmp_path / "new", str(tmp_path / "tiny.yaml"))
+    ours, theirs = nalm.load(store.path), nalm.load(tmp_path / "new")
+    assert ours.runs()["diverged_at"].dropna().tolist() == [20, 15]
+    assert theirs.runs()["diverged_at"].dropna().tolist() == [20, 20]
+    for table in (nalm.survival_steps, nalm.survival_medians, nalm.error_quantiles):
+        pd.testing.assert_frame_equal(table(theirs), table(ours))
+    at_the_end = nalm.error_quantiles(theirs, tasks=["U[1,2)"]).query("iteration == 20")
+    assert at_the_end["median"].tolist() == [np.inf, np.inf]
+
+
 def golden_rows() -> Iterator[tuple[Run, dict[str, str]]]:
     figure = load_experiment("figure-3")
     with GOLDEN.open() as file:
@@ -194,6 +215,7 @@ def test_the_steps_of_its_runs_are_those_of_a_variant(tmp_path: Path) -> None:
     assert (recipe.iterations, recipe.evaluate_every, imported.short) == (30, 10, 1)
     assert imported.experiment.seeds == (0, 1)
     assert nalm.load(tmp_path / "new").missing == 0
+    assert nalm.load(tmp_path / "new").runs()["diverged_at"].tolist() == [pd.NA, 20]
 
 
 def test_runs_of_another_experiment_are_left_out_and_counted(tmp_path: Path) -> None:

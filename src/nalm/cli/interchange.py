@@ -87,7 +87,7 @@ def import_(
     for count, what in (
         (imported.there, "were there already or were found again: the first of each is kept"),
         (imported.strangers, f"are not of {imported.experiment.name} and are left out"),
-        (imported.short, "end before others of their variant, as the original's do whose weights become NaN"),
+        (imported.short, "end before others of their variant and count as diverged: the original stops at NaN weights"),
     ):
         if count:
             say(f"nalm: {count:,} runs {what}")

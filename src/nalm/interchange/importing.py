@@ -40,7 +40,8 @@ class Imported:
         runs: how many were added.
         there: how many were there already, or were found again; the first is kept.
         strangers: how many are not of the experiment and were left out.
-        short: how many end before others of their variant, as the original's do whose weights become NaN.
+        short: how many end before others of their variant and count as diverged, as the original's do whose weights
+            become NaN.
     """
 
     experiment: Experiment
@@ -55,7 +56,7 @@ def import_results(sources: Sequence[Path | str], out: Path | str, experiment: s
 
     Everything is read and checked before anything is written. Runs have no parameters, and criterion and penalty only
     if they come from TensorBoard. Names of runs do not tell how long they trained: the last step that one of a variant
-    has is taken for all of them.
+    has is taken for all of them, and a run that ends before it counts as diverged at the evaluation that it lacks.
 
     Arguments:
         sources: CSV files that the original's export has written, and folders with the folders of its TensorBoard logs.
@@ -234,13 +235,19 @@ def _about(runs: Named) -> dict[str, Any]:
     }
 
 
+def _diverged_at(run: Run, series: Series) -> int | None:
+    """The evaluation that it did not come to: the original stops when a weight becomes NaN, and does not say so."""
+    last = series.iterations[-1]
+    return last + run.recipe.evaluate_every if last < _last(run.recipe) else None
+
+
 def _table(runs: Named) -> pa.Table:
     floats, integers = pa.list_(pa.float64()), pa.list_(pa.int64())
     columns = {
         "key": pa.array([run.key for run, _ in runs]),
         "task": pa.array([json.dumps(task_fields(run.task), sort_keys=True) for run, _ in runs]).dictionary_encode(),
         "seed": pa.array([run.seed for run, _ in runs], pa.int64()),
-        "diverged_at": pa.nulls(len(runs), pa.int64()),
+        "diverged_at": pa.array([_diverged_at(run, series) for run, series in runs], pa.int64()),
         "restarts": pa.array([[] for _ in runs], integers),
         "iteration": pa.array([series.iterations for _, series in runs], integers),
         "wall_time": pa.array([series.wall_times for _, series in runs], floats),
