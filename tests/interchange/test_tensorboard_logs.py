@@ -244,6 +244,15 @@ def test_training_writes_logs_when_it_has_ended(train_tiny: Callable[..., Any], 
     assert "parameter/weight/0" in read(next((tmp_path / "logs").rglob(FILE)).parent).Tags()["scalars"]
 
 
+def test_only_runs_that_were_asked_for_are_logged(
+    train_tiny: Callable[..., Any], results: Path, tiny: Path, tmp_path: Path
+) -> None:
+    options = ("--variants", "NRU", "--seeds", "1", "--out", results, "--tensorboard", "logs")
+    done = train_tiny(tiny, *options)
+    assert done.stderr.splitlines()[-1] == "wrote TensorBoard logs of 2 runs of tiny into logs"
+    assert {path.parent.name for path in (tmp_path / "logs").rglob(FILE)} == {"seed 1"}
+
+
 @pytest.mark.parametrize("command", ["run", "reproduce"])
 def test_that_tensorboard_is_missing_is_found_out_before_training(
     refused: Callable[..., str], tiny: Path, monkeypatch: pytest.MonkeyPatch, command: str

@@ -209,8 +209,7 @@ def tensorboard_logs(
     yield
     for figure in figures:
         if isinstance(figure, Experiment):
-            labels = list(figure.variants)
-            exported = nalm.export_tensorboard(out, tensorboard, figure.name, variants=labels, verbose=verbose)
+            exported = nalm.export_tensorboard(out, tensorboard, figure, verbose=verbose)
             say(f"wrote TensorBoard logs of {exported.runs:,} runs of {figure.name} into {tensorboard}")
 
 

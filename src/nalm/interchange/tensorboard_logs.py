@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from nalm.analysis.results import TrainedRun
 from nalm.errors import NalmError
+from nalm.experiments.experiment import Experiment
 from nalm.interchange.export import Exported
 from nalm.interchange.fields import leaves
 from nalm.interchange.gradients import recomputed_gradients
@@ -56,7 +57,7 @@ def check_tensorboard() -> None:
 def export_tensorboard(
     directory: Path | str,
     out: Path | str,
-    experiment: str | None = None,
+    experiment: str | Experiment | None = None,
     *,
     variants: Sequence[str] | None = None,
     verbose: bool = False,
@@ -68,7 +69,8 @@ def export_tensorboard(
     Arguments:
         directory: a results directory.
         out: where the logs go; those of the same runs are replaced.
-        experiment: one that was run into it; by default all of them.
+        experiment: the name of one that was run into it, or an experiment of which no other runs are meant than its
+            own, such as a narrowed one; by default all of them.
         variants: labels of variants; by default all of them.
         verbose: add coefficients of regularizers, and every parameter (weights, gates) and its gradient, with
             histograms. Gradients are computed anew, see :func:`nalm.interchange.gradients.recomputed_gradients`.
