@@ -241,6 +241,38 @@ def test_runs_that_are_there_or_are_found_again_stay_as_they_are(
     assert contents(tmp_path / "new" / "shards") == before
 
 
+def test_runs_of_one_name_and_different_values_are_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    run = name("figure-3", "NRU", "U[1,2)")
+    write_rows(tmp_path / "a.csv", [(run, 1, 0, 0, 1, 0.1)])
+    write_rows(tmp_path / "b.csv", [(run, 1, 0, 0, 2, 0.1)])
+    write_rows(tmp_path / "longer.csv", [(run, 1, 0, 0, 1, 0.1), (run, 1, 1000, 0, 1, 0.1)])
+    write_rows(tmp_path / "renamed.csv", [(f"{run}_id7", 1, 0, 0, 1, 0.2)])
+    expected = "are not those that it has in a.csv, expected the same or one of them only"
+    for other, what in (("b", "test errors"), ("longer", "iterations"), ("renamed", "sparsity errors")):
+        sentence = refused("import", "a.csv", f"{other}.csv", "--out", "new")
+        ending = f"{run}_id7" if other == "renamed" else run
+        assert sentence == f"found a run in {other}.csv whose {what} {expected}: {ending}"
+
+
+def test_a_run_with_other_values_than_it_was_imported_with_is_refused(
+    refused: Callable[..., str], nalm_cli: Any, tmp_path: Path
+) -> None:
+    run = name("figure-3", "NRU", "U[1,2)")
+    write_rows(tmp_path / "a.csv", [(run, 1, 0, 0, 1, 0.1)])
+    write_rows(tmp_path / "b.csv", [(run, 3, 0, 0, 1, 0.1)])
+    assert nalm_cli("import", "a.csv", "--out", "new").returncode == 0
+    sentence = refused("import", "b.csv", "--out", "new")
+    assert sentence.startswith("found a run in b.csv whose validation errors are not those that it has in a.csv, ")
+
+
+def test_a_copy_that_tensorboard_has_rounded_is_the_same_run(tmp_path: Path) -> None:
+    errors = {"metric/valid/interpolation": [0.1], "metric/test/extrapolation": [1e-60]}
+    write_events(tmp_path / "logs" / RUN, errors | {"network/layer_1/nru/W/sparsity_error": [1 / 3]})
+    path = write_rows(tmp_path / "x.csv", [(RUN, 0.1, 0, 0, 1e-60, 1 / 3)])
+    imported = nalm.import_results([path, tmp_path / "logs"], tmp_path / "new")
+    assert (imported.runs, imported.there) == (1, 1)
+
+
 def test_a_changed_recipe_under_a_known_name_is_refused(old: Path, tiny: Path, tmp_path: Path) -> None:
     nalm.import_results([old], tmp_path / "new", str(tiny))
     rows = [row for row in csv.reader(old.read_text(encoding="utf-8").splitlines()) if row[2] != "20"][1:]

@@ -3,11 +3,12 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
@@ -66,8 +67,8 @@ def import_results(sources: Sequence[Path | str], out: Path | str, experiment: s
             or from what differs, and whose tasks are solved below 1e-5.
 
     Raises:
-        NalmError: a file is wrong, or nothing in it is of the experiment, and nothing is written; or the results cannot
-            be written.
+        NalmError: a file is wrong, nothing in it is of the experiment, or a run is not the same in two of them or in
+            the directory, to which it was imported before, and nothing is written; or the results cannot be written.
     """
     series, again = _read(sources)
     runs = [(_run(one), one) for one in series]
@@ -83,14 +84,20 @@ def import_results(sources: Sequence[Path | str], out: Path | str, experiment: s
     meant = _experiment(experiment or IMPORTED, known, labels, found)
     store = Store(out)
     store.merged(meant)  # which may refuse them
+    named = [
+        (variant, Run(meant.variants[variant], meant.tasks[task], seed), one) for variant, task, seed, one in found
+    ]
     there = store.finished()
+    known_as = _imported_before(store, {run.key for _, run, _ in named})
     new: dict[str, list[tuple[Run, Series]]] = defaultdict(list)
-    for variant, task, seed, one in found:
-        run = Run(meant.variants[variant], meant.tasks[task], seed)
+    for variant, run, one in named:
+        if run.key in known_as:
+            _check_same(one, *known_as[run.key])
         if run.key in there:
             again += 1
         else:
             there.add(run.key)
+            known_as[run.key] = (one.source, _evaluations(one))
             new[variant].append((run, one))
     _write(store, meant, new.values())
     last = {label: _last(recipe) for label, recipe in meant.variants.items()}
@@ -106,6 +113,8 @@ def import_results(sources: Sequence[Path | str], out: Path | str, experiment: s
 Named = Sequence[tuple[Run, Series]]
 Found = Sequence[tuple[str, str, int, Series]]
 """Labels of variant and task, seed, and what is known of a run."""
+Evaluations = Mapping[str, Sequence[float]]
+"""Values of a run by the store's columns."""
 
 
 class _Labels(NamedTuple):
@@ -121,11 +130,40 @@ def _read(sources: Sequence[Path | str]) -> tuple[list[Series], int]:
     again = 0
     for source in map(Path, sources):
         for series in read_tensorboard(source) if source.is_dir() else read_csv(source):
-            again += series.name in by_name
-            by_name.setdefault(series.name, series)
+            first = by_name.setdefault(series.name, series)
+            if first is not series:
+                _check_same(series, first.source, _evaluations(first))
+                again += 1
     if not by_name:
         raise NalmError("found no files, expected at least one")
     return list(by_name.values()), again
+
+
+def _imported_before(store: Store, keys: Collection[str]) -> dict[str, tuple[str, Evaluations]]:
+    """Where runs that were imported earlier came from, and their evaluations, by key."""
+    return {
+        row["key"]: (" or ".join(about["imported"]), row)
+        for table, about in store.runs(keys)
+        if "imported" in about
+        for row in table.to_pylist()
+    }
+
+
+def _check_same(series: Series, source: str, known: Evaluations) -> None:
+    """Checks that a run that was found again is the same; in float32, in which TensorBoard keeps numbers.
+
+    Raises:
+        NalmError: it is another one.
+    """
+    found = _evaluations(series)
+    for column in ("iteration", "validation_error", "test_error", "sparsity_error"):
+        with np.errstate(over="ignore"):
+            one, other = (np.array(values[column], dtype=np.float64).astype(np.float32) for values in (found, known))
+        if not np.array_equal(one, other, equal_nan=True):
+            raise NalmError(
+                f"found a run in {series.source} whose {column.replace('_', ' ')}s are not those that it has in "
+                f"{source}, expected the same or one of them only: {series.name}"
+            )
 
 
 def _run(series: Series) -> Run:
@@ -235,6 +273,18 @@ def _about(runs: Named) -> dict[str, Any]:
     }
 
 
+def _evaluations(series: Series) -> Evaluations:
+    return {
+        "iteration": series.iterations,
+        "wall_time": series.wall_times,
+        "validation_error": series.validation_errors,
+        "test_error": series.test_errors,
+        "sparsity_error": series.sparsity_errors,
+        "criterion": series.criteria,
+        "penalty": series.penalties,
+    }
+
+
 def _diverged_at(run: Run, series: Series) -> int | None:
     """The evaluation that it did not come to: the original stops when a weight becomes NaN, and does not say so."""
     last = series.iterations[-1]
@@ -242,20 +292,18 @@ def _diverged_at(run: Run, series: Series) -> int | None:
 
 
 def _table(runs: Named) -> pa.Table:
-    floats, integers = pa.list_(pa.float64()), pa.list_(pa.int64())
+    integers = pa.list_(pa.int64())
+    kinds = dict.fromkeys(_evaluations(runs[0][1]), pa.list_(pa.float64())) | {"iteration": integers}
     columns = {
         "key": pa.array([run.key for run, _ in runs]),
         "task": pa.array([json.dumps(task_fields(run.task), sort_keys=True) for run, _ in runs]).dictionary_encode(),
         "seed": pa.array([run.seed for run, _ in runs], pa.int64()),
         "diverged_at": pa.array([_diverged_at(run, series) for run, series in runs], pa.int64()),
         "restarts": pa.array([[] for _ in runs], integers),
-        "iteration": pa.array([series.iterations for _, series in runs], integers),
-        "wall_time": pa.array([series.wall_times for _, series in runs], floats),
-        "validation_error": pa.array([series.validation_errors for _, series in runs], floats),
-        "test_error": pa.array([series.test_errors for _, series in runs], floats),
-        "sparsity_error": pa.array([series.sparsity_errors for _, series in runs], floats),
-        "criterion": pa.array([series.criteria for _, series in runs], floats),
-        "penalty": pa.array([series.penalties for _, series in runs], floats),
+        **{
+            column: pa.array([_evaluations(series)[column] for _, series in runs], kind)
+            for column, kind in kinds.items()
+        },
         "final_validation_error": pa.nulls(len(runs), pa.float64()),
         "final_test_error": pa.nulls(len(runs), pa.float64()),
     }
