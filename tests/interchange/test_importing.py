@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -148,6 +149,21 @@ def test_imported_runs_are_compared_shown_and_drawn(results: Path, old: Path, ti
     assert done.returncode == 0
 
 
+def test_what_trained_imported_runs_is_shown_as_unknown(
+    results: Path, old: Path, tiny: Path, tmp_path: Path, nalm_cli: Any
+) -> None:
+    nalm.import_results([old], tmp_path / "new", str(tiny))
+    ours, theirs = (nalm.load(directory).trained[0].provenance for directory in (results, tmp_path / "new"))
+    assert set(theirs["versions"]) == set(ours["versions"])
+    assert set(theirs["versions"].values()) == {"unknown"}
+    assert [theirs[field] for field in ("host", "device", "threads", "compiled")] == [None] * 4
+    assert nalm_cli("report", "new", "-o", "page.html").returncode == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for field in ("nalm", "torch", "numpy", "python", "host", "device", "threads", "compiled"):
+        assert re.search(rf"<td>{field}</td>\s*<td>unknown</td>", page), field
+    assert nalm_cli("run", tiny, "--out", "new", "--dry-run").returncode == 0
+
+
 def test_the_module_of_an_imported_run_is_not_known(results: Path, old: Path, tiny: Path) -> None:
     nalm.import_results([old], results.parent / "new", str(tiny))
     with pytest.raises(nalm.NalmError, match="found no parameters of NRU on negative with seed 1, which was imported"):
@@ -175,7 +191,7 @@ def test_without_an_experiment_labels_say_what_differs(old: Path, tmp_path: Path
         for variant in ("Real NPU (baseline)", "Real NPU (modified)", "NRU")
         for step in (0, 1000)
     ]
-    other = nalm.import_results([write_rows(tmp_path / "x.csv", rows)], tmp_path / "other", "mine").experiment
+    other = nalm.import_results([write_rows(tmp_path / "x.csv", rows)], tmp_path / "other", name="mine").experiment
     ramps = "weight.ramp [40000, 50000], gate.ramp [40000, 50000]"
     assert list(other.variants) == ["RealNPU", f"RealNPU, clip both, init constrained, {ramps}", "NRU"]
     assert other.name == "mine"
@@ -330,7 +346,15 @@ def test_a_wrong_file_after_a_right_one_leaves_nothing_behind(refused: Callable[
     [
         (("nowhere.csv",), "cannot read nowhere.csv: No such file or directory"),
         (("empty",), "found no event files of TensorBoard in 'empty'"),
-        (("old.csv", "--experiment", "a/b"), "found the name 'a/b': "),
+        (("old.csv", "--name", "a/b"), "found the name 'a/b': "),
+        (
+            ("old.csv", "--experiment", "figure3"),
+            "found unknown experiment 'figure3', expected one of: distributions-in10, ",
+        ),
+        (
+            ("old.csv", "--experiment", "figure-3", "--name", "x"),
+            "found the experiment 'figure-3' and the new name 'x'",
+        ),
         (("old.csv", "--experiment", "nowhere.yaml"), "cannot read nowhere.yaml"),
     ],
 )
@@ -428,6 +452,6 @@ def test_wrong_logs_are_refused(refused: Callable[..., str], tmp_path: Path) -> 
 
 
 def test_an_imported_experiment_of_ones_own_is_named(old: Path, tmp_path: Path) -> None:
-    imported = nalm.import_results([old], tmp_path / "new", "yesterday")
+    imported = nalm.import_results([old], tmp_path / "new", name="yesterday")
     assert isinstance(imported.experiment, Experiment)
     assert nalm.load(tmp_path / "new", "yesterday").missing == 0

@@ -72,7 +72,12 @@ def import_(
     out: Annotated[Path, typer.Option(help="The results directory they are added to.", show_default=False)],
     experiment: Annotated[
         str | None,
-        typer.Option(help="An experiment that `nalm list` shows, or a YAML file, of which they are; or a new name."),
+        typer.Option(
+            help="An experiment that `nalm list` shows, or a YAML file, of which they are.", show_default=False
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of a new experiment that has them; without --experiment.", show_default=False)
     ] = None,
 ) -> None:
     """Read results of the original code.
@@ -82,7 +87,7 @@ def import_(
 
     Example: nalm import figure-3.csv --out old --experiment figure-3
     """
-    imported = nalm.import_results(sources, out, experiment)
+    imported = nalm.import_results(sources, out, experiment, name=name)
     say(f"added {imported.runs:,} runs of {imported.experiment.name} to {out}")
     for count, what in (
         (imported.there, "were there already or were found again: the first of each is kept"),

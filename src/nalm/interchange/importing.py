@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from nalm.errors import NalmError
-from nalm.experiments.catalog import experiment_names, load_experiment
+from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.interchange.import_labels import recipe_labels, task_labels
 from nalm.interchange.original_files import Series, read_csv, read_tensorboard
@@ -52,7 +52,9 @@ class Imported:
     short: int
 
 
-def import_results(sources: Sequence[Path | str], out: Path | str, experiment: str | None = None) -> Imported:
+def import_results(
+    sources: Sequence[Path | str], out: Path | str, experiment: str | None = None, *, name: str | None = None
+) -> Imported:
     """Adds results of the original research code to a results directory.
 
     Everything is read and checked before anything is written. Runs have no parameters, and criterion and penalty only
@@ -63,16 +65,20 @@ def import_results(sources: Sequence[Path | str], out: Path | str, experiment: s
         sources: CSV files that the original's export has written, and folders with the folders of its TensorBoard logs.
         out: the results directory, which may be new.
         experiment: a name in the catalog or the path of a YAML file, whose labels and thresholds are used, and runs
-            that are not of it are left out; or else the name of a new experiment, whose labels are made from the files
-            or from what differs, and whose tasks are solved below 1e-5.
+            that are not of it are left out. Without it, labels are made from the files or from what differs, and tasks
+            are solved below 1e-5.
+        name: of the experiment that is made then; by default ``imported``.
 
     Raises:
-        NalmError: a file is wrong, nothing in it is of the experiment, or a run is not the same in two of them or in
-            the directory, to which it was imported before, and nothing is written; or the results cannot be written.
+        NalmError: there is no such experiment, a file is wrong, nothing in it is of the experiment, or a run is not the
+            same in two of them or in the directory, to which it was imported before, and nothing is written; or the
+            results cannot be written.
     """
+    if experiment is not None and name is not None:
+        raise NalmError(f"found the experiment {experiment!r} and the new name {name!r}, expected one of them")
+    known = load_experiment(experiment) if experiment is not None else None
     series, again = _read(sources)
     runs = [(_run(one), one) for one in series]
-    known = _known(experiment)
     labels = _labels_of(known) if known else _labels_for(runs)
     found = [
         (labels.variants[_recipe_id(run)][0], labels.tasks[_task_id(run)][0], run.seed, one)
@@ -81,7 +87,7 @@ def import_results(sources: Sequence[Path | str], out: Path | str, experiment: s
     ]
     if not found:
         raise NalmError(f"found no run of {experiment} among {len(series)} runs, expected some")
-    meant = _experiment(experiment or IMPORTED, known, labels, found)
+    meant = _experiment(name or IMPORTED, known, labels, found)
     store = Store(out)
     store.merged(meant)  # which may refuse them
     named = [
@@ -173,12 +179,6 @@ def _run(series: Series) -> Run:
         raise NalmError(f"{series.source}: cannot read the run name {series.name[:300]!r}: {error}") from None
 
 
-def _known(experiment: str | None) -> Experiment | None:
-    if experiment is None or (experiment not in experiment_names() and not experiment.endswith((".yaml", ".yml"))):
-        return None
-    return load_experiment(experiment)
-
-
 def _recipe_id(run: Run) -> str:
     return json.dumps(named_recipe(run.recipe), sort_keys=True)
 
@@ -255,12 +255,14 @@ def _write(store: Store, experiment: Experiment, variants: Iterable[Named]) -> N
 
 
 def _about(runs: Named) -> dict[str, Any]:
-    """As far as it is known; what it cost is not."""
+    """As far as it is known: it was not this machine, nor this version of nalm, that trained them.
+
+    ``seconds`` is 0, not None, and so is ``started`` without wall times: they are added up and shown as dates.
+    """
     about = about_shard(Shard(runs[0][0].recipe, tuple(run for run, _ in runs)))
     times = [time for _, series in runs for time in series.wall_times if math.isfinite(time)]
-    unknown = dict.fromkeys(about["versions"], "unknown")
     return about | {
-        "versions": unknown | {"nalm": about["versions"]["nalm"]},
+        "versions": dict.fromkeys(about["versions"], "unknown"),
         "host": None,
         "hosts": [],
         "started": min(times, default=0.0),
@@ -268,7 +270,7 @@ def _about(runs: Named) -> dict[str, Any]:
         "resumed_at": [],
         "device": None,
         "threads": None,
-        "compiled": False,
+        "compiled": None,
         "imported": sorted({str(series.source) for _, series in runs}),
     }
 
