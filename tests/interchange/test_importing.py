@@ -197,6 +197,19 @@ def test_without_an_experiment_labels_say_what_differs(old: Path, tmp_path: Path
     assert other.name == "mine"
 
 
+@pytest.mark.parametrize("difference", ["iterations: 10", "precision: float64", "l2"])
+def test_variants_that_names_do_not_tell_apart_are_refused(
+    refused: Callable[..., str], old: Path, write_yaml: Callable[..., Path], difference: str
+) -> None:
+    term = "regularizers: {l1: {growth: {start: 0.00001, end: 0.0001}}}"
+    other = term.replace("l1", "l2") if difference == "l2" else f"{difference}, {term}"
+    fields = {"A": term, "B": other}
+    recipes = ", ".join(f"{{label: {label}, recipe: {{module: NRU, {text}}}}}" for label, text in fields.items())
+    path = write_yaml(variants=f"variants: [{recipes}]")
+    sentence = refused("import", old, "--out", "new", "--experiment", path)
+    assert sentence.startswith("the original's names do not tell the variants 'A' and 'B' apart: ")
+
+
 def test_files_of_one_recipe_each_give_it_their_names(results: Path, tmp_path: Path) -> None:
     files = [
         original_csv(results, tmp_path / f"{label}.csv", experiment="tiny", variants=[variant])

@@ -70,9 +70,9 @@ def import_results(
         name: of the experiment that is made then; by default ``imported``.
 
     Raises:
-        NalmError: there is no such experiment, a file is wrong, nothing in it is of the experiment, or a run is not the
-            same in two of them or in the directory, to which it was imported before, and nothing is written; or the
-            results cannot be written.
+        NalmError: there is no such experiment, names do not tell its variants or tasks apart, a file is wrong, nothing
+            in it is of the experiment, or a run is not the same in two of them or in the directory, to which it was
+            imported before, and nothing is written; or the results cannot be written.
     """
     if experiment is not None and name is not None:
         raise NalmError(f"found the experiment {experiment!r} and the new name {name!r}, expected one of them")
@@ -188,13 +188,29 @@ def _task_id(run: Run) -> str:
 
 
 def _labels_of(known: Experiment) -> _Labels:
-    variants: dict[str, tuple[str, Recipe]] = {}
-    tasks: dict[str, tuple[str, Task]] = {}
-    for label, recipe in known.variants.items():
-        variants.setdefault(json.dumps(named_recipe(recipe), sort_keys=True), (label, recipe))
-    for label, task in known.tasks.items():
-        tasks.setdefault(json.dumps(named_task(task), sort_keys=True), (label, task))
-    return _Labels(variants, tasks)
+    variants = {label: named_recipe(recipe) for label, recipe in known.variants.items()}
+    tasks = {label: named_task(task) for label, task in known.tasks.items()}
+    return _Labels(
+        {identity: (label, known.variants[label]) for identity, label in _told_apart("variants", variants).items()},
+        {identity: (label, known.tasks[label]) for identity, label in _told_apart("tasks", tasks).items()},
+    )
+
+
+def _told_apart(kind: str, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Labels by what the original's names tell.
+
+    Raises:
+        NalmError: they tell the same of two.
+    """
+    labels: dict[str, str] = {}
+    for label, fields in named.items():
+        first = labels.setdefault(json.dumps(fields, sort_keys=True), label)
+        if first != label:
+            raise NalmError(
+                f"the original's names do not tell the {kind} {first!r} and {label!r} apart: "
+                "import the runs of each into a directory of their own, with an experiment that has only one of them"
+            )
+    return labels
 
 
 def _labels_for(runs: Named) -> _Labels:
