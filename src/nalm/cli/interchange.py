@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import nalm
-from nalm.cli.app import AsCsv, Directory, Variants, Verbose, app
+from nalm.cli.app import AsCsv, Directory, Gradients, Variants, Verbose, app
 from nalm.cli.console import say
 from nalm.cli.training import variant_labels
 from nalm.errors import NalmError
@@ -35,6 +35,7 @@ def export(
         Path | None, typer.Option(metavar="DIRECTORY", help="Write TensorBoard logs there, a folder for each run.")
     ] = None,
     verbose: Verbose = False,
+    gradients: Gradients = False,
     variants: Variants = None,
 ) -> None:
     """Write results for other tools.
@@ -49,13 +50,16 @@ def export(
         raise NalmError(f"found {found} --tensorboard, expected one of them")
     labels = variant_labels(variants, nalm.load(directory, experiment).experiment) if variants else None
     if tensorboard is None:
-        if verbose:
-            raise NalmError("found --verbose without --tensorboard, expected them together")
+        if verbose or gradients:
+            found = "--verbose" if verbose else "--gradients"
+            raise NalmError(f"found {found} without --tensorboard, expected them together")
         exported = nalm.export_csv(directory, sys.stdout, experiment, variants=labels, schema=schema.value)
     else:
         if schema is not Schema.tidy:
             raise NalmError("found --schema with --tensorboard, expected it with --csv")
-        exported = nalm.export_tensorboard(directory, tensorboard, experiment, variants=labels, verbose=verbose)
+        exported = nalm.export_tensorboard(
+            directory, tensorboard, experiment, variants=labels, verbose=verbose, gradients=gradients
+        )
         say(f"wrote TensorBoard logs of {exported.runs:,} runs into {tensorboard}")
     if exported.missing:
         say(f"nalm: {exported.missing:,} of {exported.total:,} runs are not in {directory}")
