@@ -1,7 +1,9 @@
 """Results of the original become ours: through its CSV files and its TensorBoard folders."""
 
 import csv
+import errno
 import io
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -462,6 +464,28 @@ def test_wrong_logs_are_refused(refused: Callable[..., str], tmp_path: Path) -> 
     (tmp_path / "broken" / RUN).mkdir(parents=True)
     (tmp_path / "broken" / RUN / "events.out.tfevents.1").write_bytes(struct.pack("<Q", 99) * 9)
     assert f"broken/{RUN}" in refused("import", "broken", "--out", "new")
+
+
+def test_logs_that_cannot_be_read_are_not_called_wrong(
+    refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / "events.out.tfevents.1").symlink_to("nowhere")
+    with pytest.raises(nalm.NalmError, match=r"^cannot read .+/gone/events.out.tfevents.1: No such file or directory$"):
+        nalm.import_results([tmp_path / "gone"], tmp_path / "new")
+    (tmp_path / "gone" / "events.out.tfevents.1").unlink()
+
+    class BrokenDisk:
+        def __init__(self, path: str) -> None:
+            self.path = path
+
+        def Load(self) -> None:  # noqa: N802
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    write_events(tmp_path / "broken" / RUN, {"metric/valid/interpolation": [1.0]})
+    loader = "tensorboard.backend.event_processing.event_file_loader.LegacyEventFileLoader"
+    monkeypatch.setattr(loader, BrokenDisk)
+    assert refused("import", "broken", "--out", "new").endswith(": Input/output error")
 
 
 def test_an_imported_experiment_of_ones_own_is_named(old: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """TensorBoard finds every run, with its scalars and hyperparameters; by itself and in a browser."""
 
+import errno
 import io
+import os
 import re
 import signal
 import subprocess
@@ -141,6 +143,20 @@ def test_what_is_missing_is_counted(results: Path) -> None:
     next((results / "shards").iterdir()).unlink()
     exported = nalm.export_tensorboard(results, results.parent / "logs", "tiny", variants=["NMRU", "NRU"])
     assert (exported.runs, exported.missing) == (6, 6)
+
+
+def test_a_log_that_cannot_be_written_whole_leaves_the_old_one(
+    results: Path, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(nalm.NalmError, match=r"^cannot write .+: No space left on device$"):
+        nalm.export_tensorboard(results, logs, verbose=True)
+    assert {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()} == before
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(results: Path) -> None:

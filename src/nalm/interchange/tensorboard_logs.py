@@ -19,6 +19,7 @@ from nalm.interchange.export import Exported
 from nalm.interchange.fields import leaves
 from nalm.interchange.gradients import recomputed_gradients
 from nalm.interchange.selection import Place, Selection, select
+from nalm.sweeps.files import write_atomically
 from nalm.sweeps.plan import recipe_fields
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class _Folders:
 def _write(folder: Path, content: bytes) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_bytes(content)
+        write_atomically(folder / FILE, content, durable=False)  # it can be written anew
     except OSError as error:
         raise NalmError(f"cannot write {folder / FILE}: {error.strerror}") from None
 
