@@ -1,25 +1,22 @@
 """Results of the original become ours: through its CSV files and its TensorBoard folders."""
 
 import csv
-import errno
-import io
-import os
 import re
-import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.interchange.originals import RUN, name, write_rows
 from tests.training.configurations import golden_task
 
 import nalm
 from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.interchange.export import ORIGINAL_COLUMNS
-from nalm.interchange.original_naming import name_form
+from nalm.interchange.write_names import name_form
 from nalm.sweeps.plan import Run, plan
 from nalm.sweeps.store import Store
 from nalm.training.ensemble import History
@@ -33,17 +30,6 @@ def original_csv(directory: Path, path: Path, **options: Any) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         nalm.export_csv(directory, file, schema="original", **options)
     return path
-
-
-def write_rows(path: Path, rows: Sequence[Sequence[Any]], header: Sequence[str] = ORIGINAL_COLUMNS) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    return path
-
-
-def name(experiment: str, variant: str, task: str, seed: int = 0) -> str:
-    known = load_experiment(experiment)
-    return name_form(known.variants[variant], known.tasks[task]).replace("{seed}", str(seed))
 
 
 @pytest.fixture
@@ -199,6 +185,12 @@ def test_without_an_experiment_labels_say_what_differs(old: Path, tmp_path: Path
     assert other.name == "mine"
 
 
+def test_an_imported_experiment_of_ones_own_is_named(old: Path, tmp_path: Path) -> None:
+    imported = nalm.import_results([old], tmp_path / "new", name="yesterday")
+    assert isinstance(imported.experiment, Experiment)
+    assert nalm.load(tmp_path / "new", "yesterday").missing == 0
+
+
 @pytest.mark.parametrize("difference", ["iterations: 10", "precision: float64", "l2"])
 def test_variants_that_names_do_not_tell_apart_are_refused(
     refused: Callable[..., str], old: Path, write_yaml: Callable[..., Path], difference: str
@@ -296,14 +288,6 @@ def test_a_run_with_other_values_than_it_was_imported_with_is_refused(
     assert sentence.startswith("found a run in b.csv whose validation errors are not those that it has in a.csv, ")
 
 
-def test_a_copy_that_tensorboard_has_rounded_is_the_same_run(tmp_path: Path) -> None:
-    errors = {"metric/valid/interpolation": [0.1], "metric/test/extrapolation": [1e-60]}
-    write_events(tmp_path / "logs" / RUN, errors | {"network/layer_1/nru/W/sparsity_error": [1 / 3]})
-    path = write_rows(tmp_path / "x.csv", [(RUN, 0.1, 0, 0, 1e-60, 1 / 3)])
-    imported = nalm.import_results([path, tmp_path / "logs"], tmp_path / "new")
-    assert (imported.runs, imported.there) == (1, 1)
-
-
 def test_a_changed_recipe_under_a_known_name_is_refused(old: Path, tiny: Path, tmp_path: Path) -> None:
     nalm.import_results([old], tmp_path / "new", str(tiny))
     rows = [row for row in csv.reader(old.read_text(encoding="utf-8").splitlines()) if row[2] != "20"][1:]
@@ -323,7 +307,6 @@ def test_columns_of_weights_are_ignored_and_what_is_not_there_is_not_known(tmp_p
 
 # Wrong files
 
-RUN = name("figure-3", "NRU", "U[1,2)")
 HEADER = ",".join(ORIGINAL_COLUMNS)
 
 
@@ -382,113 +365,3 @@ def test_what_cannot_be_imported(
 
 def test_a_directory_that_cannot_be_written(refused: Callable[..., str], old: Path) -> None:
     assert refused("import", old, "--out", old / "new").startswith("cannot write results to ")
-
-
-# TensorBoard
-
-Series = Mapping[str, Sequence[float]]
-
-
-def write_events(folder: Path, series: Series, every: int = 10) -> Path:
-    """Writes an event file as the original does: each scalar in an event of its own."""
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
-    buffer = io.BytesIO()
-    writer = RecordWriter(buffer)
-    for row in range(max(map(len, series.values()))):
-        for index, (tag, values) in enumerate(series.items()):
-            if row < len(values):
-                summary = Summary(value=[Summary.Value(tag=tag, simple_value=values[row])])
-                event = Event(wall_time=100.0 * row + index, step=every * row, summary=summary)
-                writer.write(event.SerializeToString())
-    folder.mkdir(parents=True)
-    (folder / "events.out.tfevents.1.host").write_bytes(buffer.getvalue())
-    return folder
-
-
-def test_folders_of_tensorboard_are_imported(tmp_path: Path) -> None:
-    logs = tmp_path / "tensorboard"
-    write_events(
-        logs / name("figure-3", "NRU", "U[1,2)"),
-        {
-            "metric/valid/interpolation": [0.5, 0.25],
-            "metric/test/extrapolation": [2.0, 2**-20],
-            "network/layer_1/nru/W/sparsity_error": [0.5, 0.125],
-            "L1/train/beta": [1.0, 1.0],
-            "loss/train/critation": [0.75, 0.0625],
-            "loss/train/regualizer": [0.0, 1.0],
-            "loss/train/total": [0.75, 1.0625],
-        },
-    )
-    imported = nalm.import_results([logs], tmp_path / "new", "figure-3")
-    assert imported.runs == 1
-    found = nalm.load(tmp_path / "new").run("NRU", "U[1,2)", 0)
-    assert found.history().to_dict(orient="list") == {
-        "iteration": [0, 10],
-        "wall_time": [0.0, 100.0],
-        "validation_error": [0.5, 0.25],
-        "test_error": [2.0, 2**-20],
-        "sparsity_error": [0.5, 0.125],
-        "criterion": [0.75, 0.0625],
-        "penalty": [0.0, 1.0],
-    }
-    assert found.outcome()["solved"]
-
-
-def test_the_imaginary_sparsity_error_is_added_and_that_of_gates_is_not(tmp_path: Path) -> None:
-    errors = {"metric/valid/interpolation": [0.5], "metric/test/extrapolation": [2.0]}
-    parts = {"W_real": [0.25], "W_im": [0.5], "gate": [0.4]}
-    sparsity = {f"network/layer_1/npu/{part}/sparsity_error": values for part, values in parts.items()}
-    write_events(tmp_path / "logs" / name("figure-15", "NPU (no constraints)", "U[1,2)"), errors | sparsity)
-    nalm.import_results([tmp_path / "logs"], tmp_path / "new", "figure-15")
-    (run,) = nalm.load(tmp_path / "new").trained
-    assert run.row["sparsity_error"] == [0.75]
-
-
-def test_a_run_that_ended_between_two_scalars_has_what_is_whole(tmp_path: Path) -> None:
-    errors = {"metric/valid/interpolation": [0.5, 0.25], "metric/test/extrapolation": [2.0]}
-    write_events(tmp_path / RUN, errors)
-    nalm.import_results([tmp_path / RUN], tmp_path / "new")
-    (run,) = nalm.load(tmp_path / "new").trained
-    assert (run.row["iteration"], np.isnan(run.row["sparsity_error"]).all()) == ([0], True)
-
-
-def test_wrong_logs_are_refused(refused: Callable[..., str], tmp_path: Path) -> None:
-    write_events(tmp_path / "other" / RUN, {"accuracy": [1.0]})
-    assert "found no scalars 'metric/valid/interpolation'" in refused("import", "other", "--out", "new")
-    write_events(tmp_path / "two" / RUN, {"metric/valid/interpolation": [1.0]})
-    (tmp_path / "two" / RUN / "events.out.tfevents.2.host").touch()
-    assert refused("import", "two", "--out", "new").startswith("found 2 event files in ")
-    (tmp_path / "broken" / RUN).mkdir(parents=True)
-    (tmp_path / "broken" / RUN / "events.out.tfevents.1").write_bytes(struct.pack("<Q", 99) * 9)
-    assert f"broken/{RUN}" in refused("import", "broken", "--out", "new")
-
-
-def test_logs_that_cannot_be_read_are_not_called_wrong(
-    refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "gone").mkdir()
-    (tmp_path / "gone" / "events.out.tfevents.1").symlink_to("nowhere")
-    with pytest.raises(nalm.NalmError, match=r"^cannot read .+/gone/events.out.tfevents.1: No such file or directory$"):
-        nalm.import_results([tmp_path / "gone"], tmp_path / "new")
-    (tmp_path / "gone" / "events.out.tfevents.1").unlink()
-
-    class BrokenDisk:
-        def __init__(self, path: str) -> None:
-            self.path = path
-
-        def Load(self) -> None:  # noqa: N802
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    write_events(tmp_path / "broken" / RUN, {"metric/valid/interpolation": [1.0]})
-    loader = "tensorboard.backend.event_processing.event_file_loader.LegacyEventFileLoader"
-    monkeypatch.setattr(loader, BrokenDisk)
-    assert refused("import", "broken", "--out", "new").endswith(": Input/output error")
-
-
-def test_an_imported_experiment_of_ones_own_is_named(old: Path, tmp_path: Path) -> None:
-    imported = nalm.import_results([old], tmp_path / "new", name="yesterday")
-    assert isinstance(imported.experiment, Experiment)
-    assert nalm.load(tmp_path / "new", "yesterday").missing == 0

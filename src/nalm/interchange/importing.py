@@ -17,8 +17,8 @@ from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.interchange.import_labels import recipe_labels, task_labels
 from nalm.interchange.original_files import Series, read_csv, read_tensorboard
-from nalm.interchange.original_names import named_run
-from nalm.interchange.original_naming import named_recipe, named_task
+from nalm.interchange.parse_names import named_run
+from nalm.interchange.write_names import named_recipe, named_task
 from nalm.sweeps.plan import Run, Shard, task_fields
 from nalm.sweeps.schema import about_shard
 from nalm.sweeps.store import Store

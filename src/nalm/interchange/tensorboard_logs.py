@@ -14,11 +14,11 @@ import pyarrow as pa
 from nalm.analysis.results import TrainedRun
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
+from nalm.interchange.chosen_runs import Place, Selection, select
 from nalm.interchange.event_records import framed
 from nalm.interchange.export import Exported
 from nalm.interchange.fields import leaves
 from nalm.interchange.gradients import recomputed_gradients
-from nalm.interchange.selection import Place, Selection, select
 from nalm.sweeps.files import write_atomically
 from nalm.sweeps.plan import recipe_fields
 
