@@ -78,6 +78,7 @@ def test_an_import_says_what_became_of_runs(nalm_cli: Cli, results: Path, tiny: 
         ((), "found neither --csv nor --tensorboard, expected one of them"),
         (("--csv", "--tensorboard", "logs"), "found both --csv and --tensorboard, expected one of them"),
         (("--csv", "--verbose"), "found --verbose without --tensorboard, expected them together"),
+        (("--csv", "--gradients"), "found --gradients without --tensorboard, expected them together"),
         (
             ("--tensorboard", "logs", "--schema", "original"),
             "found --schema with --tensorboard, expected it with --csv",
@@ -95,6 +96,7 @@ def test_a_directory_without_results_cannot_be_exported(refused: Refused, tmp_pa
     assert refused("export", "empty", "--csv").startswith("found no results in 'empty'")
 
 
-def test_verbose_training_needs_logs(refused: Refused, tiny: Path) -> None:
-    sentence = refused("run", tiny, "--verbose", "--no-compile", "--workers", 0)
-    assert sentence == "found --verbose without --tensorboard, expected them together"
+@pytest.mark.parametrize("option", ["--verbose", "--gradients"])
+def test_training_with_more_to_log_needs_logs(refused: Refused, tiny: Path, option: str) -> None:
+    sentence = refused("run", tiny, option, "--no-compile", "--workers", 0)
+    assert sentence == f"found {option} without --tensorboard, expected them together"

@@ -15,7 +15,7 @@ import pytest
 import nalm
 from nalm.experiments.experiment import Experiment
 from nalm.interchange.export import ORIGINAL_COLUMNS, TIDY_COLUMNS
-from nalm.interchange.original_naming import name_form
+from nalm.interchange.write_names import name_form
 from nalm.sweeps.plan import plan
 from nalm.sweeps.store import Store
 from nalm.training.ensemble import History

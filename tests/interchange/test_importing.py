@@ -1,22 +1,22 @@
 """Results of the original become ours: through its CSV files and its TensorBoard folders."""
 
 import csv
-import io
-import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.interchange.originals import RUN, name, write_rows
 from tests.training.configurations import golden_task
 
 import nalm
 from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.interchange.export import ORIGINAL_COLUMNS
-from nalm.interchange.original_naming import name_form
+from nalm.interchange.write_names import name_form
 from nalm.sweeps.plan import Run, plan
 from nalm.sweeps.store import Store
 from nalm.training.ensemble import History
@@ -30,17 +30,6 @@ def original_csv(directory: Path, path: Path, **options: Any) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         nalm.export_csv(directory, file, schema="original", **options)
     return path
-
-
-def write_rows(path: Path, rows: Sequence[Sequence[Any]], header: Sequence[str] = ORIGINAL_COLUMNS) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    return path
-
-
-def name(experiment: str, variant: str, task: str, seed: int = 0) -> str:
-    known = load_experiment(experiment)
-    return name_form(known.variants[variant], known.tasks[task]).replace("{seed}", str(seed))
 
 
 @pytest.fixture
@@ -62,6 +51,27 @@ def test_what_is_exported_and_imported_has_the_same_summary(results: Path, old: 
     columns = ["iteration", "wall_time", "validation_error", "test_error", "sparsity_error"]
     for mine, other in zip(ours.trained, theirs.trained, strict=True):
         pd.testing.assert_frame_equal(other.history()[columns], mine.history()[columns])
+
+
+def test_a_run_that_diverged_comes_back_as_lost(
+    tiny_experiment: Experiment, tmp_path: Path, history: Callable[..., History]
+) -> None:
+    """Where the NaN was is known to the next evaluation only: 15 comes back as 20."""
+    known = tiny_experiment.narrowed(variants=["NRU"])
+    store = Store(tmp_path / "ours")
+    store.make_directories()
+    store.save_experiment(known)
+    for shard in plan([known], ()).shards:
+        runs = len(shard.runs)
+        store.add(shard, history([[1.0] * runs] * 3, [[2.0] * runs] * 3, [20, 15, *[-1] * (runs - 2)]), {})
+    nalm.import_results([original_csv(store.path, tmp_path / "old.csv")], tmp_path / "new", str(tmp_path / "tiny.yaml"))
+    ours, theirs = nalm.load(store.path), nalm.load(tmp_path / "new")
+    assert ours.runs()["diverged_at"].dropna().tolist() == [20, 15]
+    assert theirs.runs()["diverged_at"].dropna().tolist() == [20, 20]
+    for table in (nalm.survival_steps, nalm.survival_medians, nalm.error_quantiles):
+        pd.testing.assert_frame_equal(table(theirs), table(ours))
+    at_the_end = nalm.error_quantiles(theirs, tasks=["U[1,2)"]).query("iteration == 20")
+    assert at_the_end["median"].tolist() == [np.inf, np.inf]
 
 
 def golden_rows() -> Iterator[tuple[Run, dict[str, str]]]:
@@ -127,6 +137,21 @@ def test_imported_runs_are_compared_shown_and_drawn(results: Path, old: Path, ti
     assert done.returncode == 0
 
 
+def test_what_trained_imported_runs_is_shown_as_unknown(
+    results: Path, old: Path, tiny: Path, tmp_path: Path, nalm_cli: Any
+) -> None:
+    nalm.import_results([old], tmp_path / "new", str(tiny))
+    ours, theirs = (nalm.load(directory).trained[0].provenance for directory in (results, tmp_path / "new"))
+    assert set(theirs["versions"]) == set(ours["versions"])
+    assert set(theirs["versions"].values()) == {"unknown"}
+    assert [theirs[field] for field in ("host", "device", "threads", "compiled")] == [None] * 4
+    assert nalm_cli("report", "new", "-o", "page.html").returncode == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for field in ("nalm", "torch", "numpy", "python", "host", "device", "threads", "compiled"):
+        assert re.search(rf"<td>{field}</td>\s*<td>unknown</td>", page), field
+    assert nalm_cli("run", tiny, "--out", "new", "--dry-run").returncode == 0
+
+
 def test_the_module_of_an_imported_run_is_not_known(results: Path, old: Path, tiny: Path) -> None:
     nalm.import_results([old], results.parent / "new", str(tiny))
     with pytest.raises(nalm.NalmError, match="found no parameters of NRU on negative with seed 1, which was imported"):
@@ -154,10 +179,29 @@ def test_without_an_experiment_labels_say_what_differs(old: Path, tmp_path: Path
         for variant in ("Real NPU (baseline)", "Real NPU (modified)", "NRU")
         for step in (0, 1000)
     ]
-    other = nalm.import_results([write_rows(tmp_path / "x.csv", rows)], tmp_path / "other", "mine").experiment
+    other = nalm.import_results([write_rows(tmp_path / "x.csv", rows)], tmp_path / "other", name="mine").experiment
     ramps = "weight.ramp [40000, 50000], gate.ramp [40000, 50000]"
     assert list(other.variants) == ["RealNPU", f"RealNPU, clip both, init constrained, {ramps}", "NRU"]
     assert other.name == "mine"
+
+
+def test_an_imported_experiment_of_ones_own_is_named(old: Path, tmp_path: Path) -> None:
+    imported = nalm.import_results([old], tmp_path / "new", name="yesterday")
+    assert isinstance(imported.experiment, Experiment)
+    assert nalm.load(tmp_path / "new", "yesterday").missing == 0
+
+
+@pytest.mark.parametrize("difference", ["iterations: 10", "precision: float64", "l2"])
+def test_variants_that_names_do_not_tell_apart_are_refused(
+    refused: Callable[..., str], old: Path, write_yaml: Callable[..., Path], difference: str
+) -> None:
+    term = "regularizers: {l1: {growth: {start: 0.00001, end: 0.0001}}}"
+    other = term.replace("l1", "l2") if difference == "l2" else f"{difference}, {term}"
+    fields = {"A": term, "B": other}
+    recipes = ", ".join(f"{{label: {label}, recipe: {{module: NRU, {text}}}}}" for label, text in fields.items())
+    path = write_yaml(variants=f"variants: [{recipes}]")
+    sentence = refused("import", old, "--out", "new", "--experiment", path)
+    assert sentence.startswith("the original's names do not tell the variants 'A' and 'B' apart: ")
 
 
 def test_files_of_one_recipe_each_give_it_their_names(results: Path, tmp_path: Path) -> None:
@@ -194,6 +238,7 @@ def test_the_steps_of_its_runs_are_those_of_a_variant(tmp_path: Path) -> None:
     assert (recipe.iterations, recipe.evaluate_every, imported.short) == (30, 10, 1)
     assert imported.experiment.seeds == (0, 1)
     assert nalm.load(tmp_path / "new").missing == 0
+    assert nalm.load(tmp_path / "new").runs()["diverged_at"].tolist() == [pd.NA, 20]
 
 
 def test_runs_of_another_experiment_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -219,6 +264,30 @@ def test_runs_that_are_there_or_are_found_again_stay_as_they_are(
     assert contents(tmp_path / "new" / "shards") == before
 
 
+def test_runs_of_one_name_and_different_values_are_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    run = name("figure-3", "NRU", "U[1,2)")
+    write_rows(tmp_path / "a.csv", [(run, 1, 0, 0, 1, 0.1)])
+    write_rows(tmp_path / "b.csv", [(run, 1, 0, 0, 2, 0.1)])
+    write_rows(tmp_path / "longer.csv", [(run, 1, 0, 0, 1, 0.1), (run, 1, 1000, 0, 1, 0.1)])
+    write_rows(tmp_path / "renamed.csv", [(f"{run}_id7", 1, 0, 0, 1, 0.2)])
+    expected = "are not those that it has in a.csv, expected the same or one of them only"
+    for other, what in (("b", "test errors"), ("longer", "iterations"), ("renamed", "sparsity errors")):
+        sentence = refused("import", "a.csv", f"{other}.csv", "--out", "new")
+        ending = f"{run}_id7" if other == "renamed" else run
+        assert sentence == f"found a run in {other}.csv whose {what} {expected}: {ending}"
+
+
+def test_a_run_with_other_values_than_it_was_imported_with_is_refused(
+    refused: Callable[..., str], nalm_cli: Any, tmp_path: Path
+) -> None:
+    run = name("figure-3", "NRU", "U[1,2)")
+    write_rows(tmp_path / "a.csv", [(run, 1, 0, 0, 1, 0.1)])
+    write_rows(tmp_path / "b.csv", [(run, 3, 0, 0, 1, 0.1)])
+    assert nalm_cli("import", "a.csv", "--out", "new").returncode == 0
+    sentence = refused("import", "b.csv", "--out", "new")
+    assert sentence.startswith("found a run in b.csv whose validation errors are not those that it has in a.csv, ")
+
+
 def test_a_changed_recipe_under_a_known_name_is_refused(old: Path, tiny: Path, tmp_path: Path) -> None:
     nalm.import_results([old], tmp_path / "new", str(tiny))
     rows = [row for row in csv.reader(old.read_text(encoding="utf-8").splitlines()) if row[2] != "20"][1:]
@@ -238,7 +307,6 @@ def test_columns_of_weights_are_ignored_and_what_is_not_there_is_not_known(tmp_p
 
 # Wrong files
 
-RUN = name("figure-3", "NRU", "U[1,2)")
 HEADER = ",".join(ORIGINAL_COLUMNS)
 
 
@@ -276,7 +344,15 @@ def test_a_wrong_file_after_a_right_one_leaves_nothing_behind(refused: Callable[
     [
         (("nowhere.csv",), "cannot read nowhere.csv: No such file or directory"),
         (("empty",), "found no event files of TensorBoard in 'empty'"),
-        (("old.csv", "--experiment", "a/b"), "found the name 'a/b': "),
+        (("old.csv", "--name", "a/b"), "found the name 'a/b': "),
+        (
+            ("old.csv", "--experiment", "figure3"),
+            "found unknown experiment 'figure3', expected one of: distributions-in10, ",
+        ),
+        (
+            ("old.csv", "--experiment", "figure-3", "--name", "x"),
+            "found the experiment 'figure-3' and the new name 'x'",
+        ),
         (("old.csv", "--experiment", "nowhere.yaml"), "cannot read nowhere.yaml"),
     ],
 )
@@ -289,91 +365,3 @@ def test_what_cannot_be_imported(
 
 def test_a_directory_that_cannot_be_written(refused: Callable[..., str], old: Path) -> None:
     assert refused("import", old, "--out", old / "new").startswith("cannot write results to ")
-
-
-# TensorBoard
-
-Series = Mapping[str, Sequence[float]]
-
-
-def write_events(folder: Path, series: Series, every: int = 10) -> Path:
-    """Writes an event file as the original does: each scalar in an event of its own."""
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
-    buffer = io.BytesIO()
-    writer = RecordWriter(buffer)
-    for row in range(max(map(len, series.values()))):
-        for index, (tag, values) in enumerate(series.items()):
-            if row < len(values):
-                summary = Summary(value=[Summary.Value(tag=tag, simple_value=values[row])])
-                event = Event(wall_time=100.0 * row + index, step=every * row, summary=summary)
-                writer.write(event.SerializeToString())
-    folder.mkdir(parents=True)
-    (folder / "events.out.tfevents.1.host").write_bytes(buffer.getvalue())
-    return folder
-
-
-def test_folders_of_tensorboard_are_imported(tmp_path: Path) -> None:
-    logs = tmp_path / "tensorboard"
-    write_events(
-        logs / name("figure-3", "NRU", "U[1,2)"),
-        {
-            "metric/valid/interpolation": [0.5, 0.25],
-            "metric/test/extrapolation": [2.0, 2**-20],
-            "network/layer_1/nru/W/sparsity_error": [0.5, 0.125],
-            "L1/train/beta": [1.0, 1.0],
-            "loss/train/critation": [0.75, 0.0625],
-            "loss/train/regualizer": [0.0, 1.0],
-            "loss/train/total": [0.75, 1.0625],
-        },
-    )
-    imported = nalm.import_results([logs], tmp_path / "new", "figure-3")
-    assert imported.runs == 1
-    found = nalm.load(tmp_path / "new").run("NRU", "U[1,2)", 0)
-    assert found.history().to_dict(orient="list") == {
-        "iteration": [0, 10],
-        "wall_time": [0.0, 100.0],
-        "validation_error": [0.5, 0.25],
-        "test_error": [2.0, 2**-20],
-        "sparsity_error": [0.5, 0.125],
-        "criterion": [0.75, 0.0625],
-        "penalty": [0.0, 1.0],
-    }
-    assert found.outcome()["solved"]
-
-
-def test_the_imaginary_sparsity_error_is_added_and_that_of_gates_is_not(tmp_path: Path) -> None:
-    errors = {"metric/valid/interpolation": [0.5], "metric/test/extrapolation": [2.0]}
-    parts = {"W_real": [0.25], "W_im": [0.5], "gate": [0.4]}
-    sparsity = {f"network/layer_1/npu/{part}/sparsity_error": values for part, values in parts.items()}
-    write_events(tmp_path / "logs" / name("figure-15", "NPU (no constraints)", "U[1,2)"), errors | sparsity)
-    nalm.import_results([tmp_path / "logs"], tmp_path / "new", "figure-15")
-    (run,) = nalm.load(tmp_path / "new").trained
-    assert run.row["sparsity_error"] == [0.75]
-
-
-def test_a_run_that_ended_between_two_scalars_has_what_is_whole(tmp_path: Path) -> None:
-    errors = {"metric/valid/interpolation": [0.5, 0.25], "metric/test/extrapolation": [2.0]}
-    write_events(tmp_path / RUN, errors)
-    nalm.import_results([tmp_path / RUN], tmp_path / "new")
-    (run,) = nalm.load(tmp_path / "new").trained
-    assert (run.row["iteration"], np.isnan(run.row["sparsity_error"]).all()) == ([0], True)
-
-
-def test_wrong_logs_are_refused(refused: Callable[..., str], tmp_path: Path) -> None:
-    write_events(tmp_path / "other" / RUN, {"accuracy": [1.0]})
-    assert "found no scalars 'metric/valid/interpolation'" in refused("import", "other", "--out", "new")
-    write_events(tmp_path / "two" / RUN, {"metric/valid/interpolation": [1.0]})
-    (tmp_path / "two" / RUN / "events.out.tfevents.2.host").touch()
-    assert refused("import", "two", "--out", "new").startswith("found 2 event files in ")
-    (tmp_path / "broken" / RUN).mkdir(parents=True)
-    (tmp_path / "broken" / RUN / "events.out.tfevents.1").write_bytes(struct.pack("<Q", 99) * 9)
-    assert f"broken/{RUN}" in refused("import", "broken", "--out", "new")
-
-
-def test_an_imported_experiment_of_ones_own_is_named(old: Path, tmp_path: Path) -> None:
-    imported = nalm.import_results([old], tmp_path / "new", "yesterday")
-    assert isinstance(imported.experiment, Experiment)
-    assert nalm.load(tmp_path / "new", "yesterday").missing == 0

@@ -1,5 +1,8 @@
 """TensorBoard finds every run, with its scalars and hyperparameters; by itself and in a browser."""
 
+import errno
+import io
+import os
 import re
 import signal
 import subprocess
@@ -12,12 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util import tensor_util
 from tests.browser import browser, missing
 
 import nalm
 from nalm.experiments.experiment import Experiment
+from nalm.interchange.event_records import framed
 from nalm.interchange.gradients import recomputed_gradients
-from nalm.interchange.tensorboard_logs import FILE
+from nalm.interchange.tensorboard_logs import BUCKETS, FILE, _histograms
 from nalm.sweeps.store import Store
 from nalm.tasks.sampling import Sampler
 from nalm.training.objective import Objective
@@ -136,6 +145,20 @@ def test_what_is_missing_is_counted(results: Path) -> None:
     assert (exported.runs, exported.missing) == (6, 6)
 
 
+def test_a_log_that_cannot_be_written_whole_leaves_the_old_one(
+    results: Path, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(nalm.NalmError, match=r"^cannot write .+: No space left on device$"):
+        nalm.export_tensorboard(results, logs, verbose=True)
+    assert {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()} == before
+
+
 def test_a_folder_that_cannot_be_written_is_one_sentence(results: Path) -> None:
     (results.parent / "logs").touch()
     with pytest.raises(nalm.NalmError, match=r"cannot write .+: Not a directory"):
@@ -151,17 +174,42 @@ def test_without_tensorboard_a_sentence_says_what_to_install(results: Path, monk
 # With weights
 
 
-def test_verbose_logs_have_every_weight_its_gradient_and_histograms(results: Path) -> None:
-    nalm.export_tensorboard(results, results.parent / "logs", verbose=True)
-    trained = nalm.load(results).run("NMRU", "U[1,2)", 0)
-    found = read(results.parent / "logs" / "tiny" / "NMRU" / "U[1,2)" / "seed 0")
-    entries = {f"{kind}/weight/{index}" for kind in ("parameter", "gradient") for index in range(4)}
-    assert set(found.Tags()["scalars"]) == PLAIN | entries | {"coefficient/weight"}
-    assert set(found.Tags()["histograms"]) | set(found.Tags()["tensors"]) >= {"parameter/weight", "gradient/weight"}
-    history = trained.history()
-    for index in range(4):
-        values = [value for _, value in scalars(found, f"parameter/weight/{index}")]
-        np.testing.assert_array_equal(values, history[f"weight.{index}"].astype(np.float32))
+@pytest.mark.parametrize("kind", ["parameter", "gradient"])
+def test_logs_have_every_weight_or_its_gradient_with_histograms(results: Path, kind: str) -> None:
+    logs, of_weights = results.parent / "logs", kind == "parameter"
+    nalm.export_tensorboard(results, logs, verbose=of_weights, gradients=not of_weights)
+    found = read(logs / "tiny" / "NMRU" / "U[1,2)" / "seed 0")
+    more = {f"{kind}/weight/{index}" for index in range(4)} | ({"coefficient/weight"} if of_weights else set())
+    assert set(found.Tags()["scalars"]) == PLAIN | more
+    steps = [[value for _, value in scalars(found, f"{kind}/weight/{index}")] for index in range(4)]
+    histograms = [tensor_util.make_ndarray(event.tensor_proto) for event in found.Tensors(f"{kind}/weight")]
+    assert len(histograms) == 3
+    for values, buckets in zip(np.array(steps).T, histograms, strict=True):
+        assert buckets[:, 2].sum() == 4
+        # Scalars are float32, histograms are not.
+        np.testing.assert_allclose([buckets[0, 0], buckets[-1, 1]], [values.min(), values.max()], rtol=2**-23)
+    if of_weights:
+        history = nalm.load(results).run("NMRU", "U[1,2)", 0).history()
+        for index, values in enumerate(steps):
+            np.testing.assert_array_equal(values, history[f"weight.{index}"].astype(np.float32))
+
+
+@given(st.lists(st.binary(max_size=70)))
+def test_records_are_those_of_tensorboards_own_writer(records: list[bytes]) -> None:
+    buffer = io.BytesIO()
+    for record in records:
+        RecordWriter(buffer).write(record)
+    assert b"".join(framed(records)) == buffer.getvalue()
+
+
+@given(st.lists(st.integers(0, 256 * BUCKETS), max_size=9))
+def test_histograms_are_those_of_tensorboard(values: list[int]) -> None:
+    """With edges that are whole numbers, so that rounding puts no value on another side of one."""
+    entries = np.array([0, *values, 256 * BUCKETS], dtype=np.float64)
+    (theirs,) = histogram_pb("x", entries, BUCKETS).value
+    ours = _histograms(np.stack([entries, np.full_like(entries, 3.0)]))
+    np.testing.assert_array_equal(ours[0], tensor_util.make_ndarray(theirs.tensor))
+    assert ours[1].tolist() == [[3.0, 3.0, 0.0]] * (BUCKETS - 1) + [[3.0, 3.0, len(entries)]]
 
 
 def test_runs_that_diverged_are_written_as_far_as_they_went(results: Path, tiny_experiment: Experiment) -> None:
@@ -170,7 +218,7 @@ def test_runs_that_diverged_are_written_as_far_as_they_went(results: Path, tiny_
     nalm.run(wild, results, workers=0, compiled=False)
     diverged = [run for run in nalm.load(results, "wild").trained if run.row["diverged_at"] is not None]
     assert diverged
-    nalm.export_tensorboard(results, results.parent / "logs", "wild", verbose=True)
+    nalm.export_tensorboard(results, results.parent / "logs", "wild", verbose=True, gradients=True)
     for run in diverged:
         found = read(results.parent / "logs" / "wild" / run.variant / run.task / f"seed {run.run.seed}")
         assert len(scalars(found, "error/test")) == len(run.row["iteration"])
@@ -242,6 +290,15 @@ def test_training_writes_logs_when_it_has_ended(train_tiny: Callable[..., Any], 
     again = train_tiny(tiny, "--variants", "NRU", "--tensorboard", "logs", "--verbose")
     assert again.returncode == 0
     assert "parameter/weight/0" in read(next((tmp_path / "logs").rglob(FILE)).parent).Tags()["scalars"]
+
+
+def test_only_runs_that_were_asked_for_are_logged(
+    train_tiny: Callable[..., Any], results: Path, tiny: Path, tmp_path: Path
+) -> None:
+    options = ("--variants", "NRU", "--seeds", "1", "--out", results, "--tensorboard", "logs")
+    done = train_tiny(tiny, *options)
+    assert done.stderr.splitlines()[-1] == "wrote TensorBoard logs of 2 runs of tiny into logs"
+    assert {path.parent.name for path in (tmp_path / "logs").rglob(FILE)} == {"seed 1"}
 
 
 @pytest.mark.parametrize("command", ["run", "reproduce"])

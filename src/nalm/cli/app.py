@@ -14,6 +14,7 @@ __all__ = [
     "Directory",
     "EvaluateEvery",
     "ExperimentNames",
+    "Gradients",
     "Iterations",
     "Name",
     "NoCompile",
@@ -66,13 +67,9 @@ TensorBoard = Annotated[
     Path | None,
     typer.Option(metavar="DIRECTORY", help="Write TensorBoard logs there, too, once all is trained."),
 ]
-Verbose = Annotated[
-    bool,
-    typer.Option(
-        "--verbose",
-        help="TensorBoard logs with weights, gates and their gradients (computed anew on validation rows), and "
-        "histograms.",
-    ),
+Verbose = Annotated[bool, typer.Option("--verbose", help="TensorBoard logs with weights and gates, and histograms.")]
+Gradients = Annotated[
+    bool, typer.Option("--gradients", help="TensorBoard logs with gradients, computed anew on validation rows.")
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Go on although a known recipe changed; old runs stay.")]
 

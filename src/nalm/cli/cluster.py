@@ -16,6 +16,7 @@ from nalm.cli.app import (
     Directory,
     EvaluateEvery,
     ExperimentNames,
+    Gradients,
     Iterations,
     NoCompile,
     NoImports,
@@ -66,6 +67,7 @@ def shard(
     no_imports: NoImports = False,
     tensorboard: TensorBoard = None,
     verbose: Verbose = False,
+    gradients: Gradients = False,
 ) -> None:
     """Train a part of the shards.
 
@@ -78,7 +80,7 @@ def shard(
     with import_paths(not no_imports):
         chosen = choose_trained(experiments, seeds, variants, iterations, evaluate_every, settings)
     train = functools.partial(nalm.run, part=Part(index, of))
-    with tensorboard_logs(chosen, out, tensorboard, verbose):
+    with tensorboard_logs(chosen, out, tensorboard, verbose, gradients):
         train_and_report(train, chosen, out, workers, device, not no_compile, replace, nalm.ExecutorSettings())
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import nalm
-from nalm.cli.app import AsCsv, Directory, Variants, Verbose, app
+from nalm.cli.app import AsCsv, Directory, Gradients, Variants, Verbose, app
 from nalm.cli.console import say
 from nalm.cli.training import variant_labels
 from nalm.errors import NalmError
@@ -35,6 +35,7 @@ def export(
         Path | None, typer.Option(metavar="DIRECTORY", help="Write TensorBoard logs there, a folder for each run.")
     ] = None,
     verbose: Verbose = False,
+    gradients: Gradients = False,
     variants: Variants = None,
 ) -> None:
     """Write results for other tools.
@@ -49,13 +50,16 @@ def export(
         raise NalmError(f"found {found} --tensorboard, expected one of them")
     labels = variant_labels(variants, nalm.load(directory, experiment).experiment) if variants else None
     if tensorboard is None:
-        if verbose:
-            raise NalmError("found --verbose without --tensorboard, expected them together")
+        if verbose or gradients:
+            found = "--verbose" if verbose else "--gradients"
+            raise NalmError(f"found {found} without --tensorboard, expected them together")
         exported = nalm.export_csv(directory, sys.stdout, experiment, variants=labels, schema=schema.value)
     else:
         if schema is not Schema.tidy:
             raise NalmError("found --schema with --tensorboard, expected it with --csv")
-        exported = nalm.export_tensorboard(directory, tensorboard, experiment, variants=labels, verbose=verbose)
+        exported = nalm.export_tensorboard(
+            directory, tensorboard, experiment, variants=labels, verbose=verbose, gradients=gradients
+        )
         say(f"wrote TensorBoard logs of {exported.runs:,} runs into {tensorboard}")
     if exported.missing:
         say(f"nalm: {exported.missing:,} of {exported.total:,} runs are not in {directory}")
@@ -72,7 +76,12 @@ def import_(
     out: Annotated[Path, typer.Option(help="The results directory they are added to.", show_default=False)],
     experiment: Annotated[
         str | None,
-        typer.Option(help="An experiment that `nalm list` shows, or a YAML file, of which they are; or a new name."),
+        typer.Option(
+            help="An experiment that `nalm list` shows, or a YAML file, of which they are.", show_default=False
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of a new experiment that has them; without --experiment.", show_default=False)
     ] = None,
 ) -> None:
     """Read results of the original code.
@@ -82,12 +91,12 @@ def import_(
 
     Example: nalm import figure-3.csv --out old --experiment figure-3
     """
-    imported = nalm.import_results(sources, out, experiment)
+    imported = nalm.import_results(sources, out, experiment, name=name)
     say(f"added {imported.runs:,} runs of {imported.experiment.name} to {out}")
     for count, what in (
         (imported.there, "were there already or were found again: the first of each is kept"),
         (imported.strangers, f"are not of {imported.experiment.name} and are left out"),
-        (imported.short, "end before others of their variant, as the original's do whose weights become NaN"),
+        (imported.short, "end before others of their variant and count as diverged: the original stops at NaN weights"),
     ):
         if count:
             say(f"nalm: {count:,} runs {what}")

@@ -14,6 +14,7 @@ from nalm.cli.app import (
     Device,
     EvaluateEvery,
     ExperimentNames,
+    Gradients,
     Iterations,
     NoCompile,
     NoImports,
@@ -62,6 +63,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and do nothing.")] = False,
     tensorboard: TensorBoard = None,
     verbose: Verbose = False,
+    gradients: Gradients = False,
     *,
     executor: ExecutorSettings,
 ) -> None:
@@ -82,7 +84,7 @@ def run(
         print(f"time      about {duration(forecast.seconds)} on this machine (an estimate)")
         print(f"disk      about {forecast.bytes / 1e6:,.1f} MB")
         return
-    with tensorboard_logs(chosen, out, tensorboard, verbose):
+    with tensorboard_logs(chosen, out, tensorboard, verbose, gradients):
         train_and_report(nalm.run, chosen, out, workers, device, not no_compile, replace, executor)
 
 
@@ -197,20 +199,20 @@ def train_and_report(
 
 @contextlib.contextmanager
 def tensorboard_logs(
-    figures: Sequence[Experiment | str], out: Path, tensorboard: Path | None, verbose: bool
+    figures: Sequence[Experiment | str], out: Path, tensorboard: Path | None, verbose: bool, gradients: bool
 ) -> Iterator[None]:
     """Writes TensorBoard logs, if they were asked for, once what is done meanwhile has ended well."""
     if tensorboard is None:
-        if verbose:
-            raise NalmError("found --verbose without --tensorboard, expected them together")
+        if verbose or gradients:
+            found = "--verbose" if verbose else "--gradients"
+            raise NalmError(f"found {found} without --tensorboard, expected them together")
         yield
         return
     check_tensorboard()
     yield
     for figure in figures:
         if isinstance(figure, Experiment):
-            labels = list(figure.variants)
-            exported = nalm.export_tensorboard(out, tensorboard, figure.name, variants=labels, verbose=verbose)
+            exported = nalm.export_tensorboard(out, tensorboard, figure, verbose=verbose, gradients=gradients)
             say(f"wrote TensorBoard logs of {exported.runs:,} runs of {figure.name} into {tensorboard}")
 
 
@@ -231,6 +233,7 @@ def reproduce(
     no_imports: NoImports = False,
     tensorboard: TensorBoard = None,
     verbose: Verbose = False,
+    gradients: Gradients = False,
     *,
     executor: ExecutorSettings,
 ) -> None:
@@ -243,7 +246,7 @@ def reproduce(
     """
     with import_paths(not no_imports):
         chosen = choose(experiments, seeds, variants, iterations, evaluate_every, settings)
-    with tensorboard_logs(chosen, out, tensorboard, verbose):
+    with tensorboard_logs(chosen, out, tensorboard, verbose, gradients):
         reproduced = train_and_report(nalm.reproduce, chosen, out, workers, device, not no_compile, replace, executor)
     for figure in reproduced:
         if figure.results is not None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
 
 from nalm.errors import NalmError
-from nalm.interchange.original_naming import name_form
-from nalm.interchange.selection import Place, Selection, select
+from nalm.interchange.chosen_runs import Place, Selection, select
+from nalm.interchange.write_names import name_form
 
 __all__ = ["ORIGINAL_COLUMNS", "TIDY_COLUMNS", "Exported", "Schema", "export_csv"]
 

@@ -3,21 +3,22 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
 from nalm.errors import NalmError
-from nalm.experiments.catalog import experiment_names, load_experiment
+from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.interchange.import_labels import recipe_labels, task_labels
 from nalm.interchange.original_files import Series, read_csv, read_tensorboard
-from nalm.interchange.original_names import named_run
-from nalm.interchange.original_naming import named_recipe, named_task
+from nalm.interchange.parse_names import named_run
+from nalm.interchange.write_names import named_recipe, named_task
 from nalm.sweeps.plan import Run, Shard, task_fields
 from nalm.sweeps.schema import about_shard
 from nalm.sweeps.store import Store
@@ -40,7 +41,8 @@ class Imported:
         runs: how many were added.
         there: how many were there already, or were found again; the first is kept.
         strangers: how many are not of the experiment and were left out.
-        short: how many end before others of their variant, as the original's do whose weights become NaN.
+        short: how many end before others of their variant and count as diverged, as the original's do whose weights
+            become NaN.
     """
 
     experiment: Experiment
@@ -50,27 +52,33 @@ class Imported:
     short: int
 
 
-def import_results(sources: Sequence[Path | str], out: Path | str, experiment: str | None = None) -> Imported:
+def import_results(
+    sources: Sequence[Path | str], out: Path | str, experiment: str | None = None, *, name: str | None = None
+) -> Imported:
     """Adds results of the original research code to a results directory.
 
     Everything is read and checked before anything is written. Runs have no parameters, and criterion and penalty only
     if they come from TensorBoard. Names of runs do not tell how long they trained: the last step that one of a variant
-    has is taken for all of them.
+    has is taken for all of them, and a run that ends before it counts as diverged at the evaluation that it lacks.
 
     Arguments:
         sources: CSV files that the original's export has written, and folders with the folders of its TensorBoard logs.
         out: the results directory, which may be new.
         experiment: a name in the catalog or the path of a YAML file, whose labels and thresholds are used, and runs
-            that are not of it are left out; or else the name of a new experiment, whose labels are made from the files
-            or from what differs, and whose tasks are solved below 1e-5.
+            that are not of it are left out. Without it, labels are made from the files or from what differs, and tasks
+            are solved below 1e-5.
+        name: of the experiment that is made then; by default ``imported``.
 
     Raises:
-        NalmError: a file is wrong, or nothing in it is of the experiment, and nothing is written; or the results cannot
-            be written.
+        NalmError: there is no such experiment, names do not tell its variants or tasks apart, a file is wrong, nothing
+            in it is of the experiment, or a run is not the same in two of them or in the directory, to which it was
+            imported before, and nothing is written; or the results cannot be written.
     """
+    if experiment is not None and name is not None:
+        raise NalmError(f"found the experiment {experiment!r} and the new name {name!r}, expected one of them")
+    known = load_experiment(experiment) if experiment is not None else None
     series, again = _read(sources)
     runs = [(_run(one), one) for one in series]
-    known = _known(experiment)
     labels = _labels_of(known) if known else _labels_for(runs)
     found = [
         (labels.variants[_recipe_id(run)][0], labels.tasks[_task_id(run)][0], run.seed, one)
@@ -79,17 +87,23 @@ def import_results(sources: Sequence[Path | str], out: Path | str, experiment: s
     ]
     if not found:
         raise NalmError(f"found no run of {experiment} among {len(series)} runs, expected some")
-    meant = _experiment(experiment or IMPORTED, known, labels, found)
+    meant = _experiment(name or IMPORTED, known, labels, found)
     store = Store(out)
     store.merged(meant)  # which may refuse them
+    named = [
+        (variant, Run(meant.variants[variant], meant.tasks[task], seed), one) for variant, task, seed, one in found
+    ]
     there = store.finished()
+    known_as = _imported_before(store, {run.key for _, run, _ in named})
     new: dict[str, list[tuple[Run, Series]]] = defaultdict(list)
-    for variant, task, seed, one in found:
-        run = Run(meant.variants[variant], meant.tasks[task], seed)
+    for variant, run, one in named:
+        if run.key in known_as:
+            _check_same(one, *known_as[run.key])
         if run.key in there:
             again += 1
         else:
             there.add(run.key)
+            known_as[run.key] = (one.source, _evaluations(one))
             new[variant].append((run, one))
     _write(store, meant, new.values())
     last = {label: _last(recipe) for label, recipe in meant.variants.items()}
@@ -105,6 +119,8 @@ def import_results(sources: Sequence[Path | str], out: Path | str, experiment: s
 Named = Sequence[tuple[Run, Series]]
 Found = Sequence[tuple[str, str, int, Series]]
 """Labels of variant and task, seed, and what is known of a run."""
+Evaluations = Mapping[str, Sequence[float]]
+"""Values of a run by the store's columns."""
 
 
 class _Labels(NamedTuple):
@@ -120,11 +136,40 @@ def _read(sources: Sequence[Path | str]) -> tuple[list[Series], int]:
     again = 0
     for source in map(Path, sources):
         for series in read_tensorboard(source) if source.is_dir() else read_csv(source):
-            again += series.name in by_name
-            by_name.setdefault(series.name, series)
+            first = by_name.setdefault(series.name, series)
+            if first is not series:
+                _check_same(series, first.source, _evaluations(first))
+                again += 1
     if not by_name:
         raise NalmError("found no files, expected at least one")
     return list(by_name.values()), again
+
+
+def _imported_before(store: Store, keys: Collection[str]) -> dict[str, tuple[str, Evaluations]]:
+    """Where runs that were imported earlier came from, and their evaluations, by key."""
+    return {
+        row["key"]: (" or ".join(about["imported"]), row)
+        for table, about in store.runs(keys)
+        if "imported" in about
+        for row in table.to_pylist()
+    }
+
+
+def _check_same(series: Series, source: str, known: Evaluations) -> None:
+    """Checks that a run that was found again is the same; in float32, in which TensorBoard keeps numbers.
+
+    Raises:
+        NalmError: it is another one.
+    """
+    found = _evaluations(series)
+    for column in ("iteration", "validation_error", "test_error", "sparsity_error"):
+        with np.errstate(over="ignore"):
+            one, other = (np.array(values[column], dtype=np.float64).astype(np.float32) for values in (found, known))
+        if not np.array_equal(one, other, equal_nan=True):
+            raise NalmError(
+                f"found a run in {series.source} whose {column.replace('_', ' ')}s are not those that it has in "
+                f"{source}, expected the same or one of them only: {series.name}"
+            )
 
 
 def _run(series: Series) -> Run:
@@ -132,12 +177,6 @@ def _run(series: Series) -> Run:
         return named_run(series.name)
     except ValueError as error:
         raise NalmError(f"{series.source}: cannot read the run name {series.name[:300]!r}: {error}") from None
-
-
-def _known(experiment: str | None) -> Experiment | None:
-    if experiment is None or (experiment not in experiment_names() and not experiment.endswith((".yaml", ".yml"))):
-        return None
-    return load_experiment(experiment)
 
 
 def _recipe_id(run: Run) -> str:
@@ -149,13 +188,29 @@ def _task_id(run: Run) -> str:
 
 
 def _labels_of(known: Experiment) -> _Labels:
-    variants: dict[str, tuple[str, Recipe]] = {}
-    tasks: dict[str, tuple[str, Task]] = {}
-    for label, recipe in known.variants.items():
-        variants.setdefault(json.dumps(named_recipe(recipe), sort_keys=True), (label, recipe))
-    for label, task in known.tasks.items():
-        tasks.setdefault(json.dumps(named_task(task), sort_keys=True), (label, task))
-    return _Labels(variants, tasks)
+    variants = {label: named_recipe(recipe) for label, recipe in known.variants.items()}
+    tasks = {label: named_task(task) for label, task in known.tasks.items()}
+    return _Labels(
+        {identity: (label, known.variants[label]) for identity, label in _told_apart("variants", variants).items()},
+        {identity: (label, known.tasks[label]) for identity, label in _told_apart("tasks", tasks).items()},
+    )
+
+
+def _told_apart(kind: str, named: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Labels by what the original's names tell.
+
+    Raises:
+        NalmError: they tell the same of two.
+    """
+    labels: dict[str, str] = {}
+    for label, fields in named.items():
+        first = labels.setdefault(json.dumps(fields, sort_keys=True), label)
+        if first != label:
+            raise NalmError(
+                f"the original's names do not tell the {kind} {first!r} and {label!r} apart: "
+                "import the runs of each into a directory of their own, with an experiment that has only one of them"
+            )
+    return labels
 
 
 def _labels_for(runs: Named) -> _Labels:
@@ -216,12 +271,14 @@ def _write(store: Store, experiment: Experiment, variants: Iterable[Named]) -> N
 
 
 def _about(runs: Named) -> dict[str, Any]:
-    """As far as it is known; what it cost is not."""
+    """As far as it is known: it was not this machine, nor this version of nalm, that trained them.
+
+    ``seconds`` is 0, not None, and so is ``started`` without wall times: they are added up and shown as dates.
+    """
     about = about_shard(Shard(runs[0][0].recipe, tuple(run for run, _ in runs)))
     times = [time for _, series in runs for time in series.wall_times if math.isfinite(time)]
-    unknown = dict.fromkeys(about["versions"], "unknown")
     return about | {
-        "versions": unknown | {"nalm": about["versions"]["nalm"]},
+        "versions": dict.fromkeys(about["versions"], "unknown"),
         "host": None,
         "hosts": [],
         "started": min(times, default=0.0),
@@ -229,26 +286,42 @@ def _about(runs: Named) -> dict[str, Any]:
         "resumed_at": [],
         "device": None,
         "threads": None,
-        "compiled": False,
+        "compiled": None,
         "imported": sorted({str(series.source) for _, series in runs}),
     }
 
 
+def _evaluations(series: Series) -> Evaluations:
+    return {
+        "iteration": series.iterations,
+        "wall_time": series.wall_times,
+        "validation_error": series.validation_errors,
+        "test_error": series.test_errors,
+        "sparsity_error": series.sparsity_errors,
+        "criterion": series.criteria,
+        "penalty": series.penalties,
+    }
+
+
+def _diverged_at(run: Run, series: Series) -> int | None:
+    """The evaluation that it did not come to: the original stops when a weight becomes NaN, and does not say so."""
+    last = series.iterations[-1]
+    return last + run.recipe.evaluate_every if last < _last(run.recipe) else None
+
+
 def _table(runs: Named) -> pa.Table:
-    floats, integers = pa.list_(pa.float64()), pa.list_(pa.int64())
+    integers = pa.list_(pa.int64())
+    kinds = dict.fromkeys(_evaluations(runs[0][1]), pa.list_(pa.float64())) | {"iteration": integers}
     columns = {
         "key": pa.array([run.key for run, _ in runs]),
         "task": pa.array([json.dumps(task_fields(run.task), sort_keys=True) for run, _ in runs]).dictionary_encode(),
         "seed": pa.array([run.seed for run, _ in runs], pa.int64()),
-        "diverged_at": pa.nulls(len(runs), pa.int64()),
+        "diverged_at": pa.array([_diverged_at(run, series) for run, series in runs], pa.int64()),
         "restarts": pa.array([[] for _ in runs], integers),
-        "iteration": pa.array([series.iterations for _, series in runs], integers),
-        "wall_time": pa.array([series.wall_times for _, series in runs], floats),
-        "validation_error": pa.array([series.validation_errors for _, series in runs], floats),
-        "test_error": pa.array([series.test_errors for _, series in runs], floats),
-        "sparsity_error": pa.array([series.sparsity_errors for _, series in runs], floats),
-        "criterion": pa.array([series.criteria for _, series in runs], floats),
-        "penalty": pa.array([series.penalties for _, series in runs], floats),
+        **{
+            column: pa.array([_evaluations(series)[column] for _, series in runs], kind)
+            for column, kind in kinds.items()
+        },
         "final_validation_error": pa.nulls(len(runs), pa.float64()),
         "final_test_error": pa.nulls(len(runs), pa.float64()),
     }

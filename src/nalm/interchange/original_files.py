@@ -145,6 +145,8 @@ def _read_events(path: Path, origin: Path) -> Series:
             losses = tuple(values[tag].get(step, math.nan) for tag in (CRITERION, PENALTY))
             errors = (error, values[TEST][step])
             series.add(step, wall_times[step], errors, _sparsity_error(values, step), (losses[0], losses[1]))
+    if not series.iterations:
+        raise NalmError(f"{path}: found no step with both {VALIDATION!r} and {TEST!r}, expected one")
     return series
 
 
@@ -162,11 +164,12 @@ def _scalars(path: Path) -> Iterator[tuple[str, int, float, float]]:
         raise NalmError("reading TensorBoard's files needs `pip install 'nalm[tensorboard]'`") from None
     wanted = (VALIDATION, TEST, CRITERION, PENALTY, *SPARSITY, IMAGINARY)
     try:
+        path.open("rb").close()  # TensorBoard's reader has errors of its own for what it cannot open
         for event in LegacyEventFileLoader(str(path)).Load():
             for value in event.summary.value:
                 if value.tag.endswith(wanted) and value.WhichOneof("value") == "simple_value":
                     yield value.tag, event.step, event.wall_time, value.simple_value
-    except NalmError:
-        raise
+    except OSError as error:
+        raise NalmError(f"cannot read {path}: {error.strerror}") from None
     except Exception as error:  # what the reader raises for a file that is none
         raise NalmError(f"{path}: not an event file of TensorBoard: {str(error) or type(error).__name__}") from None

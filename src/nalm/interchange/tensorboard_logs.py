@@ -1,9 +1,9 @@
 """Results as TensorBoard logs, for people to look at; they are never read again."""
 
-import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,13 @@ import pyarrow as pa
 
 from nalm.analysis.results import TrainedRun
 from nalm.errors import NalmError
+from nalm.experiments.experiment import Experiment
+from nalm.interchange.chosen_runs import Place, Selection, select
+from nalm.interchange.event_records import framed
 from nalm.interchange.export import Exported
 from nalm.interchange.fields import leaves
 from nalm.interchange.gradients import recomputed_gradients
-from nalm.interchange.selection import Place, Selection, select
+from nalm.sweeps.files import write_atomically
 from nalm.sweeps.plan import recipe_fields
 
 if TYPE_CHECKING:
@@ -56,10 +59,11 @@ def check_tensorboard() -> None:
 def export_tensorboard(
     directory: Path | str,
     out: Path | str,
-    experiment: str | None = None,
+    experiment: str | Experiment | None = None,
     *,
     variants: Sequence[str] | None = None,
     verbose: bool = False,
+    gradients: bool = False,
 ) -> Exported:
     """Writes a TensorBoard log for each run: ``EXPERIMENT/VARIANT/TASK/seed N`` in a folder.
 
@@ -68,10 +72,12 @@ def export_tensorboard(
     Arguments:
         directory: a results directory.
         out: where the logs go; those of the same runs are replaced.
-        experiment: one that was run into it; by default all of them.
+        experiment: the name of one that was run into it, or an experiment of which no other runs are meant than its
+            own, such as a narrowed one; by default all of them.
         variants: labels of variants; by default all of them.
-        verbose: add coefficients of regularizers, and every parameter (weights, gates) and its gradient, with
-            histograms. Gradients are computed anew, see :func:`nalm.interchange.gradients.recomputed_gradients`.
+        verbose: add coefficients of regularizers, and every parameter (weights, gates) with a histogram.
+        gradients: add the gradient of every parameter with a histogram. They are computed anew, which takes longer than
+            everything else, see :func:`nalm.interchange.gradients.recomputed_gradients`.
 
     Raises:
         NalmError: there are no such results, the logs cannot be written, TensorBoard is not installed, or a module
@@ -82,12 +88,16 @@ def export_tensorboard(
     folders = _Folders(Path(out))
     exported = Exported(missing=len(selection.places))
     for table, about in selection.shards():
-        names = [name for name in table.column_names if verbose or not name.startswith(("parameter.", "buffer."))]
+        names = [name for name in table.column_names if not name.startswith(("parameter.", "buffer."))]
         rows = table.select(names).to_pylist()
-        for row, extra in zip(rows, _extras(table, selection, about, verbose), strict=True):
-            for place in selection.places[row["key"]]:
-                trained = TrainedRun(place.variant, place.task, place.run, row, about)
-                _write(folders.of(place), _content(place, trained, extra))
+        events = {
+            folders.of(place): _events(place, TrainedRun(place.variant, place.task, place.run, row, about), extra)
+            for row, extra in zip(rows, _extras(table, selection, about, verbose, gradients), strict=True)
+            for place in selection.places[row["key"]]
+        }
+        records = iter(framed([event for of_run in events.values() for event in of_run]))
+        for folder, of_run in events.items():
+            _write(folder, b"".join(islice(records, len(of_run))))
         exported.runs += len(rows)
     exported.missing -= exported.runs
     return exported
@@ -121,7 +131,7 @@ class _Folders:
 def _write(folder: Path, content: bytes) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_bytes(content)
+        write_atomically(folder / FILE, content, durable=False)  # it can be written anew
     except OSError as error:
         raise NalmError(f"cannot write {folder / FILE}: {error.strerror}") from None
 
@@ -130,8 +140,10 @@ Extra = Mapping[str, Array]
 """What is shown of a run besides, at each evaluation: ``(evaluations)`` or, with a histogram, ``(evaluations, …)``."""
 
 
-def _extras(table: pa.Table, selection: Selection, about: Mapping[str, Any], verbose: bool) -> Iterable[Extra]:
-    if not verbose or "imported" in about:
+def _extras(
+    table: pa.Table, selection: Selection, about: Mapping[str, Any], verbose: bool, gradients: bool
+) -> Iterable[Extra]:
+    if not (verbose or gradients) or "imported" in about:
         return [{}] * table.num_rows
     runs = [selection.places[key][0].run for key in table["key"].to_pylist()]
     recipe = runs[0].recipe
@@ -146,27 +158,29 @@ def _extras(table: pa.Table, selection: Selection, about: Mapping[str, Any], ver
         for name, shape in shapes.items()
         if f"parameter.{name}" in table.column_names
     }
-    errors = np.full((len(iterations), len(runs)), np.nan)
-    for run, values in enumerate(table["validation_error"].to_pylist()):
-        errors[: len(values), run] = values
-    trained = {name: values.swapaxes(0, 1) for name, values in parameters.items()}
-    gradients = recomputed_gradients(recipe, [(run.task, run.seed) for run in runs], trained, iterations, errors) or {}
-    coefficients = {
-        f"coefficient/{name}": term.values(np.array(iterations)) for name, term in recipe.regularizers.items()
-    }
-    return [
-        coefficients
-        | {f"parameter/{name}": values[run] for name, values in parameters.items()}
-        | {f"gradient/{name}": values[:, run] for name, values in gradients.items()}
-        for run in range(len(runs))
-    ]
+    extras: list[dict[str, Array]] = [{} for _ in runs]
+    if verbose:
+        factors = {
+            f"coefficient/{name}": term.values(np.array(iterations)) for name, term in recipe.regularizers.items()
+        }
+        for run, extra in enumerate(extras):
+            extra |= factors | {f"parameter/{name}": values[run] for name, values in parameters.items()}
+    if gradients:
+        errors = np.full((len(iterations), len(runs)), np.nan)
+        for run, values in enumerate(table["validation_error"].to_pylist()):
+            errors[: len(values), run] = values
+        trained = {name: values.swapaxes(0, 1) for name, values in parameters.items()}
+        of_runs = [(run.task, run.seed) for run in runs]
+        found = recomputed_gradients(recipe, of_runs, trained, iterations, errors) or {}
+        for run, extra in enumerate(extras):
+            extra |= {f"gradient/{name}": values[:, run] for name, values in found.items()}
+    return extras
 
 
-def _content(place: Place, trained: TrainedRun, extra: Extra) -> bytes:
-    """A run's event file."""
+def _events(place: Place, trained: TrainedRun, extra: Extra) -> list[bytes]:
+    """What stands in a run's event file."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
-    from tensorboard.summary.writer.record_writer import RecordWriter
 
     row = trained.row
     times = [time for time in row["wall_time"] if math.isfinite(time)]
@@ -182,11 +196,7 @@ def _content(place: Place, trained: TrainedRun, extra: Extra) -> bytes:
         Event(wall_time=end, step=last, summary=_outcome(trained)),
         Event(wall_time=end, summary=_session_end(end)),
     ]
-    buffer = io.BytesIO()
-    writer = RecordWriter(buffer)
-    for event in events:
-        writer.write(event.SerializeToString())
-    return buffer.getvalue()
+    return [event.SerializeToString() for event in events]
 
 
 def _session_end(time: float) -> "Summary":
@@ -218,22 +228,42 @@ def _hyperparameters(place: Place) -> dict[str, bool | float | str]:
 def _summaries(row: Mapping[str, Any], extra: Extra) -> Iterator["Summary"]:
     """One for each evaluation."""
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+    from tensorboard.compat.proto.types_pb2 import DT_DOUBLE
+    from tensorboard.plugins.histogram.metadata import create_summary_metadata
 
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in (BUCKETS, 3)])
+    metadata = create_summary_metadata(display_name=None, description=None)
     columns = {tag: row[column] for tag, column in SCALARS.items()}
     columns["loss/total"] = [sum(losses) for losses in zip(row["criterion"], row["penalty"], strict=True)]
     flat = {tag: values.reshape(len(values), -1) for tag, values in extra.items() if values.ndim > 1}
     columns |= {tag: values.tolist() for tag, values in extra.items() if values.ndim == 1}
     for tag, values in flat.items():
         columns |= {f"{tag}/{index}": series for index, series in enumerate(values.T.tolist())}
+    histograms = {tag: _histograms(values[: len(row["iteration"])]) for tag, values in flat.items()}
+    described: set[str] = set()
     for evaluation in range(len(row["iteration"])):
         summary = Summary(
             value=[Summary.Value(tag=tag, simple_value=values[evaluation]) for tag, values in columns.items()]
         )
-        for tag, values in flat.items():
-            if np.isfinite(values[evaluation]).all():
-                summary.value.extend(histogram_pb(tag, values[evaluation], BUCKETS).value)
+        for tag, buckets in histograms.items():
+            if np.isfinite(buckets[evaluation]).all():
+                content = buckets[evaluation].tobytes()
+                tensor = TensorProto(dtype=DT_DOUBLE, tensor_shape=shape, tensor_content=content)
+                about = None if tag in described else metadata  # which is read from the first of a tag
+                summary.value.append(Summary.Value(tag=tag, metadata=about, tensor=tensor))
+                described.add(tag)
         yield summary
+
+
+def _histograms(values: Array) -> Array:
+    """Left end, right end and count of each bucket: ``(evaluations, buckets, 3)`` of ``(evaluations, entries)``."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        edges = np.linspace(values.min(1), values.max(1), BUCKETS + 1, axis=1)
+        above = values[:, :, None] >= edges[:, None, :-1]
+    counts = -np.diff(above.sum(1), axis=1, append=0)  # the last bucket has its right end, too
+    return np.stack([edges[:, :-1], edges[:, 1:], counts], axis=-1)
 
 
 def _outcome(trained: TrainedRun) -> "Summary":

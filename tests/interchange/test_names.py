@@ -7,8 +7,8 @@ import pytest
 from tests.training.configurations import CONFIGURATIONS, golden_task
 
 from nalm.experiments.catalog import experiment_names, load_experiment
-from nalm.interchange.original_names import named_run
-from nalm.interchange.original_naming import name_form, named_recipe, named_task
+from nalm.interchange.parse_names import named_run
+from nalm.interchange.write_names import name_form, named_recipe, named_task
 from nalm.sweeps.plan import recipe_fields, task_fields
 from nalm.tasks.task import Task
 from nalm.training.recipe import Recipe

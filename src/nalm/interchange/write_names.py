@@ -1,9 +1,9 @@
-"""Our runs under the names that the original research code gives its own (see `original_names`)."""
+"""Our runs under the names that the original research code gives its own (see `parse_names`)."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from nalm.interchange.original_names import (
+from nalm.interchange.parse_names import (
     BOUNDED,
     CLIPS,
     CRITERIA,

@@ -46,19 +46,24 @@ class Selection:
         return self.store.runs(self.places.keys())
 
 
-def select(directory: Path | str, experiment: str | None = None, variants: Sequence[str] | None = None) -> Selection:
+def select(
+    directory: Path | str, experiment: str | Experiment | None = None, variants: Sequence[str] | None = None
+) -> Selection:
     """Chooses runs of a results directory.
 
     Arguments:
         directory: where they are.
-        experiment: one that was run into it; by default all of them.
+        experiment: the name of one that was run into it, of which all that is there is meant, or an experiment, of
+            which no other runs are meant than its own; by default all of them.
         variants: labels of variants; by default all of them.
 
     Raises:
         NalmError: there are no such results.
     """
     store = Store.existing(directory)
-    if experiment is not None:
+    if isinstance(experiment, Experiment):
+        chosen = [experiment]
+    elif experiment is not None:
         chosen = [load(directory, experiment).experiment]
     else:
         chosen = [store.experiment(name) for name in store.experiment_names()]
