@@ -148,6 +148,8 @@ def _overview(store: Store, names: list[str], prefix: str, where: str) -> Sectio
 
 
 def _spent(costs: Costs) -> str:
+    if not costs.core_seconds:
+        return "how long it took is not known"
     wall, cores = _minutes(costs.wall_seconds), _minutes(costs.core_seconds)
     return f"trained in {wall} minutes, {cores} minutes of one core"
 
@@ -402,4 +404,4 @@ def _number(value: float, style: str) -> str:
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:,.1f}"
+    return f"{seconds / 60:,.1f}" if seconds else "–"
