@@ -7,16 +7,14 @@ bare ensembles; `nalm.run` without checkpoints; and `nalm.run` as it is. It prin
 `nalm.run` spent in each part, which is less at the mercy of what else the machine does.
 """
 
-import functools
 import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import nalm
+from clock import clocked
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps import checkpoints, worker
 from nalm.sweeps.checkpoints import Checkpoint
@@ -62,36 +60,6 @@ def run_without_checkpoints(experiment: Experiment) -> float:
         checkpoints.SECONDS_AT_LEAST = usual
 
 
-def accounted(experiment: Experiment) -> dict[str, float]:
-    """Seconds that a whole run spends in each part, and how many checkpoints it writes."""
-    seconds: dict[str, float] = defaultdict(float)
-    nested = [0.0]
-
-    def clocked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            nested.append(0.0)
-            start = time.perf_counter()
-            result = function(*args, **kwargs)
-            spent = time.perf_counter() - start
-            seconds[name] += spent - nested.pop()
-            nested[-1] += spent
-            seconds[f"calls of {name}"] += 1
-            return result
-
-        return call
-
-    usual = {name: getattr(owner, function) for name, (owner, function) in PARTS.items()}
-    for name, (owner, function) in PARTS.items():
-        setattr(owner, function, clocked(name, usual[name]))
-    try:
-        seconds["all"] = run(experiment)
-    finally:
-        for name, (owner, function) in PARTS.items():
-            setattr(owner, function, usual[name])
-    return seconds
-
-
 def main(iterations: int | None = None, repetitions: int = 5) -> int:
     """Prints everything and returns the exit code."""
     experiment = nalm.load_experiment("figure-3")
@@ -105,12 +73,13 @@ def main(iterations: int | None = None, repetitions: int = 5) -> int:
     machinery = statistics.median(without / alone for alone, without, _ in rounds) - 1
     written = statistics.median(whole / without for _, without, whole in rounds) - 1
     print(f"machinery {machinery:+.1%} of training, checkpoints {written:+.1%} more", flush=True)
-    spent = accounted(experiment)
+    with clocked(PARTS) as (spent, calls):
+        whole = run(experiment)
     print("| part | seconds | of training | calls |\n|---|---|---|---|")
     for name in PARTS:
         share = spent[name] / spent["training"]
-        print(f"| {name} | {spent[name]:.2f} | {share:.2%} | {spent[f'calls of {name}']:.0f} |")
-    rest = spent["all"] - sum(spent[name] for name in PARTS)
+        print(f"| {name} | {spent[name]:.2f} | {share:.2%} | {calls[name]} |")
+    rest = whole - sum(spent[name] for name in PARTS)
     print(f"| planning and the rest | {rest:.2f} | {rest / spent['training']:.2%} | |")
     return 0
 

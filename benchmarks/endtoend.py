@@ -7,22 +7,19 @@ one, on one worker, the memory of the largest process, and a table of where the 
 more and more runs, and longer and longer ones, and draws docs/figures/scaling.png.
 """
 
-import functools
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
 import nalm
+from clock import clocked
 from nalm.sweeps.store import Store
 from nalm.tasks.sampling import Sampler
 from nalm.training import compiling
@@ -61,25 +58,7 @@ def timed(*arguments: str, cache: str) -> tuple[float, float]:
 
 def parts(experiment: str) -> dict[str, float]:
     """Seconds of each part of training an experiment in this process."""
-    seconds: dict[str, float] = defaultdict(float)
-    nested = [0.0]
-
-    def clocked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            nested.append(0.0)
-            start = time.perf_counter()
-            result = function(*args, **kwargs)
-            spent = time.perf_counter() - start
-            seconds[name] += spent - nested.pop()
-            nested[-1] += spent
-            return result
-
-        return call
-
-    for name, (owner, function) in PARTS.items():
-        setattr(owner, function, clocked(name, getattr(owner, function)))
-    with tempfile.TemporaryDirectory() as directory:
+    with clocked(PARTS) as (seconds, _), tempfile.TemporaryDirectory() as directory:
         start = time.perf_counter()
         nalm.run(nalm.load_experiment(experiment), directory, workers=0)
         seconds["all"] = time.perf_counter() - start

@@ -1,6 +1,5 @@
 """Tables of results for people to read."""
 
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pandas as pd
 
 import nalm
 from nalm.analysis.comparison import published_text
+from nalm.analysis.texts import estimate_texts, interval_text, number_text, task_text
 from nalm.cli.console import say, write_table
 
 __all__ = ["say_missing", "show_comparison", "show_pairs", "show_runs", "show_summary"]
@@ -28,18 +28,7 @@ def show_summary(summary: pd.DataFrame, title: str) -> None:
     headers = ["variant", "task", "solved", "success [95 %]", "iteration: median", "mean [95 %]", "sparsity [95 %]"]
     rows, last = [], None
     for row in summary.to_dict(orient="records"):
-        total = not isinstance(row["task"], str)
-        rows.append(
-            [
-                row["variant"] if row["variant"] != last else "",
-                "all" if total else row["task"],
-                f"{row['solved']}/{row['runs']}",
-                _interval(row["success_rate"], row["success_low"], row["success_high"], "{:.1%}"),
-                _number(row["iterations_median"], "{:,.0f}"),
-                _interval(row["iterations_mean"], row["iterations_low"], row["iterations_high"], "{:,.0f}"),
-                _interval(row["sparsity_error"], row["sparsity_low"], row["sparsity_high"], "{:.1e}"),
-            ]
-        )
+        rows.append([row["variant"] if row["variant"] != last else "", task_text(row["task"]), *estimate_texts(row)])
         last = row["variant"]
     write_table(headers, rows, title)
 
@@ -53,9 +42,9 @@ def show_runs(runs: pd.DataFrame) -> None:
             row["task"],
             str(row["seed"]),
             "yes" if row["solved"] else "no",
-            _number(row["iteration_solved"], "{:,}"),
-            *(_number(row[name], "{:.3g}") for name in errors),
-            _number(row["diverged_at"], "{:,}"),
+            number_text(row["iteration_solved"], "{:,}"),
+            *(number_text(row[name], "{:.3g}") for name in errors),
+            number_text(row["diverged_at"], "{:,}"),
         ]
         for row in runs.to_dict(orient="records")
     ]
@@ -70,10 +59,10 @@ def show_comparison(table: pd.DataFrame) -> None:
         cited = isinstance(row["url"], str)
         return [
             f"{row['solved']}/{row['runs']}",
-            _interval(row["success_rate"], row["success_low"], row["success_high"], "{:.1%}"),
+            interval_text(row["success_rate"], row["success_low"], row["success_high"], "{:.1%}"),
             published_text(row),
             f"{row['url'].removeprefix('https://')} [{row['provenance']}]" if cited else "–",
-            _interval(row["difference"], row["difference_low"], row["difference_high"], "{:.1%}"),
+            interval_text(row["difference"], row["difference_low"], row["difference_high"], "{:.1%}"),
             row["verdict"],
         ]
 
@@ -88,8 +77,8 @@ def show_pairs(table: pd.DataFrame) -> None:
     def cells(row: Row) -> list[str]:
         return [
             *(str(row[count]) for count in ("pairs", *counts)),
-            _interval(row["difference"], row["difference_low"], row["difference_high"], "{:.1%}"),
-            _number(row["p_value"], "{:.2g}"),
+            interval_text(row["difference"], row["difference_low"], row["difference_high"], "{:.1%}"),
+            number_text(row["p_value"], "{:.2g}"),
             row["verdict"],
         ]
 
@@ -100,18 +89,6 @@ def _show_by_experiment(table: pd.DataFrame, headers: Sequence[str], cells: Call
     for name, of_experiment in table.groupby("experiment", sort=False):
         rows, last = [], None
         for row in of_experiment.to_dict(orient="records"):
-            task = row["task"] if isinstance(row["task"], str) else "all"
-            rows.append([row["variant"] if row["variant"] != last else "", task, *cells(row)])
+            rows.append([row["variant"] if row["variant"] != last else "", task_text(row["task"]), *cells(row)])
             last = row["variant"]
         write_table(headers, rows, str(name))
-
-
-def _number(value: Any, form: str) -> str:
-    return "–" if value is None or value is pd.NA or math.isnan(value) else form.format(value)
-
-
-def _interval(value: float, low: float, high: float, form: str) -> str:
-    if math.isnan(value):
-        return "–"
-    bounds = "" if math.isnan(low) else f" [{form.format(low)}, {form.format(high)}]"
-    return form.format(value) + bounds

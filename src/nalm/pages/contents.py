@@ -14,6 +14,7 @@ from nalm.analysis.comparison import NOTHING_PUBLISHED, compare, published_text
 from nalm.analysis.costs import Costs, training_costs
 from nalm.analysis.publications import PROVENANCE, published_numbers
 from nalm.analysis.results import Results, TrainedRun, learnt_expression, load
+from nalm.analysis.texts import estimate_texts, interval_text, number_text, task_text
 from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, in_the_papers_order
 from nalm.experiments.experiment import Experiment
@@ -116,7 +117,7 @@ def contents(
             section = (
                 _computed(name, store.path, pictures, prefix)
                 if name in COMPUTED_FIGURES
-                else _trained(load(store.path, name), store, pictures / f"{prefix}{name}{suffix}", details)
+                else _trained(load(store.path, name), store.path, pictures / f"{prefix}{name}{suffix}", details)
             )
             if section is not None:
                 sections.append(Section(prefix + name, name + where, *section))
@@ -191,7 +192,7 @@ def _gold_errors(path: Path) -> Table:
     return Table("Mean squared errors:", headers, rows)
 
 
-def _trained(results: Results, store: Store, picture: Path, details: bool) -> Said | None:
+def _trained(results: Results, directory: Path, picture: Path, details: bool) -> Said | None:
     """An experiment, if any of its runs are there."""
     if not results.trained:
         return None
@@ -208,7 +209,7 @@ def _trained(results: Results, store: Store, picture: Path, details: bool) -> Sa
             list(_variant_rows(summary, list(experiment.tasks))),
         ),
         *_judged_by_gold(experiment),
-        *_comparison(experiment.name, store.path),
+        *_comparison(experiment.name, directory),
     ]
     if not details:
         return blocks, {}
@@ -217,7 +218,7 @@ def _trained(results: Results, store: Store, picture: Path, details: bool) -> Sa
         "All estimates": [_estimates(summary)],
         "More figures": _more_figures(results, picture),
         "Runs that failed": list(_failures(results.trained)),
-        "Where it comes from": list(_provenance(results, store)),
+        "Where it comes from": [_provenance(results.trained)],
     }
 
 
@@ -250,10 +251,10 @@ def _comparison(experiment: str, directory: Path) -> list[Block]:
     rows = [
         [
             str(row["variant"]),
-            row["task"] if isinstance(row["task"], str) else "all",
+            task_text(row["task"]),
             f"{row['solved']}/{row['runs']}",
             f"{published_text(row)} [{row['provenance']}]",
-            _estimate(row["difference"], row["difference_low"], row["difference_high"], "{:.1%}"),
+            interval_text(row["difference"], row["difference_low"], row["difference_high"], "{:.1%}"),
             str(row["verdict"]),
         ]
         for row in table[table["verdict"] != NOTHING_PUBLISHED].to_dict(orient="records")
@@ -267,8 +268,8 @@ def _variant_rows(summary: pd.DataFrame, tasks: list[str]) -> Iterator[list[str]
     for variant, rows in summary.groupby("variant", sort=False):
         total = rows[rows["task"].isna()].iloc[0]
         solved = rows.set_index("task")["solved"]
-        interval = _estimate(total.success_rate, total.success_low, total.success_high, "{:.1%}")
-        median = _number(total.iterations_median, "{:,.0f}")
+        interval = interval_text(total.success_rate, total.success_low, total.success_high, "{:.1%}")
+        median = number_text(total.iterations_median, "{:,.0f}")
         cells = [str(solved[task]) if task in solved else "–" for task in tasks]
         yield [str(variant), f"{total.solved}/{total.runs}", interval, median, *cells]
 
@@ -277,12 +278,8 @@ def _estimates(summary: pd.DataFrame) -> Table:
     rows = [
         [
             str(row["variant"]),
-            row["task"] if isinstance(row["task"], str) else "all",
-            f"{row['solved']}/{row['runs']}",
-            _estimate(row["success_rate"], row["success_low"], row["success_high"], "{:.1%}"),
-            _number(row["iterations_median"], "{:,.0f}"),
-            _estimate(row["iterations_mean"], row["iterations_low"], row["iterations_high"], "{:,.0f}"),
-            _estimate(row["sparsity_error"], row["sparsity_low"], row["sparsity_high"], "{:.1e}"),
+            task_text(row["task"]),
+            *estimate_texts(row),
         ]
         for row in summary.to_dict(orient="records")
     ]
@@ -356,35 +353,24 @@ def _learnt(run: TrainedRun) -> str:
 
 def _median_error(runs: Sequence[TrainedRun]) -> str:
     errors = [error for run in runs if (error := run.outcome()["test_error"]) is not None]
-    return _number(float(np.median(errors)) if errors else math.nan, "{:.1e}")
+    return number_text(float(np.median(errors)) if errors else math.nan, "{:.1e}")
 
 
-def _provenance(results: Results, store: Store) -> Iterator[Block]:
+def _provenance(runs: Iterable[TrainedRun]) -> Table:
     """What the shards say about how the runs came to be."""
-    wanted = {run.run.key for run in results.trained}
-    shards = [about for keys, about in store.provenance() if not wanted.isdisjoint(keys)]
+    shards = list({id(run.provenance): run.provenance for run in runs}.values())
     started = [pd.Timestamp(about["started"], unit="s") for about in shards]
+    versions = ("nalm", "torch", "numpy", "python")
     said = {
         "shards": str(len(shards)),
-        **{
-            name: _several(about["versions"].get(name) for about in shards)
-            for name in ("nalm", "torch", "numpy", "python")
-        },
-        "host": _several(about.get("host") for about in shards),
-        "device": _several(about.get("device") for about in shards),
-        "threads": _several(about.get("threads") for about in shards),
-        "compiled": _several(about.get("compiled") for about in shards),
-        **(
-            {"imported from": imported}
-            if (imported := _several(about.get("imported") for about in shards)) != UNKNOWN
-            else {}
-        ),
-        "started": f"{min(started):%Y-%m-%d %H:%M} to {max(started):%Y-%m-%d %H:%M} UTC",
-        "minutes of one core": _minutes(sum(about["seconds"] for about in shards)),
+        **{name: _several(about["versions"].get(name) for about in shards) for name in versions},
+        **{name: _several(about.get(name) for about in shards) for name in ("host", "device", "threads", "compiled")},
     }
     if any("imported" in about for about in shards):
         said["imported from"] = _several(about.get("imported") for about in shards)
-    yield Table("Of the files that hold its runs:", ["what", "found"], [[name, value] for name, value in said.items()])
+    said["started"] = f"{min(started):%Y-%m-%d %H:%M} to {max(started):%Y-%m-%d %H:%M} UTC"
+    said["minutes of one core"] = _minutes(sum(about["seconds"] for about in shards))
+    return Table("Of the files that hold its runs:", ["what", "found"], list(said.items()))
 
 
 def _fields(fields: Mapping[str, Any]) -> str:
@@ -393,14 +379,6 @@ def _fields(fields: Mapping[str, Any]) -> str:
 
 def _several(values: Iterable[Any]) -> str:
     return ", ".join(sorted({str(value) for value in values if value is not None})) or UNKNOWN
-
-
-def _estimate(value: float, low: float, high: float, style: str) -> str:
-    return "–" if math.isnan(value) else f"{style.format(value)} [{style.format(low)}, {style.format(high)}]"
-
-
-def _number(value: float, style: str) -> str:
-    return "–" if math.isnan(value) else style.format(value)
 
 
 def _minutes(seconds: float) -> str:

@@ -1,0 +1,38 @@
+"""Numbers of results as people read them, in the terminal and on pages."""
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["estimate_texts", "interval_text", "number_text", "task_text"]
+
+
+def task_text(task: Any) -> str:
+    """The label of a task; that of all of them together is not text."""
+    return task if isinstance(task, str) else "all"
+
+
+def number_text(value: Any, form: str) -> str:
+    """A number in a form such as ``{:,.0f}``; what does not exist is a dash."""
+    return "–" if value is None or value is pd.NA or math.isnan(value) else form.format(value)
+
+
+def interval_text(value: float, low: float, high: float, form: str) -> str:
+    """A number and its interval, if it has one."""
+    if math.isnan(value):
+        return "–"
+    bounds = "" if math.isnan(low) else f" [{form.format(low)}, {form.format(high)}]"
+    return form.format(value) + bounds
+
+
+def estimate_texts(row: Mapping[Hashable, Any]) -> list[str]:
+    """What a row of a summary estimates: runs solved, success, median and mean iteration, sparsity error."""
+    return [
+        f"{row['solved']}/{row['runs']}",
+        interval_text(row["success_rate"], row["success_low"], row["success_high"], "{:.1%}"),
+        number_text(row["iterations_median"], "{:,.0f}"),
+        interval_text(row["iterations_mean"], row["iterations_low"], row["iterations_high"], "{:,.0f}"),
+        interval_text(row["sparsity_error"], row["sparsity_low"], row["sparsity_high"], "{:.1e}"),
+    ]
