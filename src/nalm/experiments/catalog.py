@@ -101,6 +101,6 @@ def load_experiment(name: str) -> Experiment:
 def default_recipe(module: str) -> dict[str, Any]:
     """Fields of the first of the shared recipes that trains the module, or just the module where there is none."""
     for fields in _shared("recipes").values():
-        if Recipe.model_validate(fields).module.name == module:
+        if Recipe.model_validate(fields).architecture == module:
             return dict(fields)
     return {"module": module}

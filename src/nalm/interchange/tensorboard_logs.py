@@ -137,7 +137,7 @@ def _extras(table: pa.Table, selection: Selection, about: Mapping[str, Any], ver
     recipe = runs[0].recipe
     iterations = list(range(0, recipe.iterations + 1, recipe.evaluate_every))
     try:
-        module = recipe.module.probe(runs[0].task.input_size)
+        module = recipe.probe(runs[0].task.input_size, runs[0].task.hidden_size)
     except ValueError as error:  # it is somebody's own, and not here
         raise NalmError(str(error)) from None
     shapes = {name: value.shape for name, value in module.named_parameters()}

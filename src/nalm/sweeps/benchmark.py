@@ -145,7 +145,7 @@ def _time_ensemble(recipe: Recipe, runs: tuple[Run, ...]) -> float:
 def plain_loop(recipe: Recipe, task: Task, iterations: int, fused: bool) -> float:
     """Trains one model as one would write it in plain PyTorch, and returns the seconds per iteration."""
     torch.manual_seed(0)
-    module = recipe.module.build(task.input_size, 1)
+    module = recipe.build(task.input_size, task.hidden_size)
     optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=fused)
     assert isinstance(task.train, Interval)
     ((low, high),) = task.train.intervals

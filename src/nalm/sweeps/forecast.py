@@ -51,7 +51,7 @@ def forecast(
     seconds = size = 0.0
     for shard in shards:
         recipe, inputs = shard.recipe, shard.runs[0].task.input_size
-        cost = measured.get((recipe.module.name, inputs), TYPICAL_SECONDS_PER_INPUT * inputs)
+        cost = measured.get((recipe.architecture, inputs), TYPICAL_SECONDS_PER_INPUT * inputs)
         seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * cost
         evaluations = recipe.iterations // recipe.evaluate_every + 1
         size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * inputs)
@@ -68,5 +68,5 @@ def _measured_costs(store: Store) -> dict[tuple[str, int], float]:
         training = about["seconds"] - STARTING_SECONDS
         if about["compiled"] and training > STARTING_SECONDS:
             inputs = json.loads(table["task"][0].as_py()).get("input_size", 2)
-            costs[recipe.module.name, inputs] = training / table.num_rows / (recipe.iterations + 1)
+            costs[recipe.architecture, inputs] = training / table.num_rows / (recipe.iterations + 1)
     return costs

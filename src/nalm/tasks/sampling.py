@@ -163,7 +163,7 @@ class Sampler:
 def layout(task: Task) -> tuple[object, ...]:
     """What tasks must have in common to be trained together."""
     lengths = tuple(end - start for start, end in task.slices(0))
-    return (task.operation, task.input_size, lengths, task.train.stream)
+    return (task.operation, task.input_size, task.hidden_size, lengths, task.train.stream)
 
 
 def _parent_draws(task: Task, seed: int) -> tuple[int, int]:

@@ -96,8 +96,9 @@ class Ensemble:
         self.runs = len(runs)
         self.iteration = 0
         self.history = History()
-        columns = runs[0][0].input_size
-        modules, generators = zip(*(_initial_module(recipe, columns, seed) for _, seed in runs), strict=True)
+        columns, self.hidden_size = runs[0][0].input_size, runs[0][0].hidden_size
+        initial = (_initial_module(recipe, columns, self.hidden_size, seed) for _, seed in runs)
+        modules, generators = zip(*initial, strict=True)
         self.generators: list[torch.Generator] = list(generators)
         self.stuck = Stuck(recipe.reinitialize, recipe.evaluate_every, len(runs)) if recipe.reinitialize else None
         self.noise_shape = _noise_shape(modules[0], torch.Size((recipe.batch_size, columns)))
@@ -133,7 +134,7 @@ class Ensemble:
         models = Together(template, self.recipe)
         problem = self._vectorization_problem(modules, models)
         if problem is not None:
-            notices.add(f"{self.recipe.module.name} cannot be vectorized ({problem}): its runs train one by one")
+            notices.add(f"{self.recipe.architecture} cannot be vectorized ({problem}): its runs train one by one")
             return None
         problem = compiler_problem(self.device.type) if compiled else None
         if problem is not None:
@@ -151,7 +152,7 @@ class Ensemble:
         """All that decides the graph: what is left of a recipe without its numbers, and the shapes."""
         recipe, sampler = self.recipe, self.sampler
         return (
-            recipe.module.model_dump_json(),
+            recipe.model_dump_json(include={"module", "second"}),
             recipe.criterion,
             recipe.optimizer,
             recipe.precision,
@@ -221,7 +222,7 @@ class Ensemble:
 
     def module(self, run: int) -> nn.Module:
         """The model of one run as it is now, in evaluation mode."""
-        module, _ = _initial_module(self.recipe, self.sampler.columns, seed=0)
+        module, _ = _initial_module(self.recipe, self.sampler.columns, self.hidden_size, seed=0)
         state = {**self.snapshot.parameters, **self.program.models.fixed(self.runs)}
         module.load_state_dict({name: value[run] for name, value in state.items()})
         return module.eval()
@@ -349,7 +350,7 @@ def _noise_shape(module: nn.Module, inputs: torch.Size) -> tuple[int, ...] | Non
     return module.noise_shape(inputs) if isinstance(module, ArithmeticModule) else None
 
 
-def _initial_module(recipe: Recipe, in_features: int, seed: int) -> tuple[nn.Module, torch.Generator]:
+def _initial_module(recipe: Recipe, in_features: int, hidden_size: int, seed: int) -> tuple[nn.Module, torch.Generator]:
     """A model with the run's initial weights, and a generator that goes on with the random numbers after theirs.
 
     It is constructed and then reset once more, as the original does.
@@ -360,7 +361,7 @@ def _initial_module(recipe: Recipe, in_features: int, seed: int) -> tuple[nn.Mod
         torch.manual_seed(seed)
         torch.set_default_dtype(recipe.dtype)
         try:
-            module = recipe.module.build(in_features, 1)
+            module = recipe.build(in_features, hidden_size)
         finally:
             torch.set_default_dtype(before)
         generator.set_state(torch.get_rng_state())
