@@ -45,7 +45,11 @@ def weight_histories(results: Results, variants: Sequence[str] = (), tasks: Sequ
     Raises:
         NalmError: there is no such variant or task, no runs, or their weights were not kept.
     """
-    return _table(results, variants, tasks, lambda run: list(enumerate(run.row["iteration"])))
+
+    def moments(run: TrainedRun) -> Moments:
+        return list(enumerate(run.row["iteration"])) if run.has_parameter_histories else []
+
+    return _table(results, variants, tasks, moments)
 
 
 def final_weights(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> pd.DataFrame:

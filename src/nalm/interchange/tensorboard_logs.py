@@ -141,6 +141,10 @@ def _extras(table: pa.Table, selection: Selection, about: Mapping[str, Any], ver
     except ValueError as error:  # it is somebody's own, and not here
         raise NalmError(str(error)) from None
     shapes = {name: value.shape for name, value in module.named_parameters()}
+    stored = [name for name in shapes if f"parameter.{name}" in table.column_names]
+    everywhere = {name: (len(iterations) + 1) * shapes[name].numel() for name in stored}
+    if any(len(row) != count for name, count in everywhere.items() for row in table[f"parameter.{name}"].to_pylist()):
+        return [{}] * table.num_rows  # too many to be kept, or of runs that were retired
     parameters = {
         name: np.array(table[f"parameter.{name}"].to_pylist()).reshape(len(runs), -1, *shape)[:, : len(iterations)]
         for name, shape in shapes.items()

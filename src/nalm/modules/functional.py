@@ -38,6 +38,8 @@ Shape = Literal["linear", "squared", "none"]
 
 _UNROLLED = 64
 """Sizes up to which sums and products are written out, so that a compiler fuses them with what is around them."""
+_SUMMED = 4096
+"""Size up to which weighted sums in a compiled ensemble are cheaper than its products of small matrices."""
 
 
 def contract(x: Tensor, weight: Tensor) -> Tensor:
@@ -47,9 +49,11 @@ def contract(x: Tensor, weight: Tensor) -> Tensor:
 
     Shape: ``(*, I)`` and ``(O, I)`` to ``(*, O)``.
     """
-    if weight.numel() > _UNROLLED:
-        return torch.nn.functional.linear(x, weight)
-    return (x.unsqueeze(-2) * weight).sum(-1)
+    if weight.numel() <= _UNROLLED:
+        return (x.unsqueeze(-2) * weight).sum(-1)
+    if x.ndim == 2 and weight.numel() <= _SUMMED and _is_recorded():
+        return (x.T * weight.unsqueeze(-1)).sum(-2).T  # in an ensemble, rows are innermost in memory
+    return torch.nn.functional.linear(x, weight)
 
 
 def product(*factors: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ def _measured_costs(store: Store) -> dict[tuple[str, int], float]:
     for table, about in store.runs():
         recipe = Recipe.model_validate(about["recipe"], context=STORED)
         training = about["seconds"] - STARTING_SECONDS
-        if about["compiled"] and training > STARTING_SECONDS:
+        if about["compiled"] and training > STARTING_SECONDS and not recipe.stop_when_solved:
             inputs = json.loads(table["task"][0].as_py()).get("input_size", 2)
             costs[recipe.architecture, inputs] = training / table.num_rows / (recipe.iterations + 1)
     return costs

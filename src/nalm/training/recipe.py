@@ -7,6 +7,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StrictBool,
     StrictFloat,
     StrictInt,
     ValidationInfo,
@@ -86,6 +87,7 @@ class Recipe(BaseModel):
     """How a module, or a network of two, is trained. ``iterations: N`` makes N + 1 updates, as the original does.
 
     ``second`` is what is applied to the module's outputs, if anything; of these the task says how many there are.
+    ``stop_when_solved`` retires a run at the first evaluation at which it is solved.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -105,6 +107,7 @@ class Recipe(BaseModel):
     iterations: StrictInt = Field(50_000, ge=0)
     evaluate_every: StrictInt = Field(1000, ge=1)
     precision: Literal["float32", "float64"] = "float32"
+    stop_when_solved: StrictBool = False
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
