@@ -22,6 +22,7 @@ __all__ = [
     "Replace",
     "Seeds",
     "Settings",
+    "StopWhenSolved",
     "TensorBoard",
     "Variants",
     "Verbose",
@@ -55,6 +56,10 @@ EvaluateEvery = Annotated[int | None, typer.Option(min=1, help="Iterations betwe
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="VARIANT.FIELD=VALUE", help="Change a recipe; * stands for every variant."),
+]
+StopWhenSolved = Annotated[
+    bool,
+    typer.Option("--stop-when-solved", help="Retire a run once it is solved; it is another run than to the end."),
 ]
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes of one thread; by default one per core.")]
 Device = Annotated[str, typer.Option(help="Where models train, such as cpu or cuda.")]

@@ -21,6 +21,7 @@ from nalm.cli.app import (
     Replace,
     Seeds,
     Settings,
+    StopWhenSolved,
     TensorBoard,
     Variants,
     Verbose,
@@ -53,6 +54,7 @@ def run(
     variants: Variants = None,
     iterations: Iterations = None,
     evaluate_every: EvaluateEvery = None,
+    stop_when_solved: StopWhenSolved = False,
     settings: Settings = None,
     workers: Workers = None,
     device: Device = "cpu",
@@ -73,7 +75,7 @@ def run(
     Example: nalm run figure-3 --seeds 0-4 --variants NMRU --out results
     """
     with import_paths(not no_imports):
-        chosen = choose_trained(experiments, seeds, variants, iterations, evaluate_every, settings)
+        chosen = choose_trained(experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved)
     if dry_run:
         here = device if executor.executor == "local" else "cpu"
         forecast = nalm.forecast(chosen, out, workers=workers, device=here, replace=replace)
@@ -93,13 +95,14 @@ def choose_trained(
     iterations: int | None,
     evaluate_every: int | None,
     settings: Sequence[str] | None,
+    stop_when_solved: bool = False,
 ) -> list[Experiment]:
     """The experiments that names stand for, as `choose` finds them, without computed figures.
 
     Raises:
         NalmError: nothing is trained for any of the names.
     """
-    figures = choose(names, seeds, variants, iterations, evaluate_every, settings)
+    figures = choose(names, seeds, variants, iterations, evaluate_every, settings, stop_when_solved)
     chosen = [figure for figure in figures if isinstance(figure, Experiment)]
     if not chosen:
         raise NalmError(f"nothing is trained for {figures[0]}: use `nalm reproduce {figures[0]}`")
@@ -113,6 +116,7 @@ def choose(
     iterations: int | None,
     evaluate_every: int | None,
     settings: Sequence[str] | None,
+    stop_when_solved: bool = False,
 ) -> list[Experiment | str]:
     """The experiments that names stand for, with what is asked for; computed figures stay names."""
     names = list(dict.fromkeys(called for name in names for called in figures_called(name)))
@@ -120,6 +124,7 @@ def choose(
         raise NalmError(f"found --variants or --set with {len(names)} experiments, expected them with one")
     changes: dict[str, Any] = {"iterations": iterations, "evaluate_every": evaluate_every}
     changes = {field: value for field, value in changes.items() if value is not None}
+    changes |= {"stop_when_solved": True} if stop_when_solved else {}
     if all(name in COMPUTED_FIGURES for name in names) and (changes or seeds is not None or variants or settings):
         raise NalmError(f"nothing is trained for {' and '.join(names)}: found options of training, expected none")
     parsed = parse_seeds(seeds) if seeds is not None else None
@@ -223,6 +228,7 @@ def reproduce(
     variants: Variants = None,
     iterations: Iterations = None,
     evaluate_every: EvaluateEvery = None,
+    stop_when_solved: StopWhenSolved = False,
     settings: Settings = None,
     workers: Workers = None,
     device: Device = "cpu",
@@ -242,7 +248,7 @@ def reproduce(
     Example: nalm reproduce figure-3 --out results
     """
     with import_paths(not no_imports):
-        chosen = choose(experiments, seeds, variants, iterations, evaluate_every, settings)
+        chosen = choose(experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved)
     with tensorboard_logs(chosen, out, tensorboard, verbose):
         reproduced = train_and_report(nalm.reproduce, chosen, out, workers, device, not no_compile, replace, executor)
     for figure in reproduced:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -89,12 +89,21 @@ class Sampler:
         batch_size: rows of a training batch.
         dtype: precision of inputs and targets.
         device: where batches are needed.
+        faster: makes a stream from a seed whose ``fill`` draws what ``RandomState.random_sample`` does, and which
+            otherwise is like it.
 
     Raises:
         ValueError: the tasks differ in more than that.
     """
 
-    def __init__(self, runs: Sequence[tuple[Task, int]], batch_size: int, dtype: torch.dtype, device: torch.device):
+    def __init__(
+        self,
+        runs: Sequence[tuple[Task, int]],
+        batch_size: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        faster: Callable[[int], Any] | None = None,
+    ):
         first = runs[0][0]
         if len({layout(task) for task, _ in runs}) > 1:
             raise ValueError("runs that train together must have the same input layout, hidden size and kind of range")
@@ -109,7 +118,9 @@ class Sampler:
 
         offsets, stream_seeds = zip(*(_parent_draws(task, seed) for task, seed in runs), strict=True)
         self._seeds = distinct = sorted(set(stream_seeds))
-        self._streams = [np.random.RandomState(seed) for seed in distinct]
+        self._fills = faster is not None and type(first.train).draw is Range.draw
+        make_stream = faster if faster is not None and self._fills else np.random.RandomState
+        self._streams: list[Any] = [make_stream(seed) for seed in distinct]
         self._resting: set[int] = set()
         corners = zip(*(task.train.corners(self.columns) for task, _ in runs), strict=True)
         slices = [task.slices(offset) for (task, _), offset in zip(runs, offsets, strict=True)]
@@ -135,8 +146,12 @@ class Sampler:
         """Draws the numbers of the next batches, ``(batches, streams, layers, columns, rows)``, float64."""
         drawn = np.empty((batches, len(self._streams), self._range.layers, self.columns, self.batch_size))
         for index, stream in enumerate(self._streams):
-            rests = index in self._resting
-            drawn[:, index] = 0 if rests else self._range.draw(stream, batches, self.batch_size, self.columns)
+            if index in self._resting:
+                drawn[:, index] = 0
+            elif self._fills:
+                stream.fill(drawn[:, index, 0])
+            else:
+                drawn[:, index] = self._range.draw(stream, batches, self.batch_size, self.columns)
         return torch.from_numpy(drawn).to(self.device)
 
     def draw_only_for(self, runs: Sequence[int]) -> None:

@@ -5,6 +5,7 @@ goes to torch's compiler directly. Beside ``torch.compile`` of the function itse
 go without guards, whose time is not small beside that of a step.
 """
 
+import ctypes
 import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_struct
 
 from nalm.training.notices import notices
 
-__all__ = ["Compiled", "compiler_problem"]
+__all__ = ["Compiled", "compiler_problem", "load_cpp"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -204,6 +205,17 @@ def compiler_problem(device_type: str) -> str | None:
     except Exception as error:  # whatever the tool chain raises: no compiler, no headers, no writable cache
         return _first_line(error)
     return None
+
+
+def load_cpp(source: str) -> ctypes.CDLL:
+    """Compiles C++ for this machine's vector units, or loads what was compiled before.
+
+    Raises:
+        Exception: whatever the tool chain raises.
+    """
+    from torch._inductor.codecache import CppCodeCache  # here, because it takes a second
+
+    return cast(ctypes.CDLL, CppCodeCache.load(source, needs_vec_isa=True))
 
 
 def _first_line(error: Exception) -> str:

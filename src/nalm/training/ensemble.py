@@ -24,6 +24,7 @@ from nalm.training.optimizers import optimizer
 from nalm.training.program import Iterations, Models, OneByOne, Program, Snapshot, Together, fixed_state
 from nalm.training.recipe import Recipe
 from nalm.training.restarts import Stuck
+from nalm.training.twister import Twister, twister_problem
 
 __all__ = ["Ensemble", "History"]
 
@@ -154,7 +155,8 @@ class Ensemble:
         """Makes room for so many models: of the runs that are present, then copies of the last of them."""
         present = [self._tasks_and_seeds[run] for run in self.members.present]
         runs = [*present, *[present[-1]] * (size - len(present))]
-        self.sampler = Sampler(runs, self.recipe.batch_size, self.recipe.dtype, self.device)
+        faster = Twister if self._wanted_compiled and twister_problem() is None else None
+        self.sampler = Sampler(runs, self.recipe.batch_size, self.recipe.dtype, self.device, faster)
         self.size = size
 
     def _filled(self, parameters: dict[str, Tensor]) -> Snapshot:
