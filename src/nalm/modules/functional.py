@@ -52,8 +52,28 @@ def contract(x: Tensor, weight: Tensor) -> Tensor:
     if weight.numel() <= _UNROLLED:
         return (x.unsqueeze(-2) * weight).sum(-1)
     if x.ndim == 2 and weight.numel() <= _SUMMED and _is_recorded():
-        return (x.T * weight.unsqueeze(-1)).sum(-2).T  # in an ensemble, rows are innermost in memory
+        sums = (x.T * weight.unsqueeze(-1)).sum(-2)  # in an ensemble, rows are innermost in memory
+        result: Tensor = _ContiguousGradient.apply(sums)  # type: ignore[no-untyped-call]
+        return result.T
     return torch.nn.functional.linear(x, weight)
+
+
+class _ContiguousGradient(torch.autograd.Function):
+    """Nothing but a gradient that is contiguous, so that sums over its rows are vectorized."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(sums: Tensor) -> Tensor:
+        return sums.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.clone(memory_format=torch.contiguous_format)
 
 
 def product(*factors: Tensor) -> Tensor:
