@@ -23,6 +23,7 @@ __all__ = [
     "Seeds",
     "Settings",
     "StopWhenSolved",
+    "Tasks",
     "TensorBoard",
     "Variants",
     "Verbose",
@@ -51,6 +52,7 @@ ExperimentNames = Annotated[
 Out = Annotated[Path, typer.Option(help="Results directory.")]
 Seeds = Annotated[str | None, typer.Option(help="Such as 0-24 or 0-4,10, instead of the experiment's.")]
 Variants = Annotated[list[str] | None, typer.Option(help="Only this variant; give it again for more, or use commas.")]
+Tasks = Annotated[list[str] | None, typer.Option(help="Only this task, likewise.")]
 Iterations = Annotated[int | None, typer.Option(min=0, help="N makes N + 1 updates, as the original does.")]
 EvaluateEvery = Annotated[int | None, typer.Option(min=1, help="Iterations between evaluations.")]
 Settings = Annotated[

@@ -7,6 +7,7 @@ from pathlib import Path
 from nalm.sweeps.execute import default_workers
 from nalm.sweeps.run import Experiments, prepare
 from nalm.sweeps.store import Store
+from nalm.training.ensemble import MOST_PARAMETERS
 from nalm.training.recipe import STORED, Recipe
 
 __all__ = ["Forecast", "forecast"]
@@ -54,7 +55,8 @@ def forecast(
         cost = measured.get((recipe.architecture, inputs), TYPICAL_SECONDS_PER_INPUT * inputs)
         seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * cost
         evaluations = recipe.iterations // recipe.evaluate_every + 1
-        size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * inputs)
+        kept = inputs if evaluations * inputs <= MOST_PARAMETERS else 0  # about a parameter for each
+        size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * kept)
     parallel = max(1, min(default_workers() if workers is None else workers, len(shards)))
     missing = sum(len(shard.runs) for shard in shards)
     return Forecast(runs, missing, len(shards), seconds / parallel, round(size))
