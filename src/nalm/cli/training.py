@@ -355,6 +355,9 @@ def bench(
         Path | None,
         typer.Option(help="File that measures the floor; in a clone of the repository, benchmarks/floor.py."),
     ] = None,
+    two_layers: Annotated[
+        bool, typer.Option("--two-layers", help="Measure variants of the experiment two-layer, with 100 inputs.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the speed.
@@ -364,7 +367,7 @@ def bench(
 
     Example: nalm bench NMRU --inputs 2
     """
-    rows = nalm.benchmark(modules or None, inputs or [2], say, floor)
+    rows = nalm.benchmark(modules or None, inputs or [2], say, floor, two_layers)
     if as_json:
         write_json(rows)
     else:
