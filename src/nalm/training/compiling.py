@@ -5,8 +5,10 @@ goes to torch's compiler directly. Beside ``torch.compile`` of the function itse
 go without guards, whose time is not small beside that of a step.
 """
 
+import contextlib
 import ctypes
 import functools
+import gc
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, cast
@@ -18,7 +20,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_struct
 
 from nalm.training.notices import notices
 
-__all__ = ["Compiled", "compiler_problem", "load_cpp"]
+__all__ = ["Compiled", "compiler_problem", "load_cpp", "rare_garbage_collection"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -195,6 +197,21 @@ def _source(node: fx.Node) -> fx.Node:
 def _smallest(node: fx.Node) -> int:
     """The number of different elements that a view shows, at most."""
     return min(_elements(view) or _elements(node) for view in _views(node))
+
+
+@contextlib.contextmanager
+def rare_garbage_collection() -> Iterator[None]:
+    """Keeps Python from looking for garbage between steps; evaluations look through what is new.
+
+    A compiler leaves so many objects behind that looking through them again and again takes longer than some steps.
+    """
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 @functools.cache

@@ -2,8 +2,7 @@
 
 import contextlib
 import gc
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
 from time import time
 
 import numpy as np
@@ -12,15 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from nalm.modules.base import ArithmeticModule
 from nalm.tasks.sampling import Sampler
 from nalm.tasks.task import Task
 from nalm.threads import one_thread
-from nalm.training.compiling import compiler_problem
+from nalm.training.compiling import compiler_problem, rare_garbage_collection
+from nalm.training.history import History
+from nalm.training.initial import initial_module, noise_shape, redrawn
 from nalm.training.judging import run_threshold
 from nalm.training.members import Members
 from nalm.training.notices import notices
-from nalm.training.optimizers import optimizer
+from nalm.training.optimizers import iteration_scalars, optimizer
 from nalm.training.program import Iterations, Models, OneByOne, Program, Snapshot, Together, fixed_state
 from nalm.training.recipe import Recipe
 from nalm.training.restarts import Stuck
@@ -56,42 +56,6 @@ _PROGRAMS: dict[Hashable, Program] = {}
 """Programs of this process, by structure: a worker that trains many shards compiles each structure once."""
 
 
-@dataclass
-class History:
-    """What happened to every run: arrays of ``(evaluations, runs)`` unless said otherwise.
-
-    ``iterations`` and ``wall_times`` (seconds since the epoch) are ``(evaluations)``; ``parameters`` holds one array
-    of ``(runs, …)`` per evaluation, unless they would be too many, and one after the last update; ``buffers`` and the
-    ``final`` errors are those after the last update, with the runs first; ``restarts`` lists, for each run, the
-    iterations before which its parameters were drawn anew; ``diverged_at``, ``(runs)``, is the iteration of the first
-    NaN weight, or -1; ``stopped_at``, ``(runs)``, that of the evaluation at which it was retired, or -1: what comes
-    after is NaN, and what is final is as it was then.
-    """
-
-    iterations: list[int] = field(default_factory=list)
-    wall_times: list[float] = field(default_factory=list)
-    validation_errors: list[Array] = field(default_factory=list)
-    test_errors: list[Array] = field(default_factory=list)
-    sparsity_errors: list[Array] = field(default_factory=list)
-    criteria: list[Array] = field(default_factory=list)
-    penalties: list[Array] = field(default_factory=list)
-    parameters: list[dict[str, Array]] = field(default_factory=list)
-    buffers: dict[str, Array] = field(default_factory=dict)
-    final_validation_errors: Array = field(default_factory=lambda: np.empty(0))
-    final_test_errors: Array = field(default_factory=lambda: np.empty(0))
-    restarts: list[list[int]] = field(default_factory=list)
-    diverged_at: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    stopped_at: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-
-    def evaluations(self, run: int) -> int:
-        """How many evaluations a run has, before it diverged, and until it was retired."""
-        if run < len(self.diverged_at) and (end := self.diverged_at[run]) >= 0:
-            return int(np.searchsorted(self.iterations, end))
-        if run < len(self.stopped_at) and (stop := self.stopped_at[run]) >= 0:
-            return int(np.searchsorted(self.iterations, stop, side="right"))
-        return len(self.iterations)
-
-
 class Ensemble:
     """The stacked models of a shard.
 
@@ -122,26 +86,22 @@ class Ensemble:
         self.history = History()
         self._tasks_and_seeds = runs
         columns, self.hidden_size = runs[0][0].input_size, runs[0][0].hidden_size
-        initial = (_initial_module(recipe, columns, self.hidden_size, seed) for _, seed in runs)
+        initial = (initial_module(recipe, columns, self.hidden_size, seed) for _, seed in runs)
         modules, generators = zip(*initial, strict=True)
         self.generators: list[torch.Generator] = list(generators)
         self.stuck = Stuck(recipe.reinitialize, recipe.evaluate_every, len(runs)) if recipe.reinitialize else None
-        self.noise_shape = _noise_shape(modules[0], torch.Size((recipe.batch_size, columns)))
+        self.noise_shape = noise_shape(modules[0], torch.Size((recipe.batch_size, columns)))
         stops = recipe.stop_when_solved
         self.members = Members(len(runs), [run_threshold(recipe, task) for task, _ in runs] if stops else ())
-        self.final = {name: np.full(len(runs), np.nan) for name in (VALIDATION, TEST, DIVERGED)}
-        self.final |= {
-            name: np.full((len(runs), *parameter.shape), np.nan)
-            for name, parameter in modules[0].named_parameters()
-            if parameter.requires_grad
-        }
-        self._wanted_compiled = compiled
-        self._stack(max(len(runs), SMALLEST) if compiled else len(runs) + -len(runs) % VECTOR)
         parameters = {
             name: torch.stack([module.get_parameter(name).detach() for module in modules]).to(self.device)
             for name, parameter in modules[0].named_parameters()
             if parameter.requires_grad
         }
+        self.final = {name: np.full(len(runs), np.nan) for name in (VALIDATION, TEST, DIVERGED)}
+        self.final |= {name: np.full(value.shape, np.nan) for name, value in parameters.items()}
+        self._wanted_compiled = compiled
+        self._stack(max(len(runs), SMALLEST) if compiled else len(runs) + -len(runs) % VECTOR)
         self.snapshot = self._filled(parameters)
         program = self._vectorized_program(modules, compiled)
         if program is None:
@@ -179,16 +139,13 @@ class Ensemble:
         self.sampler.go_on_from(before)
         self._let_streams_rest()
         _, seed = self._tasks_and_seeds[runs[0]]
-        module, _ = _initial_module(self.recipe, self.sampler.columns, self.hidden_size, seed)
+        module, _ = initial_module(self.recipe, self.sampler.columns, self.hidden_size, seed)
         program = self._vectorized_program([module], self._wanted_compiled)
         assert program is not None  # it was vectorized when it was larger
         self.program = program
 
     def _shrink_if_worthwhile(self) -> None:
-        """Leaves out retired runs, if a stack that is much smaller is enough for the others.
-
-        Models that train one by one all go on, and are not looked at.
-        """
+        """Leaves out retired runs, if a much smaller stack is enough for the others; models one by one all go on."""
         left = self.members.left
         if len(left) in (0, len(self.members.present)) or isinstance(self.program.models, OneByOne):
             return
@@ -220,7 +177,7 @@ class Ensemble:
         return program
 
     def _new_program(self, models: Models, template: nn.Module, compiled: bool) -> Program:
-        columns = list(self._scalars(np.zeros(1, dtype=np.int64)))
+        columns = list(iteration_scalars(self.recipe, np.zeros(1, dtype=np.int64)))
         return Program(models, template, self.recipe, self.sampler.batch, columns, compiled)
 
     def _structure(self, compiled: bool) -> Hashable:
@@ -231,7 +188,7 @@ class Ensemble:
             recipe.criterion,
             recipe.optimizer,
             recipe.precision,
-            tuple(self._scalars(np.zeros(1, dtype=np.int64))),
+            tuple(iteration_scalars(recipe, np.zeros(1, dtype=np.int64))),
             sampler.layout,
             tuple(sampler.operations),
             tuple(
@@ -252,9 +209,9 @@ class Ensemble:
             return "its buffers differ from run to run"
         rows = torch.ones(self.size, 2, self.sampler.columns, dtype=self.recipe.dtype)
         rows = rows.to(self.device)
-        scalars = {name: rows.new_ones(()) for name in self._scalars(np.zeros(1, dtype=np.int64))}
+        scalars = {name: rows.new_ones(()) for name in iteration_scalars(self.recipe, np.zeros(1, dtype=np.int64))}
         own = {"validation_error": rows.new_ones(len(rows))} if self._asks_for_validation_errors else {}
-        if (shape := _noise_shape(modules[0], rows.shape[1:])) is not None:
+        if (shape := noise_shape(modules[0], rows.shape[1:])) is not None:
             own["noise"] = rows.new_full((len(rows), *shape), 0.5)
         try:
             models.gradients(self.snapshot.parameters, rows, rows[..., :1], scalars, own)
@@ -262,22 +219,6 @@ class Ensemble:
         except RuntimeError as error:  # what vmap raises for everything it cannot do
             return str(error).strip().split(". ")[0].splitlines()[0]
         return None
-
-    def _scalars(self, iterations: npt.NDArray[np.int64]) -> dict[str, Array]:
-        """Everything about an iteration that is a number, by name, for each iteration."""
-        recipe = self.recipe
-        columns = {name: term.values(iterations) for name, term in recipe.regularizers.items()}
-        columns |= {
-            f"{name}.below": np.full(len(iterations), term.below)
-            for name, term in recipe.regularizers.items()
-            if term.below is not None
-        }
-        columns["pcc"] = (iterations < recipe.pcc_iterations).astype(np.float64)
-        columns |= optimizer(recipe).scalars(iterations, recipe.learning_rate)
-        for name, limit in (("clip_norm", recipe.clip_gradient_norm), ("clip_value", recipe.clip_gradient_value)):
-            if limit is not None:
-                columns[name] = np.full(len(iterations), limit)
-        return columns
 
     def train(
         self,
@@ -291,14 +232,14 @@ class Ensemble:
             on_pause: called every few iterations, when all that has happened can be captured (see
                 :mod:`nalm.training.state`).
         """
-        collection = _rare_garbage_collection() if self.program.compiled else contextlib.nullcontext()
+        collection = rare_garbage_collection() if self.program.compiled else contextlib.nullcontext()
         with torch.no_grad(), one_thread(), collection:
             self._train(on_evaluation, on_pause)
         return self.history
 
     def module(self, run: int) -> nn.Module:
         """The model of one run as it is now, in evaluation mode."""
-        module, _ = _initial_module(self.recipe, self.sampler.columns, self.hidden_size, seed=0)
+        module, _ = initial_module(self.recipe, self.sampler.columns, self.hidden_size, seed=0)
         fixed = {name: value[run] for name, value in self.program.models.fixed(self.runs).items()}
         own = {name: values[self._position(run)] for name, values in self.snapshot.parameters.items()}
         if self.members.stopped_at[run] >= 0:
@@ -333,7 +274,7 @@ class Ensemble:
         """Trains for some steps, of which only the first may be one that is reported."""
         drawn = self.sampler.draw(steps)
         iterations = np.arange(self.iteration, self.iteration + steps)
-        table = np.stack(list(self._scalars(iterations).values()), axis=1)
+        table = np.stack(list(iteration_scalars(self.recipe, iterations).values()), axis=1)
         rows = torch.from_numpy(table).to(self.device, self.recipe.dtype)
         counters = torch.from_numpy(iterations).to(self.device)
         own: dict[str, Tensor] = {}
@@ -378,7 +319,7 @@ class Ensemble:
     def _restart(self, stuck: npt.NDArray[np.intp]) -> None:
         """Draws new parameters for some runs, which continue their own random numbers."""
         for run in stuck.tolist():
-            module = _redrawn(self.module(run), self.generators[run])
+            module = redrawn(self.module(run), self.generators[run])
             position = self._position(run)
             end = None if position == len(self.members.present) - 1 else position + 1  # with the copies of the last
             for name, values in self.snapshot.parameters.items():
@@ -450,60 +391,9 @@ class Ensemble:
 
     def _reported(self, values: Tensor) -> Array:
         """What belongs to the runs, without the copies that fill the ensemble up; NaN for runs retired before."""
-        return self.members.of_all(_numbers(values[: len(self.members.present)]), self._evaluated_at)
-
-    @property
-    def _evaluated_at(self) -> int:
-        """The last evaluation's iteration."""
-        return self.history.iterations[-1] if self.history.iterations else 0
+        last = self.history.iterations[-1] if self.history.iterations else 0
+        return self.members.of_all(_numbers(values[: len(self.members.present)]), last)
 
 
 def _numbers(values: Tensor) -> Array:
     return values.cpu().numpy().astype(np.float64)
-
-
-@contextlib.contextmanager
-def _rare_garbage_collection() -> Iterator[None]:
-    """Keeps Python from looking for garbage between steps; evaluations look through what is new.
-
-    A compiler leaves so many objects behind that looking through them again and again takes longer than some steps.
-    """
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
-
-
-def _noise_shape(module: nn.Module, inputs: torch.Size) -> tuple[int, ...] | None:
-    return module.noise_shape(inputs) if isinstance(module, ArithmeticModule) else None
-
-
-def _initial_module(recipe: Recipe, in_features: int, hidden_size: int, seed: int) -> tuple[nn.Module, torch.Generator]:
-    """A model with the run's initial weights, and a generator that goes on with the random numbers after theirs.
-
-    It is constructed and then reset once more, as the original does.
-    """
-    before = torch.get_default_dtype()
-    generator = torch.Generator()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_default_dtype(recipe.dtype)
-        try:
-            module = recipe.build(in_features, hidden_size)
-        finally:
-            torch.set_default_dtype(before)
-        generator.set_state(torch.get_rng_state())
-    return _redrawn(module, generator), generator
-
-
-def _redrawn(module: nn.Module, generator: torch.Generator) -> nn.Module:
-    """The model with new weights from the generator, if it can draw any."""
-    if callable(reset := getattr(module, "reset_parameters", None)):
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(generator.get_state())
-            reset()
-            generator.set_state(torch.get_rng_state())
-    return module
