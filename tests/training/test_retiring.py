@@ -91,6 +91,17 @@ def test_what_is_final_of_it_is_as_it_was_then(both: tuple[Ensemble, History, Hi
             np.testing.assert_array_equal(values[run].astype(np.float32), own)
 
 
+@pytest.mark.compiled
+@pytest.mark.slow
+def test_compiled_ensembles_retire_the_same_runs_at_the_same_time(both: tuple[Ensemble, History, History]) -> None:
+    _, history, _ = both
+    ensemble = Ensemble(recipe(), RUNS, compiled=True)
+    assert ensemble.size == len(RUNS)
+    assert ensemble.train().stopped_at.tolist() == history.stopped_at.tolist()
+    assert ensemble.program.compiled
+    assert ensemble.size == 8
+
+
 def test_training_ends_when_all_are_retired() -> None:
     history = Ensemble(recipe(iterations=100_000), RUNS[-2:], compiled=False).train()
     assert (history.stopped_at >= 0).all()

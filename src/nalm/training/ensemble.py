@@ -39,10 +39,7 @@ VECTOR = 32
 computed by other instructions.
 """
 FEWEST_LEFT = 4
-"""Models in an ensemble from which runs were retired, at least.
-
-Such ensembles shrink by halves: their runs are the same up to rounding, which may differ from size to size.
-"""
+"""The same where runs are retired: such ensembles shrink, and their runs are the same up to rounding alone."""
 MOST_PARAMETERS = 200_000
 """Numbers kept of a run's parameters: where all evaluations have more, only those after training are kept."""
 DRAWN_AT_ONCE = 2**17
@@ -101,7 +98,8 @@ class Ensemble:
         self.final = {name: np.full(len(runs), np.nan) for name in (VALIDATION, TEST, DIVERGED)}
         self.final |= {name: np.full(value.shape, np.nan) for name, value in parameters.items()}
         self._wanted_compiled = compiled
-        self._stack(max(len(runs), SMALLEST) if compiled else len(runs) + -len(runs) % VECTOR)
+        fewest = FEWEST_LEFT if recipe.stop_when_solved else SMALLEST
+        self._stack(max(len(runs), fewest) if compiled else len(runs) + -len(runs) % VECTOR)
         self.snapshot = self._filled(parameters)
         program = self._vectorized_program(modules, compiled)
         if program is None:
