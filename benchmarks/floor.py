@@ -26,6 +26,7 @@ from nalm.experiments.catalog import default_recipe
 from nalm.sweeps.benchmark import EVALUATE_EVERY, REPETITIONS, SEEDS, benchmark_tasks
 from nalm.tasks.sampling import HELD_OUT_ROWS
 from nalm.training.ensemble import DRAWN_AT_ONCE, Ensemble
+from nalm.training.optimizers import iteration_scalars
 from nalm.training.recipe import Recipe
 
 SOURCE = Path(__file__).with_name("floor.cpp")
@@ -128,7 +129,7 @@ def _ensemble(recipe: Recipe, inputs: int, seeds: int) -> Ensemble:
 
 
 def _table(ensemble: Ensemble, iterations: npt.NDArray[np.int64]) -> Array:
-    columns = ensemble._scalars(iterations)
+    columns = iteration_scalars(ensemble.recipe, iterations)
     absent = np.zeros(len(iterations))
     return np.stack([columns.get(name, absent) for name in SCALARS], axis=1).astype(np.float32)
 

@@ -320,7 +320,7 @@ def test_what_means_one_experiment_is_refused_with_several(
 ) -> None:
     done = nalm_cli("run", tiny, write_yaml(), *option)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "nalm: found --variants or --set with 2 experiments, expected them with one\n"
+    assert done.stderr == "nalm: found --variants, --tasks or --set with 2 experiments, expected them with one\n"
 
 
 @pytest.mark.parametrize("option", [("--seeds", "0"), ("--iterations", 3), ("--variants", "x"), ("--set", "x.y=1")])

@@ -7,6 +7,7 @@ would not see a wrong number of iterations or a ramp that starts late.
 from typing import Any, NamedTuple
 
 import pytest
+from tests.experiments.test_two_layer_facts import EXPERIMENTS as TWO_LAYERS
 
 import nalm
 from nalm.tasks.task import Task
@@ -288,7 +289,7 @@ EXPERIMENTS = {
 
 
 def test_there_are_facts_of_every_experiment() -> None:
-    assert set(EXPERIMENTS) == set(nalm.experiment_names())
+    assert set(EXPERIMENTS) | set(TWO_LAYERS) == set(nalm.experiment_names())
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

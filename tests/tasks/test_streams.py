@@ -187,7 +187,8 @@ def test_slices_of_a_hundred_inputs_are_the_originals(seed: int, slices: list[tu
     task = make_task(**HUNDRED)
     assert task.slices(_parent_draws(task, seed)[0]) == slices
     placed = make_sampler((task, seed)).placement.operands
-    assert [(columns[0, 0].item(), columns[0, -1].item() + 1) for columns in placed] == slices
+    for columns, (start, end) in zip(placed, slices, strict=True):
+        assert columns[0].tolist() == [float(start <= column < end) for column in range(100)]
 
 
 # --- a plain re-implementation ----------------------------------------------------------------------------------
@@ -400,18 +401,53 @@ def test_inputs_stay_within_their_range(drawn_from: Any) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        make_task("mul"),
         make_task(**TEN),
+        make_task(hidden_size=3),
         make_task(train=UNION),
         make_task(train=HALVES),
         make_task(subset_ratio=1.0, overlap_ratio=1.0),
         make_task("mul", subsets=1),
     ],
-    ids=["operation", "size", "union", "halves", "length", "subsets"],
+    ids=["size", "hidden size", "union", "halves", "length", "subsets"],
 )
 def test_runs_of_unlike_tasks_are_refused(other: Task) -> None:
-    with pytest.raises(ValueError, match="must have the same operation, input layout and kind of range"):
+    with pytest.raises(ValueError, match="must have the same input layout, hidden size and kind of range"):
         make_sampler((make_task(), 0), (other, 0))
+
+
+@pytest.mark.parametrize("layout", [{}, HUNDRED], ids=["two inputs", "a hundred"])
+def test_runs_of_several_operations_have_the_batches_that_each_has_alone(layout: dict[str, Any]) -> None:
+    runs = [(make_task(operation, **layout), seed) for operation in ("div", "add", "root") for seed in (3, 4)]
+    together = make_sampler(*runs)
+    ((inputs, targets),) = train(together)
+    assert together.numbers_per_batch == 2 * 128 * runs[0][0].input_size
+    for index, run in enumerate(runs):
+        alone = make_sampler(run)
+        ((own_inputs, own_targets),) = train(alone)
+        assert torch.equal(inputs[index], own_inputs[0])
+        assert torch.equal(targets[index], own_targets[0])
+        for kind in ("validation", "test"):
+            assert all(map(torch.equal, held_out(together, kind, index), held_out(alone, kind, 0)))
+
+
+def test_streams_that_rest_leave_the_others_as_they_are() -> None:
+    runs = [(make_task(operation), seed) for operation in ("div", "add") for seed in (3, 4, 5)]
+    sampler, other = make_sampler(*runs), make_sampler(*runs)
+    sampler.draw_only_for([0, 3, 4])
+    drawn, usual = sampler.draw(2), other.draw(2)
+    index = sampler.placement.stream_index
+    assert torch.equal(drawn[:, index[:2]], usual[:, index[:2]])
+    assert not drawn[:, index[2]].any()
+
+
+def test_a_sampler_of_fewer_runs_goes_on_where_the_larger_was() -> None:
+    runs = [(make_task(), seed) for seed in (3, 4, 5)]
+    larger = make_sampler(*runs)
+    larger.draw(3)
+    fewer, expected = make_sampler(runs[0], runs[2]), make_sampler(*runs)
+    fewer.go_on_from(larger)
+    later = expected.draw(4)[3]
+    assert torch.equal(fewer.draw(1)[0][fewer.placement.stream_index], later[expected.placement.stream_index[[0, 2]]])
 
 
 def test_runs_may_differ_in_intervals_test_ranges_seeds_and_thresholds() -> None:

@@ -222,10 +222,18 @@ def test_draws_do_not_depend_on_how_many_are_taken_at_once(monkeypatch: pytest.M
     np.testing.assert_array_equal(errors(usual), errors(Ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train()))
 
 
-def test_tasks_of_different_operations_do_not_train_together() -> None:
-    other = Task(operation="mul", train=[1, 2], test=[2, 6])
-    with pytest.raises(ValueError, match="same operation"):
+def test_tasks_of_different_sizes_do_not_train_together() -> None:
+    other = Task(operation="div", train=[1, 2], test=[2, 6], input_size=3)
+    with pytest.raises(ValueError, match="same input layout"):
         Ensemble(recipe("NMRU"), [(TASKS[0], 0), (other, 0)], compiled=False)
+
+
+def test_a_run_does_not_depend_on_runs_of_other_operations() -> None:
+    other = Task(operation="mul", train=[1, 2], test=[2, 6])
+    together = Ensemble(recipe("NMRU"), [(TASKS[0], 0), (other, 0)], compiled=False).train()
+    for run, task in enumerate((TASKS[0], other)):
+        alone = Ensemble(recipe("NMRU"), [(task, 0)], compiled=False).train()
+        np.testing.assert_array_equal(errors(together)[..., [run]], errors(alone))
 
 
 @pytest.mark.parametrize("module", [Normalized, Deciding])
@@ -299,7 +307,10 @@ def _structures() -> dict[str, tuple[Recipe, Task]]:
     for experiment in map(load_experiment, experiment_names()):
         for variant in experiment.variants.values():
             for task in experiment.tasks.values():
-                parts = (variant.module.model_dump_json(), variant.criterion, variant.optimizer, layout(task))
+                module = variant.model_dump_json(include={"module", "second"})
+                # Of networks, which are many, only one shape.
+                shape = layout(task) if variant.second is None else None
+                parts = (module, variant.criterion, variant.optimizer, shape)
                 clipping = (variant.clip_gradient_norm is None, variant.clip_gradient_value is None)
                 found.setdefault(repr((parts, clipping, sorted(variant.regularizers))), (variant, task))
     return found

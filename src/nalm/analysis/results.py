@@ -52,14 +52,19 @@ class TrainedRun:
         }
 
     def history(self) -> pd.DataFrame:
-        """A row per evaluation, with the parameters as ``parameter.index`` columns."""
+        """A row per evaluation, with the parameters, if they were kept, as ``parameter.index`` columns."""
         names = ("iteration", "wall_time", "validation_error", "test_error", "sparsity_error", "criterion", "penalty")
         columns = {name: np.asarray(self.row[name]) for name in names}
         evaluations = len(columns["iteration"])
-        for name, values in self.parameters().items():
+        for name, values in self.parameters().items() if self.has_parameter_histories else ():
             for index, series in enumerate(values.reshape(len(values), -1).T):
                 columns[f"{name}.{index}"] = series[:evaluations]
         return pd.DataFrame(columns)
+
+    @property
+    def has_parameter_histories(self) -> bool:
+        """Whether its parameters are known at every evaluation: where they would be too many, the last ones are."""
+        return all(len(values) > len(self.row["iteration"]) for values in self.parameters().values())
 
     @property
     def has_parameters(self) -> bool:
@@ -98,7 +103,7 @@ class TrainedRun:
 
     def _untrained(self) -> nn.Module:
         try:
-            return self.run.recipe.module.probe(self.run.task.input_size)
+            return self.run.recipe.probe(self.run.task.input_size, self.run.task.hidden_size)
         except ValueError as error:
             raise NalmError(str(error)) from None
 

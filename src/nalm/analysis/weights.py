@@ -45,7 +45,11 @@ def weight_histories(results: Results, variants: Sequence[str] = (), tasks: Sequ
     Raises:
         NalmError: there is no such variant or task, no runs, or their weights were not kept.
     """
-    return _table(results, variants, tasks, lambda run: list(enumerate(run.row["iteration"])))
+
+    def moments(run: TrainedRun) -> Moments:
+        return list(enumerate(run.row["iteration"])) if run.has_parameter_histories else []
+
+    return _table(results, variants, tasks, moments)
 
 
 def final_weights(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> pd.DataFrame:
@@ -131,7 +135,7 @@ def _weights(module: ArithmeticModule, free: Sequence[str]) -> dict[str, Vector]
 @lru_cache(maxsize=1024)
 def _gold(recipe: str, task: Task, offset: int) -> dict[str, Vector]:
     """Gold values by name, with the operands' slices at an offset; none if there are none."""
-    module = Recipe.model_validate_json(recipe, context=STORED).module.probe(task.input_size)
+    module = Recipe.model_validate_json(recipe, context=STORED).probe(task.input_size, task.hidden_size)
     if not isinstance(module, ArithmeticModule):
         return {}
     try:

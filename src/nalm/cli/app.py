@@ -23,6 +23,8 @@ __all__ = [
     "Replace",
     "Seeds",
     "Settings",
+    "StopWhenSolved",
+    "Tasks",
     "TensorBoard",
     "Variants",
     "Verbose",
@@ -51,11 +53,16 @@ ExperimentNames = Annotated[
 Out = Annotated[Path, typer.Option(help="Results directory.")]
 Seeds = Annotated[str | None, typer.Option(help="Such as 0-24 or 0-4,10, instead of the experiment's.")]
 Variants = Annotated[list[str] | None, typer.Option(help="Only this variant; give it again for more, or use commas.")]
+Tasks = Annotated[list[str] | None, typer.Option(help="Only this task, likewise.")]
 Iterations = Annotated[int | None, typer.Option(min=0, help="N makes N + 1 updates, as the original does.")]
 EvaluateEvery = Annotated[int | None, typer.Option(min=1, help="Iterations between evaluations.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="VARIANT.FIELD=VALUE", help="Change a recipe; * stands for every variant."),
+]
+StopWhenSolved = Annotated[
+    bool,
+    typer.Option("--stop-when-solved", help="Retire a run once it is solved; it is another run than to the end."),
 ]
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes of one thread; by default one per core.")]
 Device = Annotated[str, typer.Option(help="Where models train, such as cpu or cuda.")]

@@ -24,6 +24,8 @@ from nalm.cli.app import (
     Replace,
     Seeds,
     Settings,
+    StopWhenSolved,
+    Tasks,
     TensorBoard,
     Variants,
     Verbose,
@@ -57,8 +59,10 @@ def shard(
     out: Out = Path("results"),
     seeds: Seeds = None,
     variants: Variants = None,
+    tasks: Tasks = None,
     iterations: Iterations = None,
     evaluate_every: EvaluateEvery = None,
+    stop_when_solved: StopWhenSolved = False,
     settings: Settings = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes of one thread.")] = 1,
     device: Device = "cpu",
@@ -78,7 +82,9 @@ def shard(
     Example: nalm shard figure-3 --index 0 --of 4 --out results
     """
     with import_paths(not no_imports):
-        chosen = choose_trained(experiments, seeds, variants, iterations, evaluate_every, settings)
+        chosen = choose_trained(
+            experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks
+        )
     train = functools.partial(nalm.run, part=Part(index, of))
     with tensorboard_logs(chosen, out, tensorboard, verbose, gradients):
         train_and_report(train, chosen, out, workers, device, not no_compile, replace, nalm.ExecutorSettings())
@@ -94,8 +100,10 @@ def script(
     out: Out = Path("results"),
     seeds: Seeds = None,
     variants: Variants = None,
+    tasks: Tasks = None,
     iterations: Iterations = None,
     evaluate_every: EvaluateEvery = None,
+    stop_when_solved: StopWhenSolved = False,
     settings: Settings = None,
     device: Device = "cpu",
     no_compile: NoCompile = False,
@@ -120,7 +128,9 @@ def script(
     Example: nalm script figure-3 --scheduler lsf --queue short > figure-3.sh
     """
     with import_paths(not no_imports):
-        chosen = choose_trained(experiments, seeds, variants, iterations, evaluate_every, settings)
+        chosen = choose_trained(
+            experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks
+        )
     jobs = min(len(plan(chosen, ()).shards), LARGEST_ARRAY) if of is None else of
     typed = {
         "queue": queue,
@@ -138,6 +148,7 @@ def script(
     for name, values in (
         ("seeds", [seeds]),
         ("variants", variants),
+        ("tasks", tasks),
         ("iterations", [iterations]),
         ("evaluate-every", [evaluate_every]),
         ("set", settings),
@@ -145,6 +156,7 @@ def script(
     ):
         arguments += [f"--{name}={value}" for value in values or () if value is not None]
     arguments += ["--no-compile"] * no_compile + ["--replace"] * replace + ["--no-imports"] * no_imports
+    arguments += ["--stop-when-solved"] * stop_when_solved
     command = [sys.executable, "-m", "nalm", "shard", *arguments]
     print(nalm.array_script(scheduler, command, jobs, job, out / "logs", Path.cwd()))
 

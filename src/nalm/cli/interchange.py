@@ -10,7 +10,7 @@ import typer
 import nalm
 from nalm.cli.app import AsCsv, Directory, Gradients, Variants, Verbose, app
 from nalm.cli.console import say
-from nalm.cli.training import variant_labels
+from nalm.cli.training import labels_of
 from nalm.errors import NalmError
 
 
@@ -48,7 +48,7 @@ def export(
     if as_csv == (tensorboard is not None):
         found = "both --csv and" if as_csv else "neither --csv nor"
         raise NalmError(f"found {found} --tensorboard, expected one of them")
-    labels = variant_labels(variants, nalm.load(directory, experiment).experiment) if variants else None
+    labels = labels_of(variants, nalm.load(directory, experiment).experiment.variants) if variants else None
     if tensorboard is None:
         if verbose or gradients:
             found = "--verbose" if verbose else "--gradients"

@@ -10,7 +10,7 @@ import nalm
 from nalm.cli.app import AsCsv, AsJson, Directory, Name, Variants, app
 from nalm.cli.console import say, write_csv, write_json, write_table
 from nalm.cli.tables import say_missing, show_runs, show_summary
-from nalm.cli.training import variant_labels
+from nalm.cli.training import labels_of
 from nalm.errors import NalmError
 
 __all__ = ["load_results", "write_data"]
@@ -95,7 +95,7 @@ def plot(
     Example: nalm plot results figure-3 --kind curves --variants NMRU,NRU -o curves.pdf
     """
     results = load_results(directory, experiment)
-    chosen = variant_labels(variants or (), results.experiment)
+    chosen = labels_of(variants or (), results.experiment.variants)
     nalm.plot(results, output, kind, variants=chosen, tasks=tasks or ())
     say(f"drew {output}")
 

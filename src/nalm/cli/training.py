@@ -1,7 +1,7 @@
 """Commands that train."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -22,6 +22,8 @@ from nalm.cli.app import (
     Replace,
     Seeds,
     Settings,
+    StopWhenSolved,
+    Tasks,
     TensorBoard,
     Variants,
     Verbose,
@@ -40,7 +42,7 @@ from nalm.modules.registry import import_paths
 from nalm.sweeps.interruptions import Interrupted
 from nalm.sweeps.settings import ExecutorSettings, open_executor
 
-__all__ = ["choose", "choose_trained", "tensorboard_logs", "train_and_report", "variant_labels"]
+__all__ = ["choose", "choose_trained", "labels_of", "tensorboard_logs", "train_and_report"]
 
 R = TypeVar("R")
 
@@ -52,8 +54,10 @@ def run(
     out: Out = Path("results"),
     seeds: Seeds = None,
     variants: Variants = None,
+    tasks: Tasks = None,
     iterations: Iterations = None,
     evaluate_every: EvaluateEvery = None,
+    stop_when_solved: StopWhenSolved = False,
     settings: Settings = None,
     workers: Workers = None,
     device: Device = "cpu",
@@ -75,7 +79,9 @@ def run(
     Example: nalm run figure-3 --seeds 0-4 --variants NMRU --out results
     """
     with import_paths(not no_imports):
-        chosen = choose_trained(experiments, seeds, variants, iterations, evaluate_every, settings)
+        chosen = choose_trained(
+            experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks
+        )
     if dry_run:
         here = device if executor.executor == "local" else "cpu"
         forecast = nalm.forecast(chosen, out, workers=workers, device=here, replace=replace)
@@ -95,13 +101,15 @@ def choose_trained(
     iterations: int | None,
     evaluate_every: int | None,
     settings: Sequence[str] | None,
+    stop_when_solved: bool = False,
+    tasks: Sequence[str] | None = None,
 ) -> list[Experiment]:
     """The experiments that names stand for, as `choose` finds them, without computed figures.
 
     Raises:
         NalmError: nothing is trained for any of the names.
     """
-    figures = choose(names, seeds, variants, iterations, evaluate_every, settings)
+    figures = choose(names, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks)
     chosen = [figure for figure in figures if isinstance(figure, Experiment)]
     if not chosen:
         raise NalmError(f"nothing is trained for {figures[0]}: use `nalm reproduce {figures[0]}`")
@@ -115,14 +123,19 @@ def choose(
     iterations: int | None,
     evaluate_every: int | None,
     settings: Sequence[str] | None,
+    stop_when_solved: bool = False,
+    tasks: Sequence[str] | None = None,
 ) -> list[Experiment | str]:
     """The experiments that names stand for, with what is asked for; computed figures stay names."""
     names = list(dict.fromkeys(called for name in names for called in figures_called(name)))
-    if len(names) > 1 and (variants or settings):
-        raise NalmError(f"found --variants or --set with {len(names)} experiments, expected them with one")
+    if len(names) > 1 and (variants or tasks or settings):
+        raise NalmError(f"found --variants, --tasks or --set with {len(names)} experiments, expected them with one")
     changes: dict[str, Any] = {"iterations": iterations, "evaluate_every": evaluate_every}
     changes = {field: value for field, value in changes.items() if value is not None}
-    if all(name in COMPUTED_FIGURES for name in names) and (changes or seeds is not None or variants or settings):
+    changes |= {"stop_when_solved": True} if stop_when_solved else {}
+    if all(name in COMPUTED_FIGURES for name in names) and (
+        changes or seeds is not None or variants or tasks or settings
+    ):
         raise NalmError(f"nothing is trained for {' and '.join(names)}: found options of training, expected none")
     parsed = parse_seeds(seeds) if seeds is not None else None
     chosen: list[Experiment | str] = []
@@ -135,8 +148,9 @@ def choose(
             experiment = experiment.with_setting(setting)
         if changes:
             experiment = experiment.changed(changes)
-        labels = variant_labels(variants, experiment) if variants else None
-        chosen.append(experiment.narrowed(parsed, labels))
+        of_variants = labels_of(variants, experiment.variants) if variants else None
+        of_tasks = labels_of(tasks, experiment.tasks) if tasks else None
+        chosen.append(experiment.narrowed(parsed, of_variants, of_tasks))
     return chosen
 
 
@@ -147,13 +161,9 @@ def _title(figures: Sequence[Experiment | str]) -> str:
     return ", ".join(figure if isinstance(figure, str) else figure.name for figure in figures)
 
 
-def variant_labels(typed: Sequence[str], experiment: Experiment) -> list[str]:
-    """Labels of variants as they are typed: one at a time, or several with commas between them."""
-    return [
-        label
-        for text in typed
-        for label in ([text] if text in experiment.variants else map(str.strip, text.split(",")))
-    ]
+def labels_of(typed: Sequence[str], known: Collection[str]) -> list[str]:
+    """Labels as they are typed: one at a time, or several with commas between them."""
+    return [label for text in typed for label in ([text] if text in known else map(str.strip, text.split(",")))]
 
 
 def train_and_report(
@@ -223,8 +233,10 @@ def reproduce(
     out: Out = Path("results"),
     seeds: Seeds = None,
     variants: Variants = None,
+    tasks: Tasks = None,
     iterations: Iterations = None,
     evaluate_every: EvaluateEvery = None,
+    stop_when_solved: StopWhenSolved = False,
     settings: Settings = None,
     workers: Workers = None,
     device: Device = "cpu",
@@ -245,7 +257,7 @@ def reproduce(
     Example: nalm reproduce figure-3 --out results
     """
     with import_paths(not no_imports):
-        chosen = choose(experiments, seeds, variants, iterations, evaluate_every, settings)
+        chosen = choose(experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks)
     with tensorboard_logs(chosen, out, tensorboard, verbose, gradients):
         reproduced = train_and_report(nalm.reproduce, chosen, out, workers, device, not no_compile, replace, executor)
     for figure in reproduced:
@@ -263,9 +275,16 @@ def train(
     train_range: Annotated[str, typer.Option(help="LOW,HIGH of the training inputs.")] = "1,2",
     test_range: Annotated[str, typer.Option(help="LOW,HIGH of the test inputs.")] = "2,6",
     inputs: Annotated[int, typer.Option(min=1, help="Inputs; the operation takes the first ones a seed draws.")] = 2,
+    second: Annotated[str | None, typer.Option(help="A module that is applied to the sums of the first.")] = None,
+    hidden_size: Annotated[int, typer.Option(min=1, help="How many sums, with a second module.")] = 2,
+    subset_ratio: Annotated[
+        float | None, typer.Option(help="Share of the inputs that each operand sums; by default it is one input.")
+    ] = None,
+    overlap_ratio: Annotated[float, typer.Option(help="Share of an operand's inputs that the next one sums too.")] = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     iterations: Iterations = None,
     evaluate_every: EvaluateEvery = None,
+    stop_when_solved: StopWhenSolved = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change the module's usual recipe.")
     ] = None,
@@ -279,21 +298,33 @@ def train(
 
     Example: nalm train NMRU --operation div --seed 0
     """
-    experiment = nalm.single_run(module, operation, _pair(train_range), _pair(test_range), inputs, seed)
+    experiment = nalm.single_run(
+        module,
+        operation,
+        _pair(train_range),
+        _pair(test_range),
+        inputs,
+        seed,
+        second=second,
+        hidden_size=hidden_size,
+        subset_ratio=subset_ratio,
+        overlap_ratio=overlap_ratio,
+    )
     for setting in settings or ():
         if "=" not in setting:
             raise NalmError(f"found setting {setting!r}, expected FIELD=VALUE")
-        experiment = experiment.with_setting(f"{module}.{setting}")
-    changes = {"iterations": iterations, "evaluate_every": evaluate_every}
+        experiment = experiment.with_setting(f"*.{setting}")
+    changes = {"iterations": iterations, "evaluate_every": evaluate_every, "stop_when_solved": stop_when_solved or None}
     experiment = experiment.changed({field: value for field, value in changes.items() if value is not None})
     (label,) = experiment.tasks
+    (variant,) = experiment.variants
 
     def report(iteration: int, validation: float, test: float) -> None:
         say(f"{iteration:>9,}  validation error {validation:<12.4g} test error {test:.4g}")
 
     trained = nalm.train_single(experiment, device, not no_compile, report)
     described = {
-        "module": module,
+        "module": variant,
         "operation": operation,
         "task": label,
         "seed": seed,
@@ -327,6 +358,9 @@ def bench(
         Path | None,
         typer.Option(help="File that measures the floor; in a clone of the repository, benchmarks/floor.py."),
     ] = None,
+    two_layers: Annotated[
+        bool, typer.Option("--two-layers", help="Measure variants of the experiment two-layer, with 100 inputs.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the speed.
@@ -336,7 +370,7 @@ def bench(
 
     Example: nalm bench NMRU --inputs 2
     """
-    rows = nalm.benchmark(modules or None, inputs or [2], say, floor)
+    rows = nalm.benchmark(modules or None, inputs or [2], say, floor, two_layers)
     if as_json:
         write_json(rows)
     else:

@@ -1,5 +1,6 @@
 """The experiments that come with nalm."""
 
+import difflib
 import re
 from collections.abc import Collection
 from functools import cache
@@ -92,15 +93,20 @@ def load_experiment(name: str) -> Experiment:
     elif name.endswith((".yaml", ".yml")):
         path = Path(name)
     else:
+        known = experiment_names()
+        closest = ", ".join(difflib.get_close_matches(name, known, 5, cutoff=0))
         raise NalmError(
-            f"found unknown experiment {name!r}, expected one of: {', '.join(experiment_names())}, or a .yaml file"
+            f"found unknown experiment {name!r}, expected one of: {closest} … (`nalm list` shows all {len(known)}), "
+            "or a .yaml file"
         )
     return read_experiment(path, _shared("recipes"), _shared("ranges"))
 
 
-def default_recipe(module: str) -> dict[str, Any]:
-    """Fields of the first of the shared recipes that trains the module, or just the module where there is none."""
+def default_recipe(module: str, second: str | None = None) -> dict[str, Any]:
+    """Fields of the first of the shared recipes that trains the modules, or just the modules where there is none."""
+    bare = {"module": module} | ({} if second is None else {"second": second})
     for fields in _shared("recipes").values():
-        if Recipe.model_validate(fields).module.name == module:
+        known = Recipe.model_validate(fields)
+        if (known.module.name, known.second and known.second.name) == (module, second):
             return dict(fields)
-    return {"module": module}
+    return bare

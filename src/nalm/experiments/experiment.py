@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator
 
@@ -18,6 +18,7 @@ from nalm.training.recipe import Recipe
 __all__ = ["Experiment", "read_experiment"]
 
 Fields = dict[str, Any]
+T = TypeVar("T")
 
 
 class Experiment(BaseModel):
@@ -47,17 +48,24 @@ class Experiment(BaseModel):
         """Number of trainings."""
         return len(self.variants) * len(self.tasks) * len(self.seeds)
 
-    def narrowed(self, seeds: Sequence[int] | None = None, variants: Sequence[str] | None = None) -> "Experiment":
-        """The experiment with other seeds, or with some of its variants only.
+    def narrowed(
+        self,
+        seeds: Sequence[int] | None = None,
+        variants: Sequence[str] | None = None,
+        tasks: Sequence[str] | None = None,
+    ) -> "Experiment":
+        """The experiment with other seeds, or with some of its variants or tasks only.
 
         Raises:
-            NalmError: a variant is unknown.
+            NalmError: a variant or a task is unknown.
         """
-        for label in variants or ():
-            if label not in self.variants:
-                raise NalmError(f"found unknown variant {label!r}, expected one of: {', '.join(self.variants)}")
-        kept = {label: recipe for label, recipe in self.variants.items() if variants is None or label in variants}
-        return self.model_copy(update={"seeds": tuple(seeds) if seeds is not None else self.seeds, "variants": kept})
+        return self.model_copy(
+            update={
+                "seeds": tuple(seeds) if seeds is not None else self.seeds,
+                "variants": _only("variant", self.variants, variants),
+                "tasks": _only("task", self.tasks, tasks),
+            }
+        )
 
     def changed(self, changes: Mapping[str, Any], only: str | None = None) -> "Experiment":
         """The experiment with other recipe fields, in every variant or in one.
@@ -98,6 +106,14 @@ class Experiment(BaseModel):
                 f"{', '.join([*self.variants, '*'])}"
             )
         return self.changed({target[len(label) + 1 :]: parse_value(value)}, None if label == "*" else label)
+
+
+def _only(kind: str, known: dict[str, T], labels: Sequence[str] | None) -> dict[str, T]:
+    """What has one of the labels, in the known order; all if there are none."""
+    for label in labels or ():
+        if label not in known:
+            raise NalmError(f"found unknown {kind} {label!r}, expected one of: {', '.join(known)}")
+    return {label: value for label, value in known.items() if labels is None or label in labels}
 
 
 def _set(fields: Fields, path: str, value: Any) -> None:

@@ -36,7 +36,7 @@ def recomputed_gradients(
         iterations: of the evaluations.
         validation_errors: ``(evaluations, runs)``, which some regularizers wait for.
     """
-    module = recipe.module.probe(runs[0][0].input_size).to(recipe.dtype)
+    module = recipe.probe(runs[0][0].input_size, runs[0][0].hidden_size).to(recipe.dtype)
     noisy = isinstance(module, ArithmeticModule) and module.noise_shape(torch.Size((2, runs[0][0].input_size)))
     if noisy or fixed_state(module):
         return None

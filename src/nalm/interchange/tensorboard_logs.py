@@ -149,10 +149,14 @@ def _extras(
     recipe = runs[0].recipe
     iterations = list(range(0, recipe.iterations + 1, recipe.evaluate_every))
     try:
-        module = recipe.module.probe(runs[0].task.input_size)
+        module = recipe.probe(runs[0].task.input_size, runs[0].task.hidden_size)
     except ValueError as error:  # it is somebody's own, and not here
         raise NalmError(str(error)) from None
     shapes = {name: value.shape for name, value in module.named_parameters()}
+    stored = [name for name in shapes if f"parameter.{name}" in table.column_names]
+    everywhere = {name: (len(iterations) + 1) * shapes[name].numel() for name in stored}
+    if any(len(row) != count for name, count in everywhere.items() for row in table[f"parameter.{name}"].to_pylist()):
+        return [{}] * table.num_rows  # too many to be kept, or of runs that were retired
     parameters = {
         name: np.array(table[f"parameter.{name}"].to_pylist()).reshape(len(runs), -1, *shape)[:, : len(iterations)]
         for name, shape in shapes.items()

@@ -34,6 +34,8 @@ def name_form(recipe: Recipe, task: Task) -> str:
     Raises:
         ValueError: the original could not have made such a run, or would not give it a name that tells what it is.
     """
+    if recipe.second is not None:
+        raise ValueError("the original names networks of two layers otherwise, which is not known here")
     form = "_".join(_fields_of(recipe, task))
     back = named_run(form.replace("{seed}", "0"))
     told = _flat(named_recipe(recipe), named_task(task))

@@ -17,6 +17,7 @@ from nalm.modules.nmu import NMU, SigmaNMU
 from nalm.modules.npu import NPU, NaiveNPU, RealNaiveNPU, RealNPU
 from nalm.modules.nru import NRU
 from nalm.modules.registry import MODULES, build, canonical, module_names, option_defaults, resolve
+from nalm.modules.two_layers import TwoLayers
 
 __all__ = [
     "DMU",
@@ -46,6 +47,7 @@ __all__ = [
     "RealNPU",
     "RealNaiveNPU",
     "SigmaNMU",
+    "TwoLayers",
     "build",
     "canonical",
     "constrain",

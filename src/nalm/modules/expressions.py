@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from nalm.modules.base import ArithmeticModule
+from nalm.modules.two_layers import TwoLayers
 
 if TYPE_CHECKING:
     import sympy
@@ -23,7 +24,7 @@ def expression(model: nn.Module, names: Sequence[str] | None = None) -> list[sym
     on inputs are steps; where no sign decides, they stay in the expression.
 
     Arguments:
-        model: an arithmetic module, or an ``nn.Sequential`` of them.
+        model: an arithmetic module, or an ``nn.Sequential`` or a network of two layers of them.
         names: of the inputs.
 
     Raises:
@@ -50,10 +51,10 @@ def expression(model: nn.Module, names: Sequence[str] | None = None) -> list[sym
 
 
 def _layers(model: nn.Module) -> list[ArithmeticModule]:
-    if isinstance(model, ArithmeticModule):
+    if isinstance(model, ArithmeticModule) and not isinstance(model, TwoLayers):
         return [model]
-    if isinstance(model, nn.Sequential) and len(model):
-        return [layer for child in model for layer in _layers(child)]
+    if isinstance(model, nn.Sequential | TwoLayers) and list(model.children()):
+        return [layer for child in model.children() for layer in _layers(child)]
     raise ValueError(
         f"found a {type(model).__name__}, which has no expression, "
         "expected an arithmetic module or an nn.Sequential of them"

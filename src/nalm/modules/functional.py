@@ -38,6 +38,8 @@ Shape = Literal["linear", "squared", "none"]
 
 _UNROLLED = 64
 """Sizes up to which sums and products are written out, so that a compiler fuses them with what is around them."""
+_SUMMED = 4096
+"""Size up to which weighted sums in a compiled ensemble are cheaper than its products of small matrices."""
 
 
 def contract(x: Tensor, weight: Tensor) -> Tensor:
@@ -47,9 +49,31 @@ def contract(x: Tensor, weight: Tensor) -> Tensor:
 
     Shape: ``(*, I)`` and ``(O, I)`` to ``(*, O)``.
     """
-    if weight.numel() > _UNROLLED:
-        return torch.nn.functional.linear(x, weight)
-    return (x.unsqueeze(-2) * weight).sum(-1)
+    if weight.numel() <= _UNROLLED:
+        return (x.unsqueeze(-2) * weight).sum(-1)
+    if x.ndim == 2 and weight.numel() <= _SUMMED and _is_recorded():
+        sums = (x.T * weight.unsqueeze(-1)).sum(-2)  # in an ensemble, rows are innermost in memory
+        result: Tensor = _ContiguousGradient.apply(sums)  # type: ignore[no-untyped-call]
+        return result.T
+    return torch.nn.functional.linear(x, weight)
+
+
+class _ContiguousGradient(torch.autograd.Function):
+    """Nothing but a gradient that is contiguous, so that sums over its rows are vectorized."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(sums: Tensor) -> Tensor:
+        return sums.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.clone(memory_format=torch.contiguous_format)
 
 
 def product(*factors: Tensor) -> Tensor:

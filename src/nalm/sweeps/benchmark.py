@@ -18,6 +18,7 @@ from nalm.modules import ArithmeticModule
 from nalm.sweeps.plan import Run, Shard
 from nalm.sweeps.single import one_input_each, valid
 from nalm.sweeps.store import Store
+from nalm.tasks import operations
 from nalm.tasks.ranges import Interval
 from nalm.tasks.task import Task
 from nalm.training.ensemble import Ensemble
@@ -29,6 +30,8 @@ REPETITIONS = 5
 ENSEMBLE_ITERATIONS = 4000
 PLAIN_ITERATIONS = 1000
 SEEDS = 25
+OPERATIONS = ("add", "sub", "mul", "div")
+"""What two layers learn."""
 EVALUATE_EVERY = 1000
 
 Floor = Callable[[str, int], float | None]
@@ -40,20 +43,25 @@ def benchmark(
     inputs: Sequence[int] = (2,),
     say: Callable[[str], None] = lambda message: None,
     floor: Path | None = None,
+    two_layers: bool = False,
 ) -> list[dict[str, Any]]:
     """Measures division over the nine ranges with 25 seeds each, in one process with one thread.
+
+    With two layers, it is four operations on two sums of 100 inputs, which share their random numbers.
 
     The ensemble's time has everything in it: sampling, objective, clipping, optimizer, projection, evaluation every
     1,000 iterations, and storing; not compiling. The plain loop trains one model, with the faster of torch's default
     and fused Adam. Both are measured in turn, five times; times are medians.
 
     Arguments:
-        modules: names; those of Figure 3 by default.
-        inputs: numbers of inputs.
+        modules: names; those of Figure 3 by default. With two layers, labels of variants of that experiment; NAU and
+            NMU by default.
+        inputs: numbers of inputs, of a single module.
         say: hears what is being measured.
         floor: a Python file with a function ``floor(module, inputs)`` to microseconds, or to None where it knows none:
             what a run's iteration takes at least. By default the repository's benchmarks/floor.py, where nalm runs
-            from it and the floor can be measured.
+            from it and the floor can be measured; there is none of two layers.
+        two_layers: whether to measure networks.
 
     Raises:
         NalmError: a module is unknown, there are too few inputs to divide, or the floor cannot be measured.
@@ -71,6 +79,12 @@ def benchmark(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
+        if two_layers:
+            experiment = load_experiment("two-layer").narrowed(range(SEEDS), modules or ["NAU", "NMU"], OPERATIONS)
+            for label, recipe in experiment.variants.items():
+                say(f"measuring {label} with two layers")
+                rows.append(_measure(label, recipe, list(experiment.tasks.values())))
+            return rows
         for module in modules or ["RealNPU", "NRU", "NMRU"]:
             for count in inputs:
                 say(f"measuring {module} with {count} inputs")
@@ -81,7 +95,10 @@ def benchmark(
                         raise NalmError(f"cannot measure the floor: {error}") from error
                     say(f"cannot measure the floor: {error}")
                     microseconds = None
-                row = _measure(module, count)
+                tasks = benchmark_tasks(count)
+                recipe = valid(Recipe, default_recipe(module))
+                recipe.check(count)
+                row = _measure(module, recipe, tasks)
                 row["floor_us"] = microseconds
                 row["floor_factor"] = microseconds and row["us_per_run_iteration"] / microseconds
                 rows.append(row)
@@ -104,12 +121,9 @@ def _load_floor(path: Path) -> Floor:
     return cast(Floor, function)
 
 
-def _measure(module: str, inputs: int) -> dict[str, Any]:
-    fields = default_recipe(module) | {"iterations": ENSEMBLE_ITERATIONS - 1, "evaluate_every": EVALUATE_EVERY}
-    recipe = valid(Recipe, fields)
-    tasks = benchmark_tasks(inputs)
+def _measure(name: str, recipe: Recipe, tasks: list[Task]) -> dict[str, Any]:
+    recipe = recipe.model_copy(update={"iterations": ENSEMBLE_ITERATIONS - 1, "evaluate_every": EVALUATE_EVERY})
     runs = tuple(Run(recipe, task, seed) for task in tasks for seed in range(SEEDS))
-    recipe.check(inputs)
     _time_ensemble(recipe.model_copy(update={"iterations": 10}), runs)  # compiles
     ensemble_times, plain_times = [], []
     for _ in range(REPETITIONS):
@@ -117,12 +131,14 @@ def _measure(module: str, inputs: int) -> dict[str, Any]:
         plain_times.append(min(plain_loop(recipe, tasks[0], PLAIN_ITERATIONS, fused) for fused in (False, True)))
     ensemble, plain = statistics.median(ensemble_times), statistics.median(plain_times)
     return {
-        "module": module,
-        "inputs": inputs,
+        "module": name,
+        "inputs": tasks[0].input_size,
         "runs": len(runs),
         "us_per_run_iteration": ensemble * 1e6,
         "plain_us": plain * 1e6,
         "ratio": plain / ensemble,
+        "floor_us": None,
+        "floor_factor": None,
     }
 
 
@@ -145,14 +161,17 @@ def _time_ensemble(recipe: Recipe, runs: tuple[Run, ...]) -> float:
 def plain_loop(recipe: Recipe, task: Task, iterations: int, fused: bool) -> float:
     """Trains one model as one would write it in plain PyTorch, and returns the seconds per iteration."""
     torch.manual_seed(0)
-    module = recipe.module.build(task.input_size, 1)
+    module = recipe.build(task.input_size, task.hidden_size)
     optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=fused)
     assert isinstance(task.train, Interval)
     ((low, high),) = task.train.intervals
 
+    compute, slices = operations.OPERATIONS[task.operation].apply, [slice(*ends) for ends in task.slices(0)]
+
     def sample(rng: np.random.RandomState, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
         x = rng.uniform(low, high, (rows, task.input_size))
-        return torch.tensor(x, dtype=torch.float32), torch.tensor(x[:, :1] / x[:, 1:2], dtype=torch.float32)
+        operands = [x[:, columns].sum(1, keepdims=True) for columns in slices]
+        return torch.tensor(x, dtype=torch.float32), torch.tensor(compute(operands), dtype=torch.float32)
 
     train_rng, held_out = np.random.RandomState(0), [sample(np.random.RandomState(seed), 10_000) for seed in (1, 2)]
     coefficients = {name: term.values(np.arange(iterations)) for name, term in recipe.regularizers.items()}

@@ -20,7 +20,7 @@ from nalm.training.state import capture, restore
 
 __all__ = ["Checkpoint", "checkpoint_path"]
 
-FORMAT = 1
+FORMAT = 2
 SECONDS_AT_LEAST = 1.0
 """From one checkpoint to the next."""
 TIMES_ITS_COST = 60.0

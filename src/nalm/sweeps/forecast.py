@@ -7,6 +7,7 @@ from pathlib import Path
 from nalm.sweeps.execute import default_workers
 from nalm.sweeps.run import Experiments, prepare
 from nalm.sweeps.store import Store
+from nalm.training.ensemble import MOST_PARAMETERS
 from nalm.training.recipe import STORED, Recipe
 
 __all__ = ["Forecast", "forecast"]
@@ -51,10 +52,11 @@ def forecast(
     seconds = size = 0.0
     for shard in shards:
         recipe, inputs = shard.recipe, shard.runs[0].task.input_size
-        cost = measured.get((recipe.module.name, inputs), TYPICAL_SECONDS_PER_INPUT * inputs)
+        cost = measured.get((recipe.architecture, inputs), TYPICAL_SECONDS_PER_INPUT * inputs)
         seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * cost
         evaluations = recipe.iterations // recipe.evaluate_every + 1
-        size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * inputs)
+        kept = inputs if evaluations * inputs <= MOST_PARAMETERS else 0  # about a parameter for each
+        size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * kept)
     parallel = max(1, min(default_workers() if workers is None else workers, len(shards)))
     missing = sum(len(shard.runs) for shard in shards)
     return Forecast(runs, missing, len(shards), seconds / parallel, round(size))
@@ -66,7 +68,7 @@ def _measured_costs(store: Store) -> dict[tuple[str, int], float]:
     for table, about in store.runs():
         recipe = Recipe.model_validate(about["recipe"], context=STORED)
         training = about["seconds"] - STARTING_SECONDS
-        if about["compiled"] and training > STARTING_SECONDS:
+        if about["compiled"] and training > STARTING_SECONDS and not recipe.stop_when_solved:
             inputs = json.loads(table["task"][0].as_py()).get("input_size", 2)
-            costs[recipe.module.name, inputs] = training / table.num_rows / (recipe.iterations + 1)
+            costs[recipe.architecture, inputs] = training / table.num_rows / (recipe.iterations + 1)
     return costs

@@ -45,8 +45,9 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """Hash of all that decides the run; labels and thresholds do not."""
-        return _hash({"recipe": recipe_fields(self.recipe), "task": task_fields(self.task), "seed": self.seed})
+        """Hash of all that decides the run; labels do not, nor thresholds, unless they decide when it ends."""
+        fields = {"recipe": recipe_fields(self.recipe), "task": task_fields(self.task), "seed": self.seed}
+        return _hash(fields | ({"threshold": self.task.threshold} if self.recipe.stop_when_solved else {}))
 
     @property
     def threshold(self) -> Threshold:

@@ -14,9 +14,9 @@ from nalm.experiments.document import sentence
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import LARGEST_SEED
 from nalm.sweeps.run import check_device
-from nalm.tasks.task import Task
+from nalm.tasks.task import HIDDEN_SIZE, Task
 from nalm.training.ensemble import Ensemble
-from nalm.training.judging import run_threshold
+from nalm.training.judging import check_tasks, run_threshold
 from nalm.training.recipe import Recipe
 
 __all__ = ["SingleRun", "one_input_each", "single_run", "train_single", "valid"]
@@ -42,8 +42,25 @@ def single_run(
     test: Sequence[float] = (2, 6),
     inputs: int = 2,
     seed: int = 0,
+    *,
+    second: str | None = None,
+    hidden_size: int = HIDDEN_SIZE,
+    subset_ratio: float | None = None,
+    overlap_ratio: float = 0.0,
 ) -> Experiment:
-    """An experiment of one run, with the module's usual recipe; every operand is one input.
+    """An experiment of one run, with the module's usual recipe; every operand is one input, unless told otherwise.
+
+    Arguments:
+        module: what learns, or the first layer.
+        operation: what it learns.
+        train: ends of the training range.
+        test: ends of the test range.
+        inputs: how many there are.
+        seed: of the run.
+        second: the second layer, if there is one.
+        hidden_size: of what there are between two layers.
+        subset_ratio: share of the inputs that each operand sums.
+        overlap_ratio: share of an operand's inputs that the next one sums too.
 
     Raises:
         NalmError: the module, the operation or a range is wrong.
@@ -56,19 +73,22 @@ def single_run(
         "train": list(train),
         "test": list(test),
         "input_size": inputs,
-        "subset_ratio": one_input_each(inputs),
+        "subset_ratio": one_input_each(inputs) if subset_ratio is None else float(subset_ratio),
+        "overlap_ratio": float(overlap_ratio),
         "subsets": operands,
+        "hidden_size": hidden_size,
     }
     task = valid(Task, fields)
-    recipe = valid(Recipe, default_recipe(module))
+    recipe = valid(Recipe, default_recipe(module, second))
     try:
-        recipe.check(inputs)
+        check_tasks(recipe, [task])
     except ValueError as error:
         raise NalmError(str(error)) from None
+    label = module if second is None else recipe.architecture
     return Experiment(
         name="single",
-        title=f"{module} learns {operation}",
-        variants={module: recipe},
+        title=f"{label} learns {operation}",
+        variants={label: recipe},
         tasks={task.label: task},
         seeds=(seed,),
     )

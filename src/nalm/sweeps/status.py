@@ -184,7 +184,7 @@ def _finished(store: Store) -> tuple[set[str], Costs]:
     for table, about in store.runs():
         finished.update(table["key"].to_pylist())
         recipe = Recipe.model_validate(about["recipe"], context=STORED)
-        kind = (recipe.module.name, json.loads(table["task"][0].as_py()).get("input_size", 2))
+        kind = (recipe.architecture, json.loads(table["task"][0].as_py()).get("input_size", 2))
         seconds, updates = spent.get(kind, (0.0, 0))
         if "imported" in about:  # whose cost is not known
             continue
@@ -202,6 +202,6 @@ def _seconds_left(shards: Sequence[Shard], running: Iterable[RunningShard], cost
     seconds = []
     for shard in shards:
         inputs = shard.runs[0].task.input_size
-        cost = costs.get((shard.recipe.module.name, inputs), TYPICAL_SECONDS_PER_INPUT * inputs)
+        cost = costs.get((shard.recipe.architecture, inputs), TYPICAL_SECONDS_PER_INPUT * inputs)
         seconds.append(len(shard.runs) * (shard.recipe.iterations + 1 - made.get(shard.name, 0)) * cost)
     return max(sum(seconds) / len(at_once), max(seconds, default=0.0))

@@ -291,11 +291,11 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 
 def _table(shard: Shard, history: History) -> pa.Table:
-    """A row per run; a diverged run has the evaluations before its first NaN weight, as the original logs them."""
+    """A row per run; a diverged run has the evaluations before its first NaN weight, as the original logs them, and a
+    retired one those until it was solved.
+    """
     iterations = np.array(history.iterations)
-    kept = [
-        len(iterations) if end < 0 else int(np.searchsorted(iterations, end)) for end in history.diverged_at.tolist()
-    ]
+    kept = [history.evaluations(run) for run in range(len(shard.runs))]
 
     def lists(values: list[npt.NDArray[np.float64]]) -> pa.Array:
         by_run = np.stack(values, axis=1)
@@ -319,8 +319,16 @@ def _table(shard: Shard, history: History) -> pa.Table:
     }
     for name in history.parameters[0]:
         values = np.stack([snapshot[name] for snapshot in history.parameters], axis=1)
-        rows = [row.reshape(-1) for row in values]
+        rows = [_until(history, run, row).reshape(-1) for run, row in enumerate(values)]
         columns[f"parameter.{name}"] = pa.array(rows, pa.list_(pa.float64()))
     for name, values in history.buffers.items():
         columns[f"buffer.{name}"] = pa.array([row.reshape(-1) for row in values], pa.list_(pa.float64()))
     return pa.table(columns)
+
+
+def _until(history: History, run: int, parameters: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Parameters of a run without those of evaluations after it was retired; the last ones are those after training."""
+    *evaluated, last = parameters
+    if not evaluated or not (history.stopped_at[run : run + 1] >= 0).any():
+        return parameters
+    return np.stack([*evaluated[: history.evaluations(run)], last])

@@ -181,9 +181,10 @@ def _reporting(directory: Path, shard: Shard, lease: Lease) -> Iterator[_Report]
 def _progress(ensemble: Ensemble, shard: Shard) -> ShardProgress:
     history = ensemble.history
     validation, test = np.stack(history.validation_errors), np.stack(history.test_errors)
+    ends = [history.evaluations(index) for index in range(len(shard.runs))]
     solved = sum(
-        run.threshold.solved(validation[:, index].tolist(), test[:, index].tolist())
-        for index, run in enumerate(shard.runs)
+        run.threshold.solved(validation[:end, index].tolist(), test[:end, index].tolist())
+        for index, (run, end) in enumerate(zip(shard.runs, ends, strict=True))
     )
     return ShardProgress(ensemble.iteration, len(shard.runs), solved, list(notices.said))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ __all__ = ["Batch", "HeldOut", "Placement", "Sampler", "fixed_test_rows", "layou
 VALIDATION_SEED = 43953907
 TEST_SEED = 8689336
 HELD_OUT_ROWS = 10_000
+FEW_COLUMNS = 16
+"""Up to so many columns, those of an operand are looked up; the sum of more is one of all, with weights of 0 and 1."""
 WORDS = 624
 """Of a Mersenne twister's state."""
 
@@ -38,28 +40,41 @@ class Placement(NamedTuple):
     """How the draws of shared streams become each run's batch.
 
     Shapes: ``stream_index (runs)``; corners of the ranges, each ``(runs, n, columns or 1, 1)``, float64; for each
-    operand, the columns of the input that it sums, ``(runs, length)``.
+    operand, the columns of the input that it sums, ``(runs, length)``, or if there are many, 1 for those and 0 for
+    others, ``(runs, columns)``, float64; if there are several operations, whether it is a run's, for each but the
+    first, ``(runs, 1)``.
     """
 
     stream_index: Tensor
     corners: tuple[Tensor, ...]
     operands: tuple[Tensor, ...]
+    operations: tuple[Tensor, ...]
 
 
 Batch = Callable[[Tensor, Placement], tuple[Tensor, Tensor]]
 
 
 def _batch(
-    drawn: Tensor, placement: Placement, place: Place, operation: str, dtype: torch.dtype
+    drawn: Tensor, placement: Placement, place: Place, operations: Sequence[str], dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of one iteration from its draws.
 
     Everything is computed in float64 and rounded at the end, so targets belong to the inputs before rounding.
     """
     inputs = place(drawn[placement.stream_index], *placement.corners)
-    rows = inputs.shape[-1]
-    sums = [inputs.gather(1, columns.unsqueeze(-1).expand(-1, -1, rows)).sum(1) for columns in placement.operands]
-    return inputs.to(dtype), OPERATIONS[operation].apply(sums).to(dtype)
+    sums = [_sum(inputs, operand) for operand in placement.operands]
+    rounded = inputs.to(dtype)
+    targets = OPERATIONS[operations[0]].apply(sums)
+    for operation, has_it in zip(operations[1:], placement.operations, strict=True):
+        targets = torch.where(has_it, OPERATIONS[operation].apply(sums), targets)
+    return rounded, targets.to(dtype)
+
+
+def _sum(inputs: Tensor, operand: Tensor) -> Tensor:
+    """The sum of some columns of every run, ``(runs, columns, rows)`` to ``(runs, rows)``."""
+    if operand.is_floating_point():
+        return (inputs * operand.unsqueeze(-1)).sum(1)
+    return inputs.gather(1, operand.unsqueeze(-1).expand(-1, -1, inputs.shape[-1])).sum(1)
 
 
 class Sampler:
@@ -70,43 +85,57 @@ class Sampler:
     float64 inside the compiled step, and rounded only after the target is computed.
 
     Arguments:
-        runs: task and seed of each run; the tasks must be alike in all but their intervals.
+        runs: task and seed of each run; the tasks must be alike in all but their intervals and operations.
         batch_size: rows of a training batch.
         dtype: precision of inputs and targets.
         device: where batches are needed.
+        faster: makes a stream from a seed whose ``fill`` draws what ``RandomState.random_sample`` does, and which
+            otherwise is like it.
 
     Raises:
-        ValueError: the tasks differ in more than their intervals.
+        ValueError: the tasks differ in more than that.
     """
 
-    def __init__(self, runs: Sequence[tuple[Task, int]], batch_size: int, dtype: torch.dtype, device: torch.device):
+    def __init__(
+        self,
+        runs: Sequence[tuple[Task, int]],
+        batch_size: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        faster: Callable[[int], Any] | None = None,
+    ):
         first = runs[0][0]
         if len({layout(task) for task, _ in runs}) > 1:
-            raise ValueError("runs that train together must have the same operation, input layout and kind of range")
+            raise ValueError("runs that train together must have the same input layout, hidden size and kind of range")
         self.batch_size = batch_size
         self.dtype = dtype
         self.device = device
         self.columns = first.input_size
-        self.operation = first.operation
+        self.operations = list(dict.fromkeys(task.operation for task, _ in runs))
         self.layout = layout(first)
         self._range = first.train
-        self.batch: Batch = partial(_batch, place=first.train.place, operation=first.operation, dtype=dtype)
+        self.batch: Batch = partial(_batch, place=first.train.place, operations=self.operations, dtype=dtype)
 
         offsets, stream_seeds = zip(*(_parent_draws(task, seed) for task, seed in runs), strict=True)
-        distinct = sorted(set(stream_seeds))
-        self._streams = [np.random.RandomState(seed) for seed in distinct]
+        self._seeds = distinct = sorted(set(stream_seeds))
+        self._fills = faster is not None and type(first.train).draw is Range.draw
+        make_stream = faster if faster is not None and self._fills else np.random.RandomState
+        self._streams: list[Any] = [make_stream(seed) for seed in distinct]
+        self._resting: set[int] = set()
         corners = zip(*(task.train.corners(self.columns) for task, _ in runs), strict=True)
         slices = [task.slices(offset) for (task, _), offset in zip(runs, offsets, strict=True)]
         self.placement = Placement(
             stream_index=torch.tensor([distinct.index(seed) for seed in stream_seeds], device=device),
             corners=tuple(torch.stack(of_runs).to(device) for of_runs in corners),
-            operands=tuple(
-                torch.tensor([range(*of_run[k]) for of_run in slices], device=device) for k in range(len(slices[0]))
+            operands=tuple(self._operand(list(of_runs)) for of_runs in zip(*slices, strict=True)),
+            operations=tuple(
+                torch.tensor([[task.operation == operation] for task, _ in runs], device=device)
+                for operation in self.operations[1:]
             ),
         )
         tasks = [task for task, _ in runs]
-        self.validation = self._held_out([task.train for task in tasks], offsets, VALIDATION_SEED)
-        self.test = self._held_out([task.test for task in tasks], offsets, TEST_SEED)
+        self.validation = self._held_out(tasks, [task.train for task in tasks], offsets, VALIDATION_SEED)
+        self.test = self._held_out(tasks, [task.test for task in tasks], offsets, TEST_SEED)
 
     @property
     def numbers_per_batch(self) -> int:
@@ -117,8 +146,23 @@ class Sampler:
         """Draws the numbers of the next batches, ``(batches, streams, layers, columns, rows)``, float64."""
         drawn = np.empty((batches, len(self._streams), self._range.layers, self.columns, self.batch_size))
         for index, stream in enumerate(self._streams):
-            drawn[:, index] = self._range.draw(stream, batches, self.batch_size, self.columns)
+            if index in self._resting:
+                drawn[:, index] = 0
+            elif self._fills:
+                stream.fill(drawn[:, index, 0])
+            else:
+                drawn[:, index] = self._range.draw(stream, batches, self.batch_size, self.columns)
         return torch.from_numpy(drawn).to(self.device)
+
+    def draw_only_for(self, runs: Sequence[int]) -> None:
+        """Lets streams rest that none of these runs has: 0 takes the place of their numbers."""
+        awake = set(self.placement.stream_index[list(runs)].tolist())
+        self._resting = set(range(len(self._streams))) - awake
+
+    def go_on_from(self, other: "Sampler") -> None:
+        """Takes over the streams of a sampler of more runs, where they are."""
+        known = dict(zip(other._seeds, other._streams, strict=True))
+        self._streams = [known[seed] for seed in self._seeds]
 
     def state(self) -> dict[str, Tensor]:
         """Where the streams are: ``words (streams, 625)``, the last of which is a position, and ``gauss (streams, 2)``,
@@ -142,16 +186,24 @@ class Sampler:
             *numbers, position = of_stream.tolist()
             stream.set_state(("MT19937", np.array(numbers, dtype=np.uint32), position, int(has_gauss), kept))
 
-    def _held_out(self, ranges: Sequence[Range], offsets: Sequence[int], seed: int) -> HeldOut:
+    def _operand(self, slices: Sequence[tuple[int, int]]) -> Tensor:
+        """The columns that an operand sums, of every run (see ``Placement``)."""
+        if self.columns <= FEW_COLUMNS:
+            return torch.tensor([range(*ends) for ends in slices], device=self.device)
+        chosen = torch.zeros(len(slices), self.columns, dtype=torch.float64)
+        for run, (start, end) in enumerate(slices):
+            chosen[run, start:end] = 1
+        return chosen.to(self.device)
+
+    def _held_out(self, tasks: Sequence[Task], ranges: Sequence[Range], offsets: Sequence[int], seed: int) -> HeldOut:
         distinct_ranges = list(dict.fromkeys(ranges))
-        cases = list(zip(ranges, offsets, strict=True))
+        cases = list(zip(ranges, offsets, (task.operation for task in tasks), strict=True))
         distinct_cases = list(dict.fromkeys(cases))
         inputs = {drawn_from: _held_out_inputs(drawn_from, self.columns, seed) for drawn_from in distinct_ranges}
         targets = []
-        for case in distinct_cases:
-            run = cases.index(case)
-            slices = [index[run].cpu() for index in self.placement.operands]
-            targets.append(_targets(inputs[case[0]], slices, self.operation))
+        for drawn_from, offset, operation in distinct_cases:
+            slices = [slice(*ends) for ends in tasks[0].slices(offset)]
+            targets.append(_targets(inputs[drawn_from], slices, operation))
         return HeldOut(
             inputs=torch.stack(list(inputs.values())).to(self.device, self.dtype),
             targets=torch.stack(targets).to(self.device, self.dtype),
@@ -163,7 +215,7 @@ class Sampler:
 def layout(task: Task) -> tuple[object, ...]:
     """What tasks must have in common to be trained together."""
     lengths = tuple(end - start for start, end in task.slices(0))
-    return (task.operation, task.input_size, lengths, task.train.stream)
+    return (task.input_size, task.hidden_size, lengths, task.train.stream)
 
 
 def _parent_draws(task: Task, seed: int) -> tuple[int, int]:
@@ -191,6 +243,6 @@ def sample(drawn_from: Range, rng: np.random.RandomState, rows: int, columns: in
     return drawn_from.place(torch.from_numpy(drawn[0]), *drawn_from.corners(columns))
 
 
-def _targets(inputs: Tensor, operands: Sequence[Tensor | slice], operation: str) -> Tensor:
+def _targets(inputs: Tensor, operands: Sequence[slice], operation: str) -> Tensor:
     """The operation on sums of columns: ``(columns, rows)`` to ``(rows)``."""
     return OPERATIONS[operation].apply([inputs[columns].sum(0) for columns in operands])

@@ -9,7 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from nalm.tasks.operations import OPERATIONS
 from nalm.tasks.ranges import Range
 
-__all__ = ["Task", "best_row"]
+__all__ = ["HIDDEN_SIZE", "Task", "best_row"]
+
+HIDDEN_SIZE = 2
+"""A sum for each operand."""
 
 
 def _known_operation(name: str) -> str:
@@ -23,7 +26,8 @@ class Task(BaseModel):
 
     The operands are sums over slices of the input. Slices have ``floor(subset_ratio · input_size)`` elements, follow
     one another with an overlap of ``floor(overlap_ratio · length)``, and are shifted together by an offset that each
-    seed draws. The ``simple`` layout has 4 inputs and the slices [0, 4) and [0, 2).
+    seed draws. The ``simple`` layout has 4 inputs and the slices [0, 4) and [0, 2). ``hidden_size`` is what networks of
+    two layers have between them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -36,6 +40,7 @@ class Task(BaseModel):
     overlap_ratio: StrictFloat = Field(0.0, ge=0, le=1)
     subsets: StrictInt = Field(2, ge=1)
     simple: StrictBool = False
+    hidden_size: StrictInt = Field(HIDDEN_SIZE, ge=1)
     threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["gold", "perturbed"] = 1e-5
     """What a run's test error must be below for the task to be solved, or how that is found (see thresholds.py)."""
 

@@ -5,7 +5,10 @@ goes to torch's compiler directly. Beside ``torch.compile`` of the function itse
 go without guards, whose time is not small beside that of a step.
 """
 
+import contextlib
+import ctypes
 import functools
+import gc
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, cast
@@ -17,7 +20,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_struct
 
 from nalm.training.notices import notices
 
-__all__ = ["Compiled", "compiler_problem"]
+__all__ = ["Compiled", "compiler_problem", "load_cpp", "rare_garbage_collection"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -196,6 +199,21 @@ def _smallest(node: fx.Node) -> int:
     return min(_elements(view) or _elements(node) for view in _views(node))
 
 
+@contextlib.contextmanager
+def rare_garbage_collection() -> Iterator[None]:
+    """Keeps Python from looking for garbage between steps; evaluations look through what is new.
+
+    A compiler leaves so many objects behind that looking through them again and again takes longer than some steps.
+    """
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
 @functools.cache
 def compiler_problem(device_type: str) -> str | None:
     """Why nothing can be compiled here, found by compiling one tiny kernel, or None."""
@@ -204,6 +222,17 @@ def compiler_problem(device_type: str) -> str | None:
     except Exception as error:  # whatever the tool chain raises: no compiler, no headers, no writable cache
         return _first_line(error)
     return None
+
+
+def load_cpp(source: str) -> ctypes.CDLL:
+    """Compiles C++ for this machine's vector units, or loads what was compiled before.
+
+    Raises:
+        Exception: whatever the tool chain raises.
+    """
+    from torch._inductor.codecache import CppCodeCache  # here, because it takes a second
+
+    return cast(ctypes.CDLL, CppCodeCache.load(source, needs_vec_isa=True))
 
 
 def _first_line(error: Exception) -> str:

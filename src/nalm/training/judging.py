@@ -4,7 +4,7 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from nalm.errors import NalmError
-from nalm.tasks.task import Task
+from nalm.tasks.task import HIDDEN_SIZE, Task
 from nalm.tasks.thresholds import Threshold, threshold
 from nalm.training.recipe import STORED, Recipe
 
@@ -19,14 +19,14 @@ def run_threshold(recipe: Recipe, task: Task) -> Threshold:
     """
     if task.threshold != "gold":
         return threshold(task)
-    return _gold_threshold(task, recipe.model_dump_json(include={"module", "precision"}))
+    return _gold_threshold(task, recipe.model_dump_json(include={"module", "second", "precision"}))
 
 
 @lru_cache(maxsize=1024)
 def _gold_threshold(task: Task, fields: str) -> Threshold:
     recipe = Recipe.model_validate_json(fields, context=STORED)
     try:
-        return threshold(task, recipe.module.probe(task.input_size).to(recipe.dtype))
+        return threshold(task, recipe.probe(task.input_size, task.hidden_size).to(recipe.dtype))
     except ValueError as error:
         raise NalmError(str(error)) from None
 
@@ -37,8 +37,10 @@ def check_tasks(recipe: Recipe, tasks: Collection[Task]) -> None:
     Raises:
         ValueError: it cannot.
     """
-    for size in {task.input_size for task in tasks}:
-        recipe.check(size)
+    for inputs, hidden in {(task.input_size, task.hidden_size) for task in tasks}:
+        if recipe.second is None and hidden != HIDDEN_SIZE:
+            raise ValueError(f"found hidden_size {hidden}, expected it with a second layer only")
+        recipe.check(inputs, hidden)
     for task in tasks:
         if task.threshold == "gold":
             run_threshold(recipe, task)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nalm.training.recipe import Recipe
 
-__all__ = ["SGD", "Adam", "Optimizer", "clip_gradients", "optimizer"]
+__all__ = ["SGD", "Adam", "Optimizer", "clip_gradients", "iteration_scalars", "optimizer"]
 
 Tensors = dict[str, Tensor]
 State = dict[str, Tensors]
@@ -98,6 +98,22 @@ class SGD:
 def optimizer(recipe: Recipe) -> Optimizer:
     """The recipe's optimizer."""
     return Adam() if recipe.optimizer == "adam" else SGD(recipe.momentum)
+
+
+def iteration_scalars(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> Columns:
+    """Everything about an iteration that is a number, by name, for each iteration."""
+    columns = {name: term.values(iterations) for name, term in recipe.regularizers.items()}
+    columns |= {
+        f"{name}.below": np.full(len(iterations), term.below)
+        for name, term in recipe.regularizers.items()
+        if term.below is not None
+    }
+    columns["pcc"] = (iterations < recipe.pcc_iterations).astype(np.float64)
+    columns |= optimizer(recipe).scalars(iterations, recipe.learning_rate)
+    for name, limit in (("clip_norm", recipe.clip_gradient_norm), ("clip_value", recipe.clip_gradient_value)):
+        if limit is not None:
+            columns[name] = np.full(len(iterations), limit)
+    return columns
 
 
 def clip_gradients(gradients: Tensors, scalars: Mapping[str, Tensor]) -> Tensors:

@@ -189,8 +189,8 @@ class Program:
         compiled: bool,
     ) -> None:
         self.models = models
-        self._step = Compiled(_step(models, module, recipe, batch, columns), recipe.module.name, compiled)
-        self._evaluate = Compiled(_evaluate(models, module), recipe.module.name, compiled)
+        self._step = Compiled(_step(models, module, recipe, batch, columns), recipe.architecture, compiled)
+        self._evaluate = Compiled(_evaluate(models, module), recipe.architecture, compiled)
 
     @property
     def compiled(self) -> bool:

@@ -7,6 +7,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StrictBool,
     StrictFloat,
     StrictInt,
     ValidationInfo,
@@ -15,8 +16,9 @@ from pydantic import (
 )
 from torch import nn
 
-from nalm.modules import MODULES, build, canonical, option_defaults
+from nalm.modules import MODULES, TwoLayers, build, canonical, option_defaults
 from nalm.modules.base import ArithmeticModule
+from nalm.tasks.task import HIDDEN_SIZE
 from nalm.training.restarts import Restart
 from nalm.training.schedules import Term
 
@@ -67,7 +69,7 @@ class ModuleChoice(BaseModel):
         return {"name": self.name, **self.options} if self.options else self.name
 
     def probe(self, in_features: int) -> nn.Module:
-        """Builds one to look at; torch's random numbers are as if nothing had been drawn."""
+        """Builds one with one output to look at; torch's random numbers are as if nothing had been drawn."""
         with torch.random.fork_rng(devices=[]):
             return self.build(in_features, 1)
 
@@ -82,11 +84,16 @@ def _like(default: Any, value: Any) -> Any:
 
 
 class Recipe(BaseModel):
-    """How a module is trained. ``iterations: N`` makes N + 1 updates, as the original does."""
+    """How a module, or a network of two, is trained. ``iterations: N`` makes N + 1 updates, as the original does.
+
+    ``second`` is what is applied to the module's outputs, if anything; of these the task says how many there are.
+    ``stop_when_solved`` retires a run at the first evaluation at which it is solved.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     module: ModuleChoice
+    second: ModuleChoice | None = None
     criterion: Literal["mse", "pcc", "pcc_then_mse", "mape"] = "mse"
     pcc_iterations: StrictInt = Field(25_000, ge=0)
     regularizers: dict[str, Term] = {}
@@ -100,32 +107,26 @@ class Recipe(BaseModel):
     iterations: StrictInt = Field(50_000, ge=0)
     evaluate_every: StrictInt = Field(1000, ge=1)
     precision: Literal["float32", "float64"] = "float32"
+    stop_when_solved: StrictBool = False
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"found momentum {self.momentum:g} with {self.optimizer}, expected it with sgd only")
-        if info.context != STORED and self.module.name in MODULES:
+        if info.context != STORED and all(layer.name in MODULES for layer in (self.module, self.second) if layer):
             self.check(2)
         return self
 
-    def check(self, in_features: int) -> None:
-        """Checks that the module can be built with so many inputs, and trained as the recipe says.
+    def check(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> None:
+        """Checks that what is trained can be built with so many inputs, and trained as the recipe says.
 
         Raises:
             ValueError: it cannot.
         """
-        name, module = self.module.name, self.module.probe(in_features)
+        name, module = self.architecture, self.probe(in_features, hidden_size)
         if not any(parameter.requires_grad for parameter in module.parameters()):
             raise ValueError(f"found module {name!r} without parameters to train, expected one that can learn")
         known = set(PARAMETER_NORMS)
-        if isinstance(module, ArithmeticModule):
-            known |= set(module.regularizers(torch.ones(1, in_features)))
-        for term in self.regularizers:
-            if term not in known:
-                raise ValueError(
-                    f"found regularizer {term!r}, expected one that {name} has: {', '.join(sorted(known))}"
-                )
         try:
             with torch.random.fork_rng(devices=[]):
                 shape = tuple(module(torch.ones(2, in_features)).shape)
@@ -134,6 +135,30 @@ class Recipe(BaseModel):
             raise ValueError(f"module {name!r} fails on an input of shape (2, {in_features}): {reason}") from error
         if shape != (2, 1):
             raise ValueError(f"module {name!r} maps shape (2, {in_features}) to {shape}, expected (2, 1)")
+        if isinstance(module, ArithmeticModule):
+            known |= set(module.regularizers(torch.ones(1, in_features)))
+        for term in self.regularizers:
+            if term not in known:
+                raise ValueError(
+                    f"found regularizer {term!r}, expected one that {name} has: {', '.join(sorted(known))}"
+                )
+
+    def build(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> nn.Module:
+        """Builds what is trained, with one output; the hidden size is that of a network."""
+        if self.second is None:
+            return self.module.build(in_features, 1)
+        first = self.module.build(in_features, hidden_size)
+        return TwoLayers(in_features, 1, first, self.second.build(hidden_size, 1))
+
+    def probe(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> nn.Module:
+        """Builds one to look at; torch's random numbers are as if nothing had been drawn."""
+        with torch.random.fork_rng(devices=[]):
+            return self.build(in_features, hidden_size)
+
+    @property
+    def architecture(self) -> str:
+        """The module's name, or both: ``NAU + NMU``."""
+        return self.module.name if self.second is None else f"{self.module.name} + {self.second.name}"
 
     @property
     def dtype(self) -> torch.dtype:

@@ -30,6 +30,9 @@ def capture(ensemble: Ensemble) -> State:
     restarts = [(run, start) for run, starts in enumerate(stuck.restarts if stuck else []) for start in starts]
     return {
         "iteration": ensemble.iteration,
+        "present": torch.tensor(ensemble.members.present),
+        "stopped_at": torch.tensor(ensemble.members.stopped_at),
+        "final": {name: torch.tensor(values) for name, values in ensemble.final.items()},
         "snapshot": _copied(ensemble.snapshot._asdict()),
         "fixed": _copied(ensemble.program.models.fixed(runs)),
         "streams": ensemble.sampler.state(),
@@ -42,6 +45,7 @@ def capture(ensemble: Ensemble) -> State:
             "parameters": {
                 name: _stacked([values[name] for values in history.parameters], (runs, *parameter.shape[1:]))
                 for name, parameter in ensemble.snapshot.parameters.items()
+                if ensemble.keeps_parameters
             },
         },
     }
@@ -53,6 +57,7 @@ def restore(ensemble: Ensemble, state: Any) -> None:
     Raises:
         ValueError: the state is not one of such an ensemble, which is of no use from then on.
     """
+    _shrink(ensemble, state)
     if _form(state) != _form(capture(ensemble)):
         raise ValueError("found the state of another ensemble")
     every, iteration = ensemble.recipe.evaluate_every, state["iteration"]
@@ -63,6 +68,7 @@ def restore(ensemble: Ensemble, state: Any) -> None:
         not 0 <= iteration <= ensemble.recipe.iterations + 1
         or lengths != {len(evaluations)}
         or not ((of_runs >= 0) & (of_runs < ensemble.runs)).all()
+        or not (state["stopped_at"] < max(iteration, 1)).all()
     ):
         raise ValueError("found a state that contradicts itself")
     ensemble.sampler.restore(state["streams"])
@@ -84,7 +90,28 @@ def restore(ensemble: Ensemble, state: Any) -> None:
     for name in ERRORS:
         setattr(history, name, list(series[name].numpy()))
     parameters = {name: values.numpy() for name, values in series["parameters"].items()}
-    history.parameters = [{name: values[row] for name, values in parameters.items()} for row in range(len(evaluations))]
+    kept = range(len(evaluations) if ensemble.keeps_parameters else 0)
+    history.parameters = [{name: values[row] for name, values in parameters.items()} for row in kept]
+    ensemble.final = {name: values.numpy() for name, values in state["final"].items()}
+    ensemble.retire(state["stopped_at"].numpy())
+
+
+def _shrink(ensemble: Ensemble, state: Any) -> None:
+    """Leaves out the runs that a state does not have any more.
+
+    Raises:
+        ValueError: it is not a state of some of the runs.
+    """
+    try:
+        present, size = state["present"].tolist(), len(state["snapshot"]["diverged_at"])
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError("found the state of another ensemble") from None
+    if not present or sorted(set(present)) != present or not 0 <= present[0] <= present[-1] < ensemble.runs:
+        raise ValueError("found the state of another ensemble")
+    if len(present) < ensemble.runs:
+        if not len(present) <= size <= ensemble.size:
+            raise ValueError("found the state of another ensemble")
+        ensemble.shrink(np.array(present), size)
 
 
 def _generators(ensemble: Ensemble) -> list[torch.Generator]:

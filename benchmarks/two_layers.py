@@ -1,0 +1,56 @@
+"""What an iteration of a network of two layers takes at least on this machine, with one thread.
+
+    python benchmarks/two_layers.py
+
+measures the doubles a second of numpy's Mersenne Twister and of the compiled one, and the rate of matrix products,
+and from these the floor of a run with 100 inputs: its share of the random numbers of its seed, and the multiplications
+of its first layer, forwards and for the gradient. Everything else (places in ranges, targets, the second layer,
+optimizer, evaluation) is not in it. `nalm bench --two-layers` measures what it takes in the ensemble.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from nalm.sweeps.benchmark import OPERATIONS
+from nalm.training.twister import Twister, twister_problem
+
+ROWS, INPUTS, HIDDEN = 128, 100, 2
+SECONDS = 1.0
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """The shortest of many calls: other programs use the machine, too."""
+    shortest, start = float("inf"), time.perf_counter()
+    while time.perf_counter() - start < SECONDS:
+        before = time.perf_counter()
+        call()
+        shortest = min(shortest, time.perf_counter() - before)
+    return shortest
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    numpy_stream = np.random.RandomState(0)
+    by_numpy = seconds(lambda: numpy_stream.random_sample((ROWS, INPUTS)))
+    print(f"numpy: {ROWS * INPUTS / by_numpy / 1e6:.0f} million doubles a second, {by_numpy * 1e6:.1f} us a batch")
+    sampling = by_numpy
+    if (problem := twister_problem()) is None:
+        stream, drawn = Twister(0), np.empty((1, INPUTS, ROWS))
+        sampling = seconds(lambda: stream.fill(drawn))
+        print(f"compiled: {ROWS * INPUTS / sampling / 1e6:.0f} million, {sampling * 1e6:.1f} us, transposing included")
+    else:
+        print(f"compiled: not here ({problem})")
+    matrix = torch.randn(1024, 1024)
+    rate = 2 * 1024**3 / seconds(lambda: matrix @ matrix)
+    flops = 2 * 2 * ROWS * INPUTS * HIDDEN  # forwards, and for the gradient of the weights
+    print(f"matrix products: {rate / 1e9:.0f} Gflop a second, {flops / rate * 1e6:.2f} us for the {flops:,} of a run")
+    for sharing in (1, len(OPERATIONS)):
+        floor = sampling / sharing + flops / rate
+        print(f"floor of a run's iteration, {sharing} of one seed: {floor * 1e6:.1f} us")
+
+
+if __name__ == "__main__":
+    main()
