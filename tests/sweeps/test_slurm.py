@@ -118,6 +118,8 @@ def test_a_script_for_slurm_trains_the_figure(
     assert said == ""
     (tmp_path / "figure.sh").write_text(printed)
     ask("sbatch", "figure.sh")
-    wait_until(lambda: bool(list(tmp_path.glob("results/experiments/*.json"))) and nalm.status("results", 0).done == SHARDS)
+    wait_until(
+        lambda: bool(list(tmp_path.glob("results/experiments/*.json"))) and nalm.status("results", 0).done == SHARDS
+    )
     assert rows(tmp_path / "results") == local
     assert sorted(path.name for path in (tmp_path / "results" / "logs").iterdir()) == ["0.log", "1.log"]
