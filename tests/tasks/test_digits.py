@@ -85,7 +85,7 @@ def test_labels_that_are_no_digits_and_files_that_are_missing_are_named(idx_dire
     with pytest.raises(ValidationError, match="found labels from 0 to 11, expected 0 to 9"):
         DigitImages.model_validate({"mnist": str(directory)})
     labels.unlink()
-    with pytest.raises(ValidationError, match="found no t10k-labels-idx1-ubyte in .*, expected it there"):
+    with pytest.raises(ValidationError, match=r"found no t10k-labels-idx1-ubyte in .*, expected it there"):
         DigitImages.model_validate({"mnist": str(directory)})
     with pytest.raises(ValidationError, match="found no directory '/nowhere'"):
         DigitImages.model_validate({"mnist": "/nowhere"})
@@ -93,7 +93,7 @@ def test_labels_that_are_no_digits_and_files_that_are_missing_are_named(idx_dire
 
 def test_other_sources_are_refused() -> None:
     for source in ("mnist", {"mnist": "a", "svhn": "b"}, 3):
-        with pytest.raises(ValidationError, match="expected embedded, {mnist: DIRECTORY} or {svhn: DIRECTORY}"):
+        with pytest.raises(ValidationError, match=r"expected embedded, {mnist: DIRECTORY} or {svhn: DIRECTORY}"):
             DigitImages.model_validate(source)
 
 
@@ -106,5 +106,5 @@ def test_street_view_house_numbers_are_read_from_their_files(tmp_path: Path) -> 
     assert digits.train.labels[:10].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
     assert np.array_equal(digits.test.images[3, 2], images[:, :, 2, 3])
     (tmp_path / "test_32x32.mat").write_bytes(b"no such file")
-    with pytest.raises(ValidationError, match="test_32x32.mat is damaged"):
+    with pytest.raises(ValidationError, match=r"test_32x32\.mat is damaged"):
         load_digits(DigitImages.model_validate({"svhn": f"{tmp_path}/."}))

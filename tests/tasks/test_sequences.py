@@ -27,17 +27,19 @@ def test_targets_are_the_results_after_every_image(operation: str, targets: list
 
 def test_sequences_take_every_image_of_their_digits_once_in_a_random_order(split: Split) -> None:
     made = sequences(_task(digits="1-9"), split, 3, seed=1)
-    assert made.index.shape == (15, 3)
-    assert sorted(made.index.ravel()) == np.flatnonzero(split.labels).tolist()
+    assert made.images.shape == (15, 3)
+    assert sorted(made.images.ravel()) == np.flatnonzero(split.labels).tolist()
     expected = np.random.RandomState(1).permutation(np.flatnonzero(split.labels))
-    assert made.index.ravel().tolist() == expected.tolist()
+    assert made.images.ravel().tolist() == expected.tolist()
 
 
 def test_images_return_where_they_do_not_suffice_for_the_fewest_sequences(split: Split) -> None:
     made = sequences(_task(), split, 20, seed=1, fewest=10)
-    assert made.index.shape == (10, 20)
-    assert np.bincount(made.index.ravel()).tolist() == [4] * 50
-    assert np.array_equal(sequences(_task(), split, 5, seed=1, fewest=10).index, sequences(_task(), split, 5, 1).index)
+    assert made.images.shape == (10, 20)
+    assert np.bincount(made.images.ravel()).tolist() == [4] * 50
+    assert np.array_equal(
+        sequences(_task(), split, 5, seed=1, fewest=10).images, sequences(_task(), split, 5, 1).images
+    )
 
 
 def test_the_seed_of_training_is_the_first_that_the_runs_own_seed_draws() -> None:

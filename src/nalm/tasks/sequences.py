@@ -5,19 +5,29 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from nalm.tasks.digits import DigitImages, Digits, Split, load_digits
+from nalm.tasks.ranges import Interval, Range
 from nalm.tasks.task import Task
 
-__all__ = ["ENCODERS", "AnyTask", "SequenceTask", "Sequences", "sequences", "task_kind", "training_seed"]
+__all__ = [
+    "FEWEST_SEQUENCES",
+    "TEST_SEED",
+    "VALIDATION_SEED",
+    "SequenceTask",
+    "Sequences",
+    "sequences",
+    "task_kind",
+    "training_seed",
+]
 
 VALIDATION_SEED = 47430696
 TEST_SEED = 88253339
 FEWEST_SEQUENCES = 10
 """Of a length, when errors are measured: as many as MNIST's 10,000 test images have of the length 1,000."""
-ENCODERS = ("cnn", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-OPERATIONS = {"add": np.cumsum, "mul": np.cumprod}
+OF_INPUTS = ("train", "test", "subset_ratio", "overlap_ratio", "subsets", "simple")
+"""Fields of tasks whose inputs are drawn."""
 
 
 def _digits(value: Any) -> Any:
@@ -32,20 +42,22 @@ def _digits(value: Any) -> Any:
     return tuple(value) if isinstance(value, range | list) else value
 
 
-class SequenceTask(BaseModel):
+class SequenceTask(Task):
     """What is to be learnt from sequences of images: after each, the result for all digits so far.
 
     ``add`` and ``mul`` are running sums and products. ``div`` is the first digit, divided by all that follow; with
     sequences of two it divides a pair. Networks train on one ``length`` and are tested on another. Tasks that differ in
     nothing but the test length, or in their threshold, are learnt by one and the same network.
 
+    A module with two inputs learns the operation: what an encoder says of an image, and the state.
+
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     operation: Literal["add", "mul", "div"]
+    train: Range = Interval(intervals=((0, 9),))
+    test: Range = Interval(intervals=((0, 9),))
     length: StrictInt = Field(ge=1)
     test_length: StrictInt = Field(ge=1)
     digits: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], BeforeValidator(_digits)] = tuple(range(10))
@@ -55,11 +67,16 @@ class SequenceTask(BaseModel):
     encoder: Literal["cnn", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = "cnn"
     outputs: StrictInt = Field(1, ge=1)
     """Of the encoder, for each image."""
-    threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["reference"] = "reference"
+    threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["reference"] = "reference"  # type: ignore[assignment]
     """What a run's test error must be below, or that it is found from runs that only had to learn the digits."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if drawn := [name for name in OF_INPUTS if name in self.model_fields_set]:
+            raise ValueError(f"found {drawn[0]} with sequences of images, expected none: their inputs are not drawn")
+        if "input_size" in self.model_fields_set and self.input_size != self.outputs + 1:
+            raise ValueError(f"found input_size {self.input_size}, expected outputs + 1, or none")
+        object.__setattr__(self, "input_size", self.outputs + 1)
         if not self.digits or len(set(self.digits)) != len(self.digits):
             raise ValueError(f"found digits {list(self.digits)}, expected each once")
         if self.operation == "div":
@@ -79,9 +96,18 @@ class SequenceTask(BaseModel):
         return str(self.test_length)
 
     @property
-    def input_size(self) -> int:
-        """Inputs of the arithmetic module: what the encoder says of an image, and the state."""
-        return self.outputs + 1
+    def trained_on(self) -> str:
+        """For people: sequences of which length."""
+        return f"length {self.length}"
+
+    @property
+    def tested_on(self) -> str:
+        """For people: sequences of which length."""
+        return f"length {self.test_length}"
+
+    def gold_operands(self) -> list[int]:
+        """The inputs to which gold weights apply the operation: what is said of an image, and the state."""
+        return [1, 0] if self.operation == "div" else [0, 1]
 
     @property
     def initial(self) -> float:
@@ -98,7 +124,8 @@ class SequenceTask(BaseModel):
         values = digits.astype(np.float64)
         if self.operation == "div":
             return values[..., :1] / np.cumprod(values[..., 1:], axis=-1)
-        return np.asarray(OPERATIONS[self.operation](values, axis=-1))
+        running = np.cumsum if self.operation == "add" else np.cumprod
+        return np.asarray(running(values, axis=-1), dtype=np.float64)
 
     def load(self) -> Digits:
         """The images.
@@ -109,10 +136,7 @@ class SequenceTask(BaseModel):
         return load_digits(self.images)
 
 
-AnyTask = Task | SequenceTask
-
-
-def task_kind(fields: Any) -> type[Task] | type[SequenceTask]:
+def task_kind(fields: Any) -> type[Task]:
     """What kind of task fields are of: a sequence has a length."""
     return SequenceTask if isinstance(fields, dict) and "length" in fields else Task
 
@@ -120,7 +144,7 @@ def task_kind(fields: Any) -> type[Task] | type[SequenceTask]:
 class Sequences(NamedTuple):
     """Sequences of images: which they are ``(n, length)``, and the results ``(n, results)``."""
 
-    index: npt.NDArray[np.int64]
+    images: npt.NDArray[np.int64]
     targets: npt.NDArray[np.float64]
 
 

@@ -75,6 +75,16 @@ class Task(BaseModel):
         """The paper's name of the task: its training range."""
         return self.train.label
 
+    @property
+    def trained_on(self) -> str:
+        """For people: where training inputs are drawn from."""
+        return self.train.label
+
+    @property
+    def tested_on(self) -> str:
+        """For people: where test inputs are drawn from."""
+        return self.test.label
+
     def slices(self, offset: int) -> list[tuple[int, int]]:
         """Start and end of every operand's slice of the input."""
         if self.simple:

@@ -1,12 +1,15 @@
 """Whether runs of a recipe can be judged, and by which threshold."""
 
+import math
 from collections.abc import Collection
 from functools import lru_cache
 
 from nalm.errors import NalmError
+from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.task import Task
 from nalm.tasks.thresholds import Threshold, threshold
 from nalm.training.recipe import STORED, Recipe
+from nalm.training.sequences import check_sequence
 
 __all__ = ["check_tasks", "run_threshold"]
 
@@ -14,9 +17,13 @@ __all__ = ["check_tasks", "run_threshold"]
 def run_threshold(recipe: Recipe, task: Task) -> Threshold:
     """The threshold of a task for runs of a recipe, which is computed once in a process.
 
+    One that is found from other runs is NaN as long as these are not known: no error is good enough.
+
     Raises:
         NalmError: it is gold, and the recipe's module has no gold weights for the operation or is not there.
     """
+    if isinstance(task, SequenceTask) and task.threshold == "reference":
+        return Threshold(math.nan, inclusive=False)
     if task.threshold != "gold":
         return threshold(task)
     return _gold_threshold(task, recipe.model_dump_json(include={"module", "precision"}))
@@ -37,6 +44,10 @@ def check_tasks(recipe: Recipe, tasks: Collection[Task]) -> None:
     Raises:
         ValueError: it cannot.
     """
+    on_sequences = {task.training for task in tasks if isinstance(task, SequenceTask)}
+    for sequence in on_sequences:
+        check_sequence(recipe, sequence)
+    tasks = [task for task in tasks if not isinstance(task, SequenceTask)]
     for size in {task.input_size for task in tasks}:
         recipe.check(size)
     for task in tasks:
