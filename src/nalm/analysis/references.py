@@ -23,8 +23,8 @@ Series = Sequence[float]
 def reference_thresholds(runs: Iterable[tuple[str, Run, Series, Series]]) -> dict[str, Threshold]:
     """Thresholds of the tasks whose threshold is ``reference``, by label.
 
-    One is the upper limit of the mean test error of the runs of an ``Accumulator`` on the task; a notice says where there
-    are too few of them, and then no error is good enough.
+    One is the upper limit of the mean test error of the runs of an ``Accumulator`` on the task. A notice says where
+    there are too few of them, and then no error is good enough.
 
     Arguments:
         runs: label of the task, run, validation errors and test errors of each.

@@ -28,12 +28,14 @@ from nalm.cli.app import (
     app,
 )
 from nalm.cli.console import duration, progress_reporter, say, write_json, write_table
+from nalm.cli.digits import Mnist, Svhn, with_digits
 from nalm.cli.executors import with_executor
 from nalm.cli.tables import say_missing, show_summary
 from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import parse_seeds, show_seeds
+from nalm.experiments.sequences import has_sequences, with_iterations
 from nalm.interchange.tensorboard_logs import check_tensorboard
 from nalm.modules.registry import import_paths
 from nalm.sweeps.interruptions import Interrupted
@@ -59,6 +61,8 @@ def run(
     no_compile: NoCompile = False,
     replace: Replace = False,
     no_imports: NoImports = False,
+    mnist: Mnist = None,
+    svhn: Svhn = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and do nothing.")] = False,
     tensorboard: TensorBoard = None,
     verbose: Verbose = False,
@@ -74,6 +78,7 @@ def run(
     """
     with import_paths(not no_imports):
         chosen = choose_trained(experiments, seeds, variants, iterations, evaluate_every, settings)
+        chosen = with_digits(chosen, mnist, svhn)
     if dry_run:
         here = device if executor.executor == "local" else "cpu"
         forecast = nalm.forecast(chosen, out, workers=workers, device=here, replace=replace)
@@ -131,6 +136,8 @@ def choose(
         experiment = load_experiment(name)
         for setting in settings or ():
             experiment = experiment.with_setting(setting)
+        if iterations is not None and has_sequences(experiment):
+            experiment = with_iterations(experiment, iterations)
         if changes:
             experiment = experiment.changed(changes)
         labels = variant_labels(variants, experiment) if variants else None
@@ -229,6 +236,8 @@ def reproduce(
     no_compile: NoCompile = False,
     replace: Replace = False,
     no_imports: NoImports = False,
+    mnist: Mnist = None,
+    svhn: Svhn = None,
     tensorboard: TensorBoard = None,
     verbose: Verbose = False,
     *,
@@ -243,6 +252,7 @@ def reproduce(
     """
     with import_paths(not no_imports):
         chosen = choose(experiments, seeds, variants, iterations, evaluate_every, settings)
+        chosen = with_digits(chosen, mnist, svhn)
     with tensorboard_logs(chosen, out, tensorboard, verbose):
         reproduced = train_and_report(nalm.reproduce, chosen, out, workers, device, not no_compile, replace, executor)
     for figure in reproduced:

@@ -79,8 +79,8 @@ class GRU(_TorchCell):
 class Accumulator(nn.Module):
     """The solution, without parameters: it adds, multiplies or divides its state by its input.
 
-    A network that reads digits for it has nothing else to learn: what it comes to is what arithmetic modules, which have
-    to learn the operation besides, can come to at best.
+    A network that reads digits for it has nothing else to learn: what it comes to is what arithmetic modules, which
+    have to learn the operation besides, can come to at best.
 
     Arguments:
         in_features: 2: the input and the state.

@@ -109,9 +109,10 @@ def resolve(name: str) -> ModuleFactory:
     """Finds a module by its name; the one entry point for everything that names modules.
 
     Arguments:
-        name: one of ``module_names()`` or ``CELLS``; an import path ``package.module:Class``, whose package's code is run; or a unit
-            with options as in the original's command line, such as ``ReRegualizedLinearNAC --nac-mul mnac`` (a network
-            of two layers, whose ``hidden_size`` is 2 unless given). A name that both have, as NMRU, is ours.
+        name: one of ``module_names()`` or ``CELLS``; an import path ``package.module:Class``, whose package's code is
+            run; or a unit with options as in the original's command line, such as ``ReRegualizedLinearNAC --nac-mul
+            mnac`` (a network of two layers, whose ``hidden_size`` is 2 unless given). A name that both have, as NMRU,
+            is ours.
 
     Raises:
         ValueError: there is no such module.
