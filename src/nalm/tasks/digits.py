@@ -206,7 +206,7 @@ def _idx(path: Path, dimensions: int) -> Pixels:
     length = int(np.prod(shape))
     if len(content) != head + length:
         raise NalmError(f"{path} is damaged: found {len(content) - head:,} bytes of data, expected {length:,}")
-    return np.frombuffer(content, np.uint8, offset=head).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=head).reshape(shape).copy()
 
 
 def _checked(images: Pixels, labels: Pixels, path: Path) -> Split:

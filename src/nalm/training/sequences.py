@@ -85,6 +85,11 @@ def check_sequence(recipe: Recipe, task: SequenceTask) -> None:
     name = recipe.module.name
     if recipe.reinitialize is not None:
         raise ValueError("found reinitialize with sequences of images, expected none")
+    if task.encoder != "cnn":
+        try:
+            residual_encoder(task.encoder, task.outputs)
+        except ImportError as error:
+            raise ValueError(str(error)) from None
     if name == Accumulator.__name__:
         operation = recipe.module.options.get("operation", "add")
         if operation != task.operation:
@@ -141,13 +146,14 @@ class SequenceTraining:
         self.optimizer = self._optimizer()
 
     def _initial_network(self) -> DigitNetwork:
-        """It is constructed and then reset once more, as the original does."""
+        """With weights of the run's seed, the encoder's before the module's: so networks of one seed start alike."""
         before = torch.get_default_dtype()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
             torch.set_default_dtype(self.recipe.dtype)
             try:
+                torch.manual_seed(self.seed)
                 network = DigitNetwork(self.task, self.recipe)
+                torch.manual_seed(self.seed)
                 network.reset_parameters()
             finally:
                 torch.set_default_dtype(before)
