@@ -43,9 +43,9 @@ def test_runs_on_an_idx_directory_are_trained_once_for_all_lengths_and_judged_by
     assert len(list((tmp_path / "out" / "shards").iterdir())) == 6
     rows = json.loads(nalm_cli("runs", "out", "--json").stdout)
     assert len(rows) == 12
-    assert {row["task"] for row in rows} == {"2", "6"}
+    assert {row["task"] for row in rows} == {"length 2", "length 6"}
     limits = {row["task"]: row["test_error"] for row in rows if row["variant"] == "solved"}
-    assert limits["6"] > limits["2"]
+    assert limits["length 6"] > limits["length 2"]
     assert all(row["solved"] for row in rows if row["variant"] == "solved")
     again = train_tiny(sums, "--mnist", mnist, "--out", "out")
     assert "nothing was left to train" in again.stderr
@@ -67,11 +67,11 @@ def test_ramps_are_rescaled_with_the_number_of_iterations(train_tiny: Cli, sums:
 
 def test_one_run_shows_its_weights_and_what_it_learnt(train_tiny: Cli, nalm_cli: Cli, sums: Path, mnist: Path) -> None:
     train_tiny(sums, "--mnist", mnist, "--out", "out", "--seeds", 0)
-    shown = json.loads(nalm_cli("show", "out", "--variant", "NAU", "--task", 6, "--seed", 0, "--json").stdout)
+    shown = json.loads(nalm_cli("show", "out", "--variant", "NAU", "--task", "length 6", "--seed", 0, "--json").stdout)
     assert len(shown["weights"]["weight"][0]) == 2
     assert [row["iteration"] for row in shown["history"]] == [0, 2, 4]
     assert shown["provenance"]["compiled"] is False
-    lstm = json.loads(nalm_cli("show", "out", "--variant", "LSTM", "--task", 6, "--seed", 0, "--json").stdout)
+    lstm = json.loads(nalm_cli("show", "out", "--variant", "LSTM", "--task", "length 6", "--seed", 0, "--json").stdout)
     assert lstm["expression"] is None
     assert set(lstm["weights"]) == {"cell.weight_ih", "cell.weight_hh", "cell.bias_ih", "cell.bias_hh"}
 

@@ -30,14 +30,15 @@ def reference_thresholds(runs: Iterable[tuple[str, Run, Series, Series]]) -> dic
         runs: label of the task, run, validation errors and test errors of each.
     """
     errors: dict[str, list[float]] = {}
+    rows: dict[str, int] = {}
     for label, run, validation, test in runs:
         if isinstance(run.task, SequenceTask) and run.task.threshold == "reference":
-            found = errors.setdefault(label, [])
+            found, rows[label] = errors.setdefault(label, []), run.task.judged_rows
             if run.recipe.module.name == Accumulator.__name__ and len(test):
-                found.append(test[best_row(validation)])
+                found.append(test[best_row(validation, run.task.judged_rows)])
     if any(len(found) < 2 for found in errors.values()):
         notices.add("no run counts as solved: thresholds take at least 2 seeds of the variant with the Accumulator")
-    return {label: Threshold(upper_limit(found), inclusive=False) for label, found in errors.items()}
+    return {label: Threshold(upper_limit(found), False, rows=rows[label]) for label, found in errors.items()}
 
 
 def upper_limit(errors: Sequence[float]) -> float:

@@ -49,8 +49,8 @@ class TrainedRun:
     def outcome(self) -> dict[str, Any]:
         """What became of it: solved or not, when, and its errors at the best validation row."""
         validation, test = self.row["validation_error"], self.row["test_error"]
-        best = best_row(validation) if validation else None
         threshold = self.threshold
+        best = best_row(validation, threshold.rows) if validation else None
         good_enough = [threshold.met(error) for error in test]
         return {
             "variant": self.variant,

@@ -34,7 +34,7 @@ def recipe_fields(recipe: Recipe) -> dict[str, Any]:
 
 def task_fields(task: Task) -> dict[str, Any]:
     """What identifies a task for training; the threshold judges runs, but does not decide them."""
-    fields = task.model_dump(mode="json", exclude_defaults=True, exclude={"threshold"})
+    fields = task.model_dump(mode="json", exclude_defaults=True, exclude={"threshold", "judged_rows"})
     if isinstance(task, SequenceTask) and "images" in fields:
         fields["images"] = task.images.identity
     return fields

@@ -47,7 +47,7 @@ class SequenceTask(Task):
 
     ``add`` and ``mul`` are running sums and products. ``div`` is the first digit, divided by all that follow; with
     sequences of two it divides a pair. Networks train on one ``length`` and are tested on another. Tasks that differ in
-    nothing but the test length, or in their threshold, are learnt by one and the same network.
+    nothing but the test length and in how they are judged are learnt by one and the same network.
 
     A module with two inputs learns the operation: what an encoder says of an image, and the state.
 
@@ -69,6 +69,11 @@ class SequenceTask(Task):
     """Of the encoder, for each image."""
     threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["reference"] = "reference"  # type: ignore[assignment]
     """What a run's test error must be below, or that it is found from runs that only had to learn the digits."""
+
+    judged_rows: StrictInt = Field(10, ge=1)
+    """Among how many of a run's last evaluations the best is looked for: networks may read digits best before their
+    weights are discrete.
+    """
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -93,7 +98,7 @@ class SequenceTask(Task):
     @property
     def label(self) -> str:
         """The test length, by which tasks of one training are told apart."""
-        return str(self.test_length)
+        return f"length {self.test_length}"
 
     @property
     def trained_on(self) -> str:
@@ -117,7 +122,7 @@ class SequenceTask(Task):
     @property
     def training(self) -> "SequenceTask":
         """What tasks have in common that one network learns."""
-        return self.model_copy(update={"test_length": self.length, "threshold": "reference"})
+        return self.model_copy(update={"test_length": self.length, "threshold": "reference", "judged_rows": 10})
 
     def targets(self, digits: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Results after every image ``(*, length)``, of which ``div`` has none after the first: its are one fewer."""

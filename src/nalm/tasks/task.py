@@ -9,7 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from nalm.tasks.operations import OPERATIONS
 from nalm.tasks.ranges import Range
 
-__all__ = ["Task", "best_row"]
+__all__ = ["JUDGED_ROWS", "Task", "best_row"]
+
+JUDGED_ROWS = 5000
+"""Of a run's evaluations, how many of the last may be the best."""
 
 
 def _known_operation(name: str) -> str:
@@ -114,9 +117,9 @@ class Task(BaseModel):
         return int(rng.randint(0, self.input_size - self.slices(0)[-1][1] + 1))
 
 
-def best_row(validation_errors: Sequence[float]) -> int:
-    """Row of the smallest validation error among the last 5,000, the first of equals; the last row if all are NaN."""
-    recent = np.asarray(validation_errors, dtype=np.float64)[-5000:]
+def best_row(validation_errors: Sequence[float], rows: int = JUDGED_ROWS) -> int:
+    """Row of the smallest validation error among the last ones, the first of equals; the last row if all are NaN."""
+    recent = np.asarray(validation_errors, dtype=np.float64)[-rows:]
     start = len(validation_errors) - len(recent)
     if np.isnan(recent).all():
         return len(validation_errors) - 1

@@ -22,8 +22,9 @@ def run_threshold(recipe: Recipe, task: Task) -> Threshold:
     Raises:
         NalmError: it is gold, and the recipe's module has no gold weights for the operation or is not there.
     """
-    if isinstance(task, SequenceTask) and task.threshold == "reference":
-        return Threshold(math.nan, inclusive=False)
+    if isinstance(task, SequenceTask):
+        value = math.nan if task.threshold == "reference" else task.threshold
+        return Threshold(value, inclusive=False, rows=task.judged_rows)
     if task.threshold != "gold":
         return threshold(task)
     return _gold_threshold(task, recipe.model_dump_json(include={"module", "precision"}))

@@ -196,6 +196,10 @@ class SequenceTraining:
             self._finish(diverged_at)
         return self.history
 
+    def module(self, run: int) -> nn.Module:
+        """The module that all runs share, as it is now, in evaluation mode."""
+        return self.network.module.eval()
+
     def _update(self, reported: bool) -> None:
         recipe, network = self.recipe, self.network.train()
         images, targets = self._data.batch(self.iteration)
