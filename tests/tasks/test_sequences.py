@@ -33,12 +33,12 @@ def test_sequences_take_every_image_of_their_digits_once_in_a_random_order(split
     assert made.images.ravel().tolist() == expected.tolist()
 
 
-def test_images_return_where_they_do_not_suffice_for_the_fewest_sequences(split: Split) -> None:
-    made = sequences(_task(), split, 20, seed=1, fewest=10)
+def test_images_return_where_they_do_not_suffice(split: Split) -> None:
+    made = sequences(_task(), split, 20, seed=1, images=200)
     assert made.images.shape == (10, 20)
     assert np.bincount(made.images.ravel()).tolist() == [4] * 50
     assert np.array_equal(
-        sequences(_task(), split, 5, seed=1, fewest=10).images, sequences(_task(), split, 5, 1).images
+        sequences(_task(), split, 5, seed=1, images=10).images, sequences(_task(), split, 5, 1).images
     )
 
 

@@ -94,7 +94,7 @@ def test_the_first_errors_are_those_of_the_initial_network(tasks: Callable[..., 
     training = SequenceTraining(_recipe(), [(short, 0), (long, 0)], "cpu")
     digits = short.load()
     order = np.random.RandomState(88253339)
-    indices = np.concatenate([order.permutation(30) for _ in range(2)]).reshape(12, 5)
+    indices = np.concatenate([order.permutation(30) for _ in range(300)]).reshape(1800, 5)
     network = training.network.eval()
     images = (torch.from_numpy(digits.test.images[indices]) / 255 - 0.1307) / 0.3081
     with torch.no_grad():

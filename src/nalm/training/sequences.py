@@ -13,8 +13,17 @@ from torch import Tensor, nn
 from nalm.modules.base import ArithmeticModule
 from nalm.modules.digits import DigitEncoder, residual_encoder
 from nalm.modules.recurrent import CELLS, Accumulator
-from nalm.tasks.digits import Digits, Split
-from nalm.tasks.sequences import FEWEST_SEQUENCES, TEST_SEED, VALIDATION_SEED, SequenceTask, sequences, training_seed
+from nalm.tasks.digits import Digits
+from nalm.tasks.sequences import (
+    TEST_SEED,
+    TESTED_IMAGES,
+    VALIDATED_IMAGES,
+    VALIDATION_SEED,
+    Sequences,
+    SequenceTask,
+    sequences,
+    training_seed,
+)
 from nalm.threads import one_thread
 from nalm.training.ensemble import History
 from nalm.training.notices import notices
@@ -284,8 +293,7 @@ class SequenceTraining:
 class _HeldOut:
     """Sequences of one length on which errors are measured."""
 
-    def __init__(self, task: SequenceTask, split: Split, length: int, seed: int, device: torch.device) -> None:
-        made = sequences(task, split, length, seed, FEWEST_SEQUENCES)
+    def __init__(self, made: Sequences, device: torch.device) -> None:
         self.images = torch.from_numpy(made.images).to(device)
         self.targets = torch.from_numpy(made.targets).to(device)
 
@@ -320,8 +328,10 @@ class _Data:
         self._order = np.empty(0, dtype=np.int64)
         self.validation_images = torch.from_numpy(digits.validation.images)
         self.test_images = torch.from_numpy(digits.test.images)
-        self.validation = _HeldOut(task, digits.validation, task.length, VALIDATION_SEED, device)
-        self.test = [_HeldOut(task, digits.test, task.test_length, TEST_SEED, device) for task in tasks]
+        validation = sequences(task, digits.validation, task.length, VALIDATION_SEED, VALIDATED_IMAGES)
+        tests = [sequences(task, digits.test, task.test_length, TEST_SEED, TESTED_IMAGES) for task in tasks]
+        self.validation = _HeldOut(validation, device)
+        self.test = [_HeldOut(test, device) for test in tests]
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """Images ``(n, length, …)`` and results of one iteration.
