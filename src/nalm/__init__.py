@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from nalm.sweeps.settings import load_settings as load_settings
     from nalm.sweeps.settings import open_executor as open_executor
     from nalm.sweeps.single import single_run as single_run
+    from nalm.sweeps.single import single_sequence_run as single_sequence_run
     from nalm.sweeps.single import train_single as train_single
     from nalm.sweeps.status import Status as Status
     from nalm.sweeps.status import status as status
@@ -105,6 +106,7 @@ _HOMES = {
     "reproduce": "nalm.figures.results",
     "run": "nalm.sweeps.run",
     "single_run": "nalm.sweeps.single",
+    "single_sequence_run": "nalm.sweeps.single",
     "status": "nalm.sweeps.status",
     "success_map": "nalm.figures.success",
     "summary_panels": "nalm.figures.results",

@@ -94,3 +94,60 @@ def test_what_cannot_be_is_one_sentence(
     assert "found simple with sequences of images" in refused(
         "run", write_yaml(task=fields, ranges="ranges: [{test_length: 2}]")
     )
+
+
+def test_one_module_is_trained_ad_hoc(nalm_cli: Cli, mnist: Path) -> None:
+    options = ("--length", 2, "--operation", "add", "--mnist", mnist, "--iterations", 2, "--json")
+    trained = json.loads(nalm_cli("train", "NAU", *options).stdout)
+    assert trained["task"] == "length 20"
+    assert trained["solved"] is None
+    assert len(trained["weights"]["weight"][0]) == 2
+
+
+def test_ad_hoc_training_that_makes_no_sense_is_refused(refused: Callable[..., str], mnist: Path) -> None:
+    assert "expected 'add', 'mul' or 'div'" in refused("train", "NAU", "--length", 2, "--operation", "root")
+    assert "found unknown module 'NMUX'" in refused("train", "NMUX", "--length", 2)
+    assert "sequences of digits only" in refused("train", "NMU", "--operation", "mul", "--mnist", mnist)
+
+
+def test_everything_that_reads_results_reads_those_of_sequences(
+    train_tiny: Cli, nalm_cli: Cli, sums: Path, mnist: Path, tmp_path: Path
+) -> None:
+    assert train_tiny(sums, "--mnist", mnist, "--out", "out").returncode == 0
+    for command in (
+        ("summary", "out"),
+        ("runs", "out", "--csv"),
+        ("compare", "out"),
+        ("report", "out", "-o", "report.html"),
+        ("report", "out", "-o", "report.md"),
+        *(("plot", "out", "--kind", kind, "-o", f"{kind}.png") for kind in ("panels", "curves", "lengths", "heatmap")),
+        ("plot", "out", "--kind", "weights", "--variants", "NAU", "--tasks", "length 6", "-o", "weights.png"),
+        ("plot", "out", "--kind", "weight-map", "--variants", "NAU", "-o", "map.png"),
+        ("plot", "out", "--kind", "survival", "-o", "survival.png"),
+        ("plot", "out", "--kind", "pairs", "--variants", "NAU,LSTM", "-o", "pairs.png"),
+        ("status", "out"),
+        ("export", "out", "--csv"),
+        ("export", "out", "--csv", "--schema", "original"),
+        ("export", "out", "--tensorboard", "logs"),
+        ("export", "out", "--tensorboard", "more", "--verbose"),
+    ):
+        done = nalm_cli(*command)
+        assert done.returncode == 0, (command, done.stderr)
+    assert "length 6" in (tmp_path / "report.md").read_text()
+    assert "reference" in (tmp_path / "report.html").read_text()
+    tags = _tensorboard_tags(tmp_path / "more")
+    # What the module's inputs were is not known any more, and so are gradients.
+    assert [tag for tag in tags if tag.startswith("coefficient/")]
+    assert not [tag for tag in tags if tag.startswith("gradient/")]
+
+
+def _tensorboard_tags(logs: Path) -> set[str]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folders = {path.parent for path in logs.rglob("*tfevents*")}
+    return {tag for folder in folders for tag in EventAccumulator(str(folder)).Reload().Tags()["scalars"]}
+
+
+def test_a_dry_run_counts_a_network_once_for_all_its_lengths(nalm_cli: Cli, sums: Path, mnist: Path) -> None:
+    done = nalm_cli("run", sums, "--mnist", mnist, "--dry-run")
+    assert "12, of which 12 are missing, in 6 shards" in done.stdout

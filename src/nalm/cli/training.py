@@ -271,6 +271,14 @@ def train(
     test_range: Annotated[str, typer.Option(help="LOW,HIGH of the test inputs.")] = "2,6",
     inputs: Annotated[int, typer.Option(min=1, help="Inputs; the operation takes the first ones a seed draws.")] = 2,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Digits in a sequence of images, instead of inputs; it is tested on ten times as many."
+        ),
+    ] = None,
+    mnist: Mnist = None,
+    svhn: Svhn = None,
     iterations: Iterations = None,
     evaluate_every: EvaluateEvery = None,
     settings: Annotated[
@@ -286,13 +294,19 @@ def train(
 
     Example: nalm train NMRU --operation div --seed 0
     """
-    experiment = nalm.single_run(module, operation, _pair(train_range), _pair(test_range), inputs, seed)
+    if length is None:
+        experiment = nalm.single_run(module, operation, _pair(train_range), _pair(test_range), inputs, seed)
+    else:
+        experiment = nalm.single_sequence_run(module, operation, length, seed=seed)
+    if iterations is not None and length is not None:
+        experiment = with_iterations(experiment, iterations)
     for setting in settings or ():
         if "=" not in setting:
             raise NalmError(f"found setting {setting!r}, expected FIELD=VALUE")
         experiment = experiment.with_setting(f"{module}.{setting}")
     changes = {"iterations": iterations, "evaluate_every": evaluate_every}
     experiment = experiment.changed({field: value for field, value in changes.items() if value is not None})
+    (experiment,) = with_digits([experiment], mnist, svhn)
     (label,) = experiment.tasks
 
     def report(iteration: int, validation: float, test: float) -> None:

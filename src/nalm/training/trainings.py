@@ -9,7 +9,8 @@ from nalm.tasks.task import Task
 from nalm.training import state
 from nalm.training.ensemble import Ensemble
 from nalm.training.recipe import Recipe
-from nalm.training.sequences import SequenceTraining, capture_sequences, restore_sequences
+from nalm.training.sequence_state import capture_sequences, restore_sequences
+from nalm.training.sequences import SequenceTraining
 
 __all__ = ["Training", "capture", "restore", "start"]
 
