@@ -28,8 +28,8 @@ def recomputed_gradients(
     """Gradients of the training loss, before clipping, on the first validation rows, as many as a batch has.
 
     The batch that training used is gone; these are from the same range, and the same ones every time. None where that
-    would not be the training loss: for modules that draw noise or have buffers, those that cannot be vectorized, and those whose
-    inputs an encoder says.
+    would not be the training loss: for modules that draw noise or have buffers, those that cannot be vectorized, and
+    those whose inputs an encoder says.
 
     Arguments:
         recipe: how the runs were trained.
