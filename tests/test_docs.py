@@ -124,7 +124,8 @@ def test_the_commands_of_the_documentation_of_figures_draw_every_kind(
     nalm_cli: Callable[..., CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figure_3 = load_experiment("figure-3").narrowed(seeds=[0]).changed({"iterations": 0})
-    nalm.run(figure_3, tmp_path / "results", workers=0, compiled=False)
+    sums = load_experiment("sequential-mnist-sum").narrowed(seeds=[0], variants=["NAU", "solved"])
+    nalm.run([figure_3, sums.changed({"iterations": 0})], tmp_path / "results", workers=0, compiled=False)
     drawn: list[str] = []
 
     def plot(results: nalm.Results, output: Path, kind: str, variants: Sequence[str], tasks: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nalm.analysis.gold import gold_errors as gold_errors
     from nalm.analysis.landscapes import landscape as landscape
     from nalm.analysis.landscapes import landscape_names as landscape_names
+    from nalm.analysis.lengths import length_errors as length_errors
     from nalm.analysis.results import Results as Results
     from nalm.analysis.results import load as load
     from nalm.analysis.survival import survival_medians as survival_medians
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from nalm.experiments.experiment import Experiment as Experiment
     from nalm.figures.curves import training_curves as training_curves
     from nalm.figures.landscapes import plot_landscapes as plot_landscapes
+    from nalm.figures.lengths import error_lengths as error_lengths
     from nalm.figures.results import draw as draw
     from nalm.figures.results import plot as plot
     from nalm.figures.results import reproduce as reproduce
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from nalm.sweeps.settings import load_settings as load_settings
     from nalm.sweeps.settings import open_executor as open_executor
     from nalm.sweeps.single import single_run as single_run
+    from nalm.sweeps.single import single_sequence_run as single_sequence_run
     from nalm.sweeps.single import train_single as train_single
     from nalm.sweeps.status import Status as Status
     from nalm.sweeps.status import status as status
@@ -79,6 +82,7 @@ _HOMES = {
     "compare_results": "nalm.analysis.comparison",
     "compare_variants": "nalm.analysis.comparison",
     "draw": "nalm.figures.results",
+    "error_lengths": "nalm.figures.lengths",
     "error_quantiles": "nalm.analysis.curves",
     "experiment_names": "nalm.experiments.catalog",
     "final_weights": "nalm.analysis.weights",
@@ -89,6 +93,7 @@ _HOMES = {
     "landscape_names": "nalm.analysis.landscapes",
     "gold_errors": "nalm.analysis.gold",
     "import_results": "nalm.interchange.importing",
+    "length_errors": "nalm.analysis.lengths",
     "load": "nalm.analysis.results",
     "load_experiment": "nalm.experiments.catalog",
     "load_settings": "nalm.sweeps.settings",
@@ -101,6 +106,7 @@ _HOMES = {
     "reproduce": "nalm.figures.results",
     "run": "nalm.sweeps.run",
     "single_run": "nalm.sweeps.single",
+    "single_sequence_run": "nalm.sweeps.single",
     "status": "nalm.sweeps.status",
     "success_map": "nalm.figures.success",
     "summary_panels": "nalm.figures.results",

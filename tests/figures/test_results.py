@@ -26,6 +26,8 @@ Write = Callable[..., Path]
 
 ONE = {"weights": (["NMRU"], ["U[1,2)"]), "weight-map": (["NMRU"], [])}
 """Variants and tasks of the kinds that are of one variant."""
+OF_ANY_TASKS = [kind for kind in FIGURES if kind != "lengths"]
+"""That of sequences has a test file of its own."""
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def dots_of(axes: Axes) -> list[list[float]]:
 # Every kind
 
 
-@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("kind", OF_ANY_TASKS)
 @pytest.mark.parametrize("suffix", [".pdf", ".png", ".svg"])
 def test_every_kind_is_drawn_into_a_whole_file_of_every_format(
     found: Results, tmp_path: Path, kind: str, suffix: str
@@ -77,7 +79,7 @@ def test_every_kind_is_drawn_into_a_whole_file_of_every_format(
     assert path.read_bytes().endswith(ends[suffix][1])
 
 
-@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("kind", OF_ANY_TASKS)
 def test_every_kind_can_be_restyled(found: Results, kind: str) -> None:
     variants, tasks = ONE.get(kind, ([], []))
     figure = nalm.draw(found, kind, variants=variants, tasks=tasks)
@@ -85,7 +87,7 @@ def test_every_kind_can_be_restyled(found: Results, kind: str) -> None:
     assert "Mine" in texts(drawn(figure + labs(title="Mine")))
 
 
-@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("kind", OF_ANY_TASKS)
 def test_every_kind_says_which_variants_and_tasks_there_are(found: Results, kind: str) -> None:
     with pytest.raises(NalmError, match=r"^found unknown variant 'nru', expected one of: NMRU, NRU$"):
         nalm.draw(found, kind, variants=["nru", "NRU"])
@@ -93,7 +95,7 @@ def test_every_kind_says_which_variants_and_tasks_there_are(found: Results, kind
         nalm.draw(found, kind, tasks=["U[3,4)"])
 
 
-@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("kind", OF_ANY_TASKS)
 def test_every_kind_is_drawn_of_one_variant_on_one_task_or_asks_for_another(found: Results, kind: str) -> None:
     if kind == "pairs":
         with pytest.raises(NalmError, match=r"^a pair is two variants: found 1, name two of: NMRU, NRU$"):
@@ -102,7 +104,7 @@ def test_every_kind_is_drawn_of_one_variant_on_one_task_or_asks_for_another(foun
     assert "nan" not in texts(drawn(nalm.draw(found, kind, variants=["NRU"], tasks=["negative"])))
 
 
-@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("kind", OF_ANY_TASKS)
 def test_every_kind_is_drawn_when_runs_diverged_and_errors_are_not_finite(found: Results, kind: str) -> None:
     for index, run in enumerate(found.trained):
         lists = {name: of[:1] for name, of in run.row.items() if isinstance(of, list)}
@@ -114,7 +116,7 @@ def test_every_kind_is_drawn_when_runs_diverged_and_errors_are_not_finite(found:
     drawn(nalm.draw(found, kind, variants=variants, tasks=tasks))
 
 
-@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("kind", OF_ANY_TASKS)
 @pytest.mark.parametrize("error", [0.0, 1.0])
 def test_every_kind_is_drawn_of_runs_that_were_looked_at_once(found: Results, kind: str, error: float) -> None:
     for index, run in enumerate(found.trained):

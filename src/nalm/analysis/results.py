@@ -1,7 +1,7 @@
 """Results as data frames and trained modules."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from nalm.analysis.references import reference_thresholds
 from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
 from nalm.experiments.catalog import figures_called
@@ -19,6 +20,7 @@ from nalm.modules import ArithmeticModule, expression
 from nalm.sweeps.plan import Run, runs_of
 from nalm.sweeps.store import Store
 from nalm.tasks.task import best_row
+from nalm.tasks.thresholds import Threshold
 
 __all__ = ["Results", "TrainedRun", "learnt_expression", "load"]
 
@@ -32,12 +34,23 @@ class TrainedRun:
     run: Run
     row: dict[str, Any]
     provenance: dict[str, Any]
+    reference: Threshold | None = None
+    """What judges it, if that was found from other runs."""
+
+    @property
+    def threshold(self) -> Threshold:
+        """What judges it.
+
+        Raises:
+            NalmError: it cannot be judged.
+        """
+        return self.run.threshold if self.reference is None else self.reference
 
     def outcome(self) -> dict[str, Any]:
         """What became of it: solved or not, when, and its errors at the best validation row."""
         validation, test = self.row["validation_error"], self.row["test_error"]
-        best = best_row(validation) if validation else None
-        threshold = self.run.threshold
+        threshold = self.threshold
+        best = best_row(validation, threshold.rows) if validation else None
         good_enough = [threshold.met(error) for error in test]
         return {
             "variant": self.variant,
@@ -141,7 +154,11 @@ class Results:
         places = list(runs_of(self.experiment))
         stored = self._store.runs({run.key for _, _, run in places})
         rows = {row["key"]: (row, about) for table, about in stored for row in table.to_pylist()}
-        return [TrainedRun(*place, *rows[place[-1].key]) for place in places if place[-1].key in rows]
+        trained = [TrainedRun(*place, *rows[place[-1].key]) for place in places if place[-1].key in rows]
+        references = reference_thresholds(
+            (run.task, run.run, run.row["validation_error"], run.row["test_error"]) for run in trained
+        )
+        return [replace(run, reference=references.get(run.task)) for run in trained]
 
     @property
     def missing(self) -> int:

@@ -81,7 +81,7 @@ def plot(
         typer.Option(
             help="panels (of the paper), curves (errors over iterations), weights (over iterations; of one variant and "
             "task), weight-map (after training; of one variant), heatmap (solved), survival (runs not yet solved), "
-            "pairs (of two variants)."
+            "pairs (of two variants), lengths (of sequences)."
         ),
     ] = "panels",
     variants: Variants = None,

@@ -31,12 +31,14 @@ from nalm.cli.app import (
     app,
 )
 from nalm.cli.console import duration, progress_reporter, say, write_json, write_table
+from nalm.cli.digits import Mnist, Svhn, with_digits
 from nalm.cli.executors import with_executor
 from nalm.cli.tables import say_missing, show_summary
 from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import parse_seeds, show_seeds
+from nalm.experiments.sequences import has_sequences, with_iterations
 from nalm.interchange.tensorboard_logs import check_tensorboard
 from nalm.modules.registry import import_paths
 from nalm.sweeps.interruptions import Interrupted
@@ -64,6 +66,8 @@ def run(
     no_compile: NoCompile = False,
     replace: Replace = False,
     no_imports: NoImports = False,
+    mnist: Mnist = None,
+    svhn: Svhn = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and do nothing.")] = False,
     tensorboard: TensorBoard = None,
     verbose: Verbose = False,
@@ -82,6 +86,7 @@ def run(
         chosen = choose_trained(
             experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks
         )
+        chosen = with_digits(chosen, mnist, svhn)
     if dry_run:
         here = device if executor.executor == "local" else "cpu"
         forecast = nalm.forecast(chosen, out, workers=workers, device=here, replace=replace)
@@ -146,6 +151,8 @@ def choose(
         experiment = load_experiment(name)
         for setting in settings or ():
             experiment = experiment.with_setting(setting)
+        if iterations is not None and has_sequences(experiment):
+            experiment = with_iterations(experiment, iterations)
         if changes:
             experiment = experiment.changed(changes)
         of_variants = labels_of(variants, experiment.variants) if variants else None
@@ -243,6 +250,8 @@ def reproduce(
     no_compile: NoCompile = False,
     replace: Replace = False,
     no_imports: NoImports = False,
+    mnist: Mnist = None,
+    svhn: Svhn = None,
     tensorboard: TensorBoard = None,
     verbose: Verbose = False,
     gradients: Gradients = False,
@@ -258,6 +267,7 @@ def reproduce(
     """
     with import_paths(not no_imports):
         chosen = choose(experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks)
+        chosen = with_digits(chosen, mnist, svhn)
     with tensorboard_logs(chosen, out, tensorboard, verbose, gradients):
         reproduced = train_and_report(nalm.reproduce, chosen, out, workers, device, not no_compile, replace, executor)
     for figure in reproduced:
@@ -282,6 +292,14 @@ def train(
     ] = None,
     overlap_ratio: Annotated[float, typer.Option(help="Share of an operand's inputs that the next one sums too.")] = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Digits in a sequence of images, instead of inputs; it is tested on ten times as many."
+        ),
+    ] = None,
+    mnist: Mnist = None,
+    svhn: Svhn = None,
     iterations: Iterations = None,
     evaluate_every: EvaluateEvery = None,
     stop_when_solved: StopWhenSolved = False,
@@ -298,24 +316,30 @@ def train(
 
     Example: nalm train NMRU --operation div --seed 0
     """
-    experiment = nalm.single_run(
-        module,
-        operation,
-        _pair(train_range),
-        _pair(test_range),
-        inputs,
-        seed,
-        second=second,
-        hidden_size=hidden_size,
-        subset_ratio=subset_ratio,
-        overlap_ratio=overlap_ratio,
-    )
+    if length is None:
+        experiment = nalm.single_run(
+            module,
+            operation,
+            _pair(train_range),
+            _pair(test_range),
+            inputs,
+            seed,
+            second=second,
+            hidden_size=hidden_size,
+            subset_ratio=subset_ratio,
+            overlap_ratio=overlap_ratio,
+        )
+    else:
+        experiment = nalm.single_sequence_run(module, operation, length, seed=seed)
+    if iterations is not None and length is not None:
+        experiment = with_iterations(experiment, iterations)
     for setting in settings or ():
         if "=" not in setting:
             raise NalmError(f"found setting {setting!r}, expected FIELD=VALUE")
         experiment = experiment.with_setting(f"*.{setting}")
     changes = {"iterations": iterations, "evaluate_every": evaluate_every, "stop_when_solved": stop_when_solved or None}
     experiment = experiment.changed({field: value for field, value in changes.items() if value is not None})
+    (experiment,) = with_digits([experiment], mnist, svhn)
     (label,) = experiment.tasks
     (variant,) = experiment.variants
 

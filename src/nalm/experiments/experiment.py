@@ -6,11 +6,23 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from nalm.errors import NalmError
 from nalm.experiments.document import Document, Location, check, parse_value, sentence
 from nalm.experiments.seeds import parse_seeds
+from nalm.tasks.sequences import task_kind
 from nalm.tasks.task import Task
 from nalm.training.judging import check_tasks
 from nalm.training.recipe import Recipe
@@ -19,6 +31,11 @@ __all__ = ["Experiment", "read_experiment"]
 
 Fields = dict[str, Any]
 T = TypeVar("T")
+
+
+def _task(value: Any, info: ValidationInfo) -> Any:
+    """A task of the kind that its fields say."""
+    return task_kind(value).model_validate(value, context=info.context) if isinstance(value, dict) else value
 
 
 class Experiment(BaseModel):
@@ -33,7 +50,7 @@ class Experiment(BaseModel):
     title: str
     figure: str | None = None
     variants: dict[str, Recipe]
-    tasks: dict[str, Task]
+    tasks: dict[str, SerializeAsAny[Annotated[Task, BeforeValidator(_task)]]]
     seeds: tuple[int, ...]
 
     @field_validator("name")
@@ -182,7 +199,8 @@ def _tasks(file: _File, document: Document, known: Mapping[str, list[Fields]]) -
     for index, fields in enumerate(listed):
         label = fields.get("label")
         own = {name: value for name, value in fields.items() if name != "label"}
-        task = check(Task, file.task | own, document, [("ranges", index), ("task",)])
+        together = file.task | own
+        task = check(task_kind(together), together, document, [("ranges", index), ("task",)])
         if label is not None and not isinstance(label, str):
             raise document.error(("ranges", index, "label"), f"found {label!r}, expected a string")
         label = label or task.label

@@ -12,7 +12,6 @@ import pandas as pd
 from nalm.analysis.curves import QUANTILES, error_quantiles
 from nalm.analysis.results import Results
 from nalm.figures.style import COLOURS, count, ordered, page, plotnine, theme, wrapped
-from nalm.training.judging import run_threshold
 
 if TYPE_CHECKING:
     from plotnine import ggplot
@@ -76,8 +75,5 @@ def _limits(values: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 def _thresholds(results: Results, table: pd.DataFrame) -> pd.DataFrame:
     places = table[["variant", "task"]].drop_duplicates()
-    values = [
-        run_threshold(results.experiment.variants[variant], results.experiment.tasks[task]).value
-        for variant, task in places.itertuples(index=False)
-    ]
-    return places.assign(threshold=values)
+    known = {(run.variant, run.task): run.threshold.value for run in results.trained}
+    return places.assign(threshold=[known[place] for place in places.itertuples(index=False, name=None)])

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from nalm.analysis.results import Results, load
 from nalm.analysis.selection import labels
 from nalm.errors import NalmError
 from nalm.experiments.catalog import figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
+from nalm.experiments.sequences import has_sequences
 from nalm.figures.curves import training_curves
 from nalm.figures.gold import reproduce_gold_errors
 from nalm.figures.landscapes import reproduce_landscapes
+from nalm.figures.lengths import error_lengths
 from nalm.figures.panels import three_panels
-from nalm.figures.style import check_figures, save
+from nalm.figures.style import check_figures, plotnine, save
 from nalm.figures.success import paired_success, success_map
 from nalm.figures.survival import survival_curves
 from nalm.figures.weights import weight_map, weight_trajectories
@@ -113,7 +117,7 @@ def draw(
     Arguments:
         results: of an experiment.
         kind: one of ``FIGURES``: ``panels``, ``curves``, ``weights``, ``weight-map``, ``heatmap``, ``survival``,
-            ``pairs``.
+            ``pairs``, ``lengths``.
         variants: labels; by default all.
         tasks: labels; by default all.
 
@@ -140,7 +144,14 @@ def summary_panels(results: Results, variants: Sequence[str] = (), tasks: Sequen
     check_figures()
     of, on = labels(results, variants, tasks)
     table = results.task_summary()
-    return three_panels(table[table["variant"].isin(of) & table["task"].isin(on)])
+    return _panels(results, table[table["variant"].isin(of) & table["task"].isin(on)])
+
+
+def _panels(results: Results, table: pd.DataFrame) -> "ggplot":
+    figure = three_panels(table)
+    if has_sequences(results.experiment):
+        figure += plotnine().labs(x="Sequences", y="")
+    return figure
 
 
 FIGURES: dict[str, Callable[[Results, Sequence[str], Sequence[str]], "ggplot"]] = {
@@ -151,6 +162,7 @@ FIGURES: dict[str, Callable[[Results, Sequence[str], Sequence[str]], "ggplot"]] 
     "heatmap": success_map,
     "survival": survival_curves,
     "pairs": paired_success,
+    "lengths": error_lengths,
 }
 """What draws each kind of figure."""
 
@@ -166,7 +178,12 @@ def write_figure(results: Results, directory: Path | str) -> list[Path]:
         results.summary().to_csv(table, index=False)
     except OSError as error:
         raise NalmError(f"cannot write {table}: {error.strerror}") from None
-    figure = three_panels(results.task_summary())
+    figure = _panels(results, results.task_summary())
     for path in figures:
         save(figure, path)
+    if has_sequences(results.experiment):
+        lengths = [path.with_stem(f"{path.stem}-lengths") for path in figures]
+        for path in lengths:
+            save(error_lengths(results), path)
+        figures += lengths
     return [table, *figures]

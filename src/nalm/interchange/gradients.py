@@ -8,6 +8,7 @@ import torch
 
 from nalm.modules import ArithmeticModule
 from nalm.tasks.sampling import Sampler
+from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.task import Task
 from nalm.training.program import Together, fixed_state
 from nalm.training.recipe import Recipe
@@ -27,7 +28,8 @@ def recomputed_gradients(
     """Gradients of the training loss, before clipping, on the first validation rows, as many as a batch has.
 
     The batch that training used is gone; these are from the same range, and the same ones every time. None where that
-    would not be the training loss: for modules that draw noise or have buffers, and those that cannot be vectorized.
+    would not be the training loss: for modules that draw noise or have buffers, those that cannot be vectorized, and
+    those whose inputs an encoder says.
 
     Arguments:
         recipe: how the runs were trained.
@@ -38,7 +40,7 @@ def recomputed_gradients(
     """
     module = recipe.probe(runs[0][0].input_size, runs[0][0].hidden_size).to(recipe.dtype)
     noisy = isinstance(module, ArithmeticModule) and module.noise_shape(torch.Size((2, runs[0][0].input_size)))
-    if noisy or fixed_state(module):
+    if noisy or fixed_state(module) or any(isinstance(task, SequenceTask) for task, _ in runs):
         return None
     held_out = Sampler(runs, 1, recipe.dtype, torch.device("cpu")).validation
     x = held_out.inputs[..., : recipe.batch_size][held_out.input_index].transpose(1, 2)

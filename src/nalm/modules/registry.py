@@ -23,6 +23,7 @@ from nalm.modules.nmu import NMU, SigmaNMU
 from nalm.modules.npu import NPU, NaiveNPU, RealNaiveNPU, RealNPU
 from nalm.modules.nru import NRU
 from nalm.modules.original import UNITS, translate
+from nalm.modules.recurrent import CELLS
 
 __all__ = [
     "ENTRY_POINTS",
@@ -95,7 +96,7 @@ def canonical(name: str) -> tuple[str, dict[str, Any]]:
     Raises:
         ValueError: it is a command line of the original that means no module, or a network of two layers.
     """
-    if name in MODULES or (name not in UNITS and "--" not in name):
+    if name in MODULES or name in CELLS or (name not in UNITS and "--" not in name):
         return name, {}
     layers = translate(name)
     if len(layers) > 1:
@@ -108,15 +109,18 @@ def resolve(name: str) -> ModuleFactory:
     """Finds a module by its name; the one entry point for everything that names modules.
 
     Arguments:
-        name: one of ``module_names()``; an import path ``package.module:Class``, whose package's code is run; or a unit
-            with options as in the original's command line, such as ``ReRegualizedLinearNAC --nac-mul mnac`` (a network
-            of two layers, whose ``hidden_size`` is 2 unless given). A name that both have, as NMRU, is ours.
+        name: one of ``module_names()`` or ``CELLS``; an import path ``package.module:Class``, whose package's code is
+            run; or a unit with options as in the original's command line, such as ``ReRegualizedLinearNAC --nac-mul
+            mnac`` (a network of two layers, whose ``hidden_size`` is 2 unless given). A name that both have, as NMRU,
+            is ours.
 
     Raises:
         ValueError: there is no such module.
     """
     if name in MODULES:
         return MODULES[name]
+    if name in CELLS:
+        return CELLS[name]
     if ":" in name and "--" not in name:
         if not _IMPORT_PATHS.get():
             raise ValueError(f"found module {name!r}, an import path, whose code would be run: imports are not allowed")

@@ -14,9 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import nalm
 from nalm.sweeps.files import content_hash
 from nalm.sweeps.plan import Shard
-from nalm.training.ensemble import Ensemble
 from nalm.training.notices import notices
-from nalm.training.state import capture, restore
+from nalm.training.trainings import Training, capture, restore
 
 __all__ = ["Checkpoint", "checkpoint_path"]
 
@@ -74,7 +73,7 @@ class Checkpoint:
         self._resumed_at: list[int] = []
         self._hosts = [platform.node()]
 
-    def resume(self, make: Callable[[], Ensemble]) -> Ensemble:
+    def resume(self, make: Callable[[], Training]) -> Training:
         """A new ensemble, which goes on where the checkpoint is, if there is one that is whole and fits.
 
         Another one is set aside, which a notice says.
@@ -116,7 +115,7 @@ class Checkpoint:
                 raise ValueError(f"was made with {name} {saved.made_by.get(name)}, not with {mine}")
         return saved
 
-    def save_if_due(self, ensemble: Ensemble) -> None:
+    def save_if_due(self, ensemble: Training) -> None:
         """Saves the ensemble if that costs little beside what would have to be trained again."""
         now = time.monotonic()
         iteration, then = self._last = self._last or (ensemble.iteration, now)
@@ -124,7 +123,7 @@ class Checkpoint:
         if now - then >= max(SECONDS_AT_LEAST, TIMES_ITS_COST * self._cost) and (much or now - then >= SECONDS_AT_MOST):
             self.save(ensemble)
 
-    def save(self, ensemble: Ensemble) -> None:
+    def save(self, ensemble: Training) -> None:
         """Saves the ensemble; if that is impossible, a notice says so, and the last checkpoint stays."""
         begun = time.monotonic()
         buffer = io.BytesIO()

@@ -5,17 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nalm.sweeps.execute import default_workers
+from nalm.sweeps.plan import Shard
 from nalm.sweeps.run import Experiments, prepare
 from nalm.sweeps.store import Store
+from nalm.tasks.sequences import SequenceTask
 from nalm.training.ensemble import MOST_PARAMETERS
 from nalm.training.recipe import STORED, Recipe
 
-__all__ = ["Forecast", "forecast"]
+__all__ = ["Forecast", "forecast", "typical_cost"]
 
 STARTING_SECONDS = 5.0
 """To start a worker and compile, or load what was compiled before."""
 TYPICAL_SECONDS_PER_INPUT = 0.5e-6
 """A run's iteration, compiled, on a core of 2026; `nalm bench` measures it."""
+SECONDS_PER_IMAGE = 0.25e-3
+"""To read a digit and learn from it, on the same core."""
 BYTES_PER_EVALUATION = 30
 BYTES_PER_INPUT = 8
 
@@ -52,7 +56,7 @@ def forecast(
     seconds = size = 0.0
     for shard in shards:
         recipe, inputs = shard.recipe, shard.runs[0].task.input_size
-        cost = measured.get((recipe.architecture, inputs), TYPICAL_SECONDS_PER_INPUT * inputs)
+        cost = measured.get((recipe.architecture, inputs), typical_cost(shard))
         seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * cost
         evaluations = recipe.iterations // recipe.evaluate_every + 1
         kept = inputs if evaluations * inputs <= MOST_PARAMETERS else 0  # about a parameter for each
@@ -60,6 +64,14 @@ def forecast(
     parallel = max(1, min(default_workers() if workers is None else workers, len(shards)))
     missing = sum(len(shard.runs) for shard in shards)
     return Forecast(runs, missing, len(shards), seconds / parallel, round(size))
+
+
+def typical_cost(shard: Shard) -> float:
+    """Seconds of a run's iteration, if nothing was measured; one network learns all runs on sequences of images."""
+    task = shard.runs[0].task
+    if isinstance(task, SequenceTask):
+        return SECONDS_PER_IMAGE * shard.recipe.batch_size * task.length / len(shard.runs)
+    return TYPICAL_SECONDS_PER_INPUT * task.input_size
 
 
 def _measured_costs(store: Store) -> dict[tuple[str, int], float]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.tasks.sampling import layout
+from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.task import Task
 from nalm.tasks.thresholds import Threshold
 from nalm.training.judging import run_threshold
@@ -19,6 +20,7 @@ __all__ = ["WHOLE", "Part", "Plan", "Run", "Shard", "plan", "recipe_fields", "ru
 
 SEEDS_IN_BLOCK = 25
 TASKS_IN_BLOCK = 9
+NUMBERS_OF_AN_IMAGE = 784
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
@@ -32,7 +34,10 @@ def recipe_fields(recipe: Recipe) -> dict[str, Any]:
 
 def task_fields(task: Task) -> dict[str, Any]:
     """What identifies a task for training; the threshold judges runs, but does not decide them."""
-    return task.model_dump(mode="json", exclude_defaults=True, exclude={"threshold"})
+    fields = task.model_dump(mode="json", exclude_defaults=True, exclude={"threshold", "judged_rows"})
+    if isinstance(task, SequenceTask) and "images" in fields:
+        fields["images"] = task.images.identity
+    return fields
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,10 @@ class Shard:
 
     @property
     def work(self) -> int:
-        """What it takes, in proportion: its updates, times the inputs."""
+        """What it takes, in proportion: its updates, times the inputs; one network is tested on many lengths."""
+        task = self.runs[0].task
+        if isinstance(task, SequenceTask):
+            return (self.recipe.iterations + 1) * self.recipe.batch_size * task.length * NUMBERS_OF_AN_IMAGE
         return len(self.runs) * (self.recipe.iterations + 1) * self.runs[0].task.input_size
 
 
@@ -111,9 +119,10 @@ WHOLE = Part(0, 1)
 def plan(experiments: Sequence[Experiment], finished: Container[str], part: Part = WHOLE) -> Plan:
     """Plans what is missing; a run that several experiments share is planned once, with the first of them.
 
-    Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together. A shard is what is missing of
-    a block, so asking for more seeds or variants later trains only those. The longest shards come first, so that
-    workers end at about the same time. Parts do not depend on what is finished: started at any time, they share no run.
+    Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together; of sequences of images, one seed
+    of all tasks that one network learns. A shard is what is missing of a block, so asking for more seeds or variants
+    later trains only those. The longest shards come first, so that workers end at about the same time. Parts do not
+    depend on what is finished: started at any time, they share no run.
 
     Raises:
         NalmError: there is no such part.
@@ -140,12 +149,19 @@ def _longest_first(shards: list[Shard]) -> list[Shard]:
 
 def _blocks(experiment: Experiment) -> Iterator[list[Run]]:
     layouts: dict[object, list[Task]] = {}
+    trainings: dict[object, list[Task]] = {}
     for task in experiment.tasks.values():
-        layouts.setdefault(layout(task), []).append(task)
+        if isinstance(task, SequenceTask):
+            trainings.setdefault(task.training, []).append(task)
+        else:
+            layouts.setdefault(layout(task), []).append(task)
     seed_blocks: dict[int, list[int]] = {}
     for seed in sorted(experiment.seeds):
         seed_blocks.setdefault(seed // SEEDS_IN_BLOCK, []).append(seed)
     for recipe in experiment.variants.values():
+        for lengths in trainings.values():
+            for seed in sorted(experiment.seeds):
+                yield [Run(recipe, length, seed) for length in lengths]
         for tasks in layouts.values():
             for first in range(0, len(tasks), TASKS_IN_BLOCK):
                 for seeds in seed_blocks.values():

@@ -12,6 +12,7 @@ import torch
 import nalm
 from nalm.errors import NalmError
 from nalm.sweeps.plan import Shard, recipe_fields
+from nalm.tasks.sequences import task_kind
 from nalm.tasks.task import Task
 from nalm.training.recipe import STORED, Recipe
 
@@ -58,7 +59,9 @@ def upgraded(about: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
     """What an older file would say today, as far as that is known."""
     if about["schema"] == 1:
         recipe = Recipe.model_validate(about["recipe"], context=STORED)
-        tasks = [Task.model_validate(json.loads(task)) for task in rows["task"].unique().to_pylist()]
+        tasks = [
+            task_kind(fields).model_validate(fields) for fields in map(json.loads, rows["task"].unique().to_pylist())
+        ]
         about |= {"schema": 2, "spec": _spec(recipe, tasks), "hosts": [about["host"]], "resumed_at": []}
     return about
 

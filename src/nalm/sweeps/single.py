@@ -9,27 +9,38 @@ from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from nalm.errors import NalmError
-from nalm.experiments.catalog import default_recipe
+from nalm.experiments.catalog import default_recipe, load_experiment
 from nalm.experiments.document import sentence
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import LARGEST_SEED
 from nalm.sweeps.run import check_device
+from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.task import HIDDEN_SIZE, Task
-from nalm.training.ensemble import Ensemble
 from nalm.training.judging import check_tasks, run_threshold
 from nalm.training.recipe import Recipe
+from nalm.training.sequences import check_sequence
+from nalm.training.trainings import Training, start
 
-__all__ = ["SingleRun", "one_input_each", "single_run", "train_single", "valid"]
+__all__ = ["SingleRun", "one_input_each", "single_run", "single_sequence_run", "train_single", "valid"]
+
+SEQUENCE_EXPERIMENTS = {
+    "add": "sequential-mnist-sum",
+    "mul": "sequential-mnist-product",
+    "div": "sequential-mnist-quotient",
+}
 
 M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class SingleRun:
-    """A trained module, whether it solved its task or diverged, and its errors after the last update."""
+    """A trained module, whether it solved its task or diverged, and its errors after the last update.
+
+    ``solved`` is None where only other runs could tell.
+    """
 
     module: nn.Module
-    solved: bool
+    solved: bool | None
     diverged_at: int | None
     validation_error: float
     test_error: float
@@ -94,6 +105,43 @@ def single_run(
     )
 
 
+def single_sequence_run(
+    module: str, operation: str, length: int, test_length: int | None = None, seed: int = 0
+) -> Experiment:
+    """An experiment of one run on sequences of digits, with the recipe of the catalog's, if one trains the module.
+
+    Arguments:
+        module: its name, or that of a cell.
+        operation: ``add``, ``mul`` or ``div``.
+        length: of the sequences that it is trained on.
+        test_length: of those that it is tested on; ten times as long if none is given.
+        seed: of the run.
+
+    Raises:
+        NalmError: the module, the operation or a length is wrong.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise NalmError(f"found seed {seed}, expected 0 to {LARGEST_SEED}")
+    digits = "0-9" if operation == "add" else "1-9"
+    tested = 10 * length if test_length is None else test_length
+    fields = {"operation": operation, "length": length, "test_length": tested, "digits": digits}
+    task = valid(SequenceTask, fields)
+    known = load_experiment(SEQUENCE_EXPERIMENTS[operation]).variants.values()
+    usual = valid(Recipe, {"module": module, "batch_size": 64, "iterations": 3000, "evaluate_every": 100})
+    recipe = next((recipe for recipe in known if recipe.module.name == module), usual)
+    try:
+        check_sequence(recipe, task)
+    except ValueError as error:
+        raise NalmError(str(error)) from None
+    return Experiment(
+        name="single",
+        title=f"{module} learns {operation} of digits",
+        variants={module: recipe},
+        tasks={task.label: task},
+        seeds=(seed,),
+    )
+
+
 def one_input_each(inputs: int) -> float:
     """The subset ratio with which every operand is one input, in spite of rounding."""
     return min(1.0, math.nextafter(1 / inputs, 2))
@@ -128,9 +176,9 @@ def train_single(
     """
     check_device(device)
     ((recipe,), (task,), (seed,)) = experiment.variants.values(), experiment.tasks.values(), experiment.seeds
-    ensemble = Ensemble(recipe, [(task, seed)], device, compiled)
+    ensemble = start(recipe, [(task, seed)], device, compiled)
 
-    def report(ensemble: Ensemble) -> None:
+    def report(ensemble: Training) -> None:
         history = ensemble.history
         if on_evaluation is not None:
             on_evaluation(ensemble.iteration, history.validation_errors[-1].item(), history.test_errors[-1].item())
@@ -139,9 +187,10 @@ def train_single(
     validation, test = (
         [errors.item() for errors in series] for series in (history.validation_errors, history.test_errors)
     )
+    threshold = run_threshold(recipe, task)
     return SingleRun(
         ensemble.module(0),
-        run_threshold(recipe, task).solved(validation, test),
+        None if math.isnan(threshold.value) else threshold.solved(validation, test),
         history.diverged_at.item() if history.diverged_at.item() >= 0 else None,
         history.final_validation_errors.item(),
         history.final_test_errors.item(),

@@ -10,7 +10,7 @@ from typing import Any
 
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.files import last_line
-from nalm.sweeps.forecast import TYPICAL_SECONDS_PER_INPUT
+from nalm.sweeps.forecast import typical_cost
 from nalm.sweeps.plan import Shard, plan
 from nalm.sweeps.store import Store
 from nalm.training.recipe import STORED, Recipe
@@ -202,6 +202,6 @@ def _seconds_left(shards: Sequence[Shard], running: Iterable[RunningShard], cost
     seconds = []
     for shard in shards:
         inputs = shard.runs[0].task.input_size
-        cost = costs.get((shard.recipe.architecture, inputs), TYPICAL_SECONDS_PER_INPUT * inputs)
+        cost = costs.get((shard.recipe.architecture, inputs), typical_cost(shard))
         seconds.append(len(shard.runs) * (shard.recipe.iterations + 1 - made.get(shard.name, 0)) * cost)
     return max(sum(seconds) / len(at_once), max(seconds, default=0.0))

@@ -18,8 +18,8 @@ from nalm.sweeps.interruptions import Interrupted, interruption
 from nalm.sweeps.leases import Lease, LeaseLost, Watch, acquire
 from nalm.sweeps.plan import Shard
 from nalm.sweeps.store import Store
-from nalm.training.ensemble import Ensemble
 from nalm.training.notices import notices
+from nalm.training.trainings import Training, start
 
 __all__ = [
     "Held",
@@ -128,7 +128,7 @@ def _train(store: Store, shard: Shard, device: str, compiled: bool, lease: Lease
         checkpoint.remove()
         return stored_elsewhere(shard)
 
-    def pause(ensemble: Ensemble) -> None:
+    def pause(ensemble: Training) -> None:
         if lease.lost:
             raise LeaseLost
         if interruption.requested:
@@ -138,9 +138,9 @@ def _train(store: Store, shard: Shard, device: str, compiled: bool, lease: Lease
 
     with _reporting(store.path, shard, lease) as report:
         runs = [(run.task, run.seed) for run in shard.runs]
-        ensemble = checkpoint.resume(lambda: Ensemble(shard.recipe, runs, device, compiled))
+        ensemble = checkpoint.resume(lambda: start(shard.recipe, runs, device, compiled))
         history = ensemble.train(report, pause)
-        how = {"device": str(ensemble.device), "threads": 1, "compiled": ensemble.program.compiled}
+        how = {"device": str(ensemble.device), "threads": 1, "compiled": ensemble.compiled}
         store.add(shard, history, how | checkpoint.provenance(), lease.write)
         checkpoint.remove()
         return _progress(ensemble, shard)
@@ -160,7 +160,7 @@ class _Report:
         self.lease = lease
         self.last = -SECONDS_BETWEEN_REPORTS
 
-    def __call__(self, ensemble: Ensemble) -> None:
+    def __call__(self, ensemble: Training) -> None:
         if time.monotonic() - self.last >= SECONDS_BETWEEN_REPORTS:
             report = json.dumps(asdict(_progress(ensemble, self.shard))).encode()
             with contextlib.suppress(OSError):  # it is only for people to see
@@ -178,7 +178,7 @@ def _reporting(directory: Path, shard: Shard, lease: Lease) -> Iterator[_Report]
             path.unlink(missing_ok=True)
 
 
-def _progress(ensemble: Ensemble, shard: Shard) -> ShardProgress:
+def _progress(ensemble: Training, shard: Shard) -> ShardProgress:
     history = ensemble.history
     validation, test = np.stack(history.validation_errors), np.stack(history.test_errors)
     ends = [history.evaluations(index) for index in range(len(shard.runs))]

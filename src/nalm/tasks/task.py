@@ -9,10 +9,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from nalm.tasks.operations import OPERATIONS
 from nalm.tasks.ranges import Range
 
-__all__ = ["HIDDEN_SIZE", "Task", "best_row"]
+__all__ = ["HIDDEN_SIZE", "JUDGED_ROWS", "Task", "best_row"]
 
 HIDDEN_SIZE = 2
 """A sum for each operand."""
+
+JUDGED_ROWS = 5000
+"""Of a run's evaluations, how many of the last may be the best."""
 
 
 def _known_operation(name: str) -> str:
@@ -80,6 +83,16 @@ class Task(BaseModel):
         """The paper's name of the task: its training range."""
         return self.train.label
 
+    @property
+    def trained_on(self) -> str:
+        """For people: where training inputs are drawn from."""
+        return self.train.label
+
+    @property
+    def tested_on(self) -> str:
+        """For people: where test inputs are drawn from."""
+        return self.test.label
+
     def slices(self, offset: int) -> list[tuple[int, int]]:
         """Start and end of every operand's slice of the input."""
         if self.simple:
@@ -109,9 +122,9 @@ class Task(BaseModel):
         return int(rng.randint(0, self.input_size - self.slices(0)[-1][1] + 1))
 
 
-def best_row(validation_errors: Sequence[float]) -> int:
-    """Row of the smallest validation error among the last 5,000, the first of equals; the last row if all are NaN."""
-    recent = np.asarray(validation_errors, dtype=np.float64)[-5000:]
+def best_row(validation_errors: Sequence[float], rows: int = JUDGED_ROWS) -> int:
+    """Row of the smallest validation error among the last ones, the first of equals; the last row if all are NaN."""
+    recent = np.asarray(validation_errors, dtype=np.float64)[-rows:]
     start = len(validation_errors) - len(recent)
     if np.isnan(recent).all():
         return len(validation_errors) - 1

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nalm.modules.base import ArithmeticModule
 from nalm.tasks.operations import OPERATIONS
 from nalm.tasks.sampling import fixed_test_rows, sample
-from nalm.tasks.task import Task, best_row
+from nalm.tasks.task import JUDGED_ROWS, Task, best_row
 from nalm.threads import one_thread
 
 __all__ = ["Simulation", "Threshold", "gold_error", "perturbed_errors", "threshold"]
@@ -36,11 +36,13 @@ class Threshold:
         value: the threshold.
         inclusive: whether an error that equals it is good enough.
         rounding: up to which excess, relative, an error counts as equal.
+        rows: how many of a run's last evaluations may be its best.
     """
 
     value: float
     inclusive: bool
     rounding: float = 0.0
+    rows: int = JUDGED_ROWS
 
     def met(self, error: float) -> bool:
         """Whether a test error is good enough."""
@@ -48,7 +50,7 @@ class Threshold:
 
     def solved(self, validation_errors: Sequence[float], test_errors: Sequence[float]) -> bool:
         """Whether a run's test error is good enough at its best validation row."""
-        return len(test_errors) > 0 and self.met(test_errors[best_row(validation_errors)])
+        return len(test_errors) > 0 and self.met(test_errors[best_row(validation_errors, self.rows)])
 
 
 def threshold(task: Task, module: nn.Module | None = None) -> Threshold:

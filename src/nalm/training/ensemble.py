@@ -235,6 +235,11 @@ class Ensemble:
             self._train(on_evaluation, on_pause)
         return self.history
 
+    @property
+    def compiled(self) -> bool:
+        """Whether the step is."""
+        return self.program.compiled
+
     def module(self, run: int) -> nn.Module:
         """The model of one run as it is now, in evaluation mode."""
         module, _ = initial_module(self.recipe, self.sampler.columns, self.hidden_size, seed=0)

@@ -1,0 +1,56 @@
+"""Thresholds found from runs that had nothing but the digits to learn."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from scipy import stats
+
+from nalm.modules.recurrent import Accumulator
+from nalm.sweeps.plan import Run
+from nalm.tasks.sequences import SequenceTask
+from nalm.tasks.task import best_row
+from nalm.tasks.thresholds import Threshold
+from nalm.training.notices import notices
+
+__all__ = ["LEVEL", "reference_thresholds", "upper_limit"]
+
+LEVEL = 0.99
+
+Series = Sequence[float]
+
+
+def reference_thresholds(runs: Iterable[tuple[str, Run, Series, Series]]) -> dict[str, Threshold]:
+    """Thresholds of the tasks whose threshold is ``reference``, by label.
+
+    One is the upper limit of the mean test error of the runs of an ``Accumulator`` on the task. A notice says where
+    there are too few of them, and then no error is good enough.
+
+    Arguments:
+        runs: label of the task, run, validation errors and test errors of each.
+    """
+    errors: dict[str, list[float]] = {}
+    rows: dict[str, int] = {}
+    for label, run, validation, test in runs:
+        if isinstance(run.task, SequenceTask) and run.task.threshold == "reference":
+            found, rows[label] = errors.setdefault(label, []), run.task.judged_rows
+            if run.recipe.module.name == Accumulator.__name__ and len(test):
+                found.append(test[best_row(validation, run.task.judged_rows)])
+    if any(len(found) < 2 for found in errors.values()):
+        notices.add("no run counts as solved: thresholds take at least 2 seeds of the variant with the Accumulator")
+    return {label: Threshold(upper_limit(found), False, rows=rows[label]) for label, found in errors.items()}
+
+
+def upper_limit(errors: Sequence[float]) -> float:
+    r"""Upper end of Student's one-sided 99 % interval of a mean, NaN for fewer than two numbers.
+
+    .. math:: \bar e + t_{0.99, n - 1} \frac{s}{\sqrt n}
+
+    References:
+        Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+    """
+    count = len(errors)
+    if count < 2:
+        return math.nan
+    quantile = float(stats.t.ppf(LEVEL, count - 1))
+    return float(np.mean(errors) + quantile * np.std(errors, ddof=1) / math.sqrt(count))
