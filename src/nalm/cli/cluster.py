@@ -32,6 +32,7 @@ from nalm.cli.app import (
     app,
 )
 from nalm.cli.console import duration, say, write_json, write_table
+from nalm.cli.digits import Mnist, Svhn, with_digits
 from nalm.cli.training import choose_trained, tensorboard_logs, train_and_report
 from nalm.modules.registry import import_paths
 from nalm.sweeps.plan import Part, plan
@@ -69,6 +70,8 @@ def shard(
     no_compile: NoCompile = False,
     replace: Replace = False,
     no_imports: NoImports = False,
+    mnist: Mnist = None,
+    svhn: Svhn = None,
     tensorboard: TensorBoard = None,
     verbose: Verbose = False,
     gradients: Gradients = False,
@@ -85,6 +88,7 @@ def shard(
         chosen = choose_trained(
             experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks
         )
+        chosen = with_digits(chosen, mnist, svhn)
     train = functools.partial(nalm.run, part=Part(index, of))
     with tensorboard_logs(chosen, out, tensorboard, verbose, gradients):
         train_and_report(train, chosen, out, workers, device, not no_compile, replace, nalm.ExecutorSettings())
@@ -109,6 +113,8 @@ def script(
     no_compile: NoCompile = False,
     replace: Replace = False,
     no_imports: NoImports = False,
+    mnist: Mnist = None,
+    svhn: Svhn = None,
     queue: Annotated[str | None, typer.Option(help="Queue or partition.")] = None,
     time: Annotated[int | None, typer.Option(min=1, help="Minutes that a job may take; 60 by default.")] = None,
     cpus: Annotated[int | None, typer.Option(min=1, help="Cores of a job, and its workers; 1 by default.")] = None,
@@ -131,6 +137,7 @@ def script(
         chosen = choose_trained(
             experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks
         )
+        chosen = with_digits(chosen, mnist, svhn)
     jobs = min(len(plan(chosen, ()).shards), LARGEST_ARRAY) if of is None else of
     typed = {
         "queue": queue,
@@ -153,6 +160,8 @@ def script(
         ("evaluate-every", [evaluate_every]),
         ("set", settings),
         ("device", [device]),
+        ("mnist", [mnist]),
+        ("svhn", [svhn]),
     ):
         arguments += [f"--{name}={value}" for value in values or () if value is not None]
     arguments += ["--no-compile"] * no_compile + ["--replace"] * replace + ["--no-imports"] * no_imports
