@@ -179,6 +179,8 @@ def test_runs_that_one_network_cannot_learn_are_refused(tasks: Callable[..., lis
         ("LSTM", {"regularizers": {"weight": {}}}, "found regularizer 'weight', expected one that LSTM has: l1, l2"),
         ({"name": "NMU", "noise": [1, 5]}, {}, "with noise, expected a module without any"),
         ("NMU", {"reinitialize": {}}, "found reinitialize with sequences of images, expected none"),
+        ("NMU", {"second": "NAU"}, "found second with sequences of images, expected none"),
+        ("NMU", {"stop_when_solved": True}, "found stop_when_solved with sequences of images, expected none"),
     ],
 )
 def test_recipes_that_do_not_fit_sequences_are_refused(

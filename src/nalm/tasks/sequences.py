@@ -27,7 +27,7 @@ VALIDATION_SEED = 47430696
 TEST_SEED = 88253339
 VALIDATED_IMAGES, TESTED_IMAGES = 4_500, 9_000
 """On sequences of so many images, at least, errors are measured: MNIST has them without its digit 0, too."""
-OF_INPUTS = ("train", "test", "subset_ratio", "overlap_ratio", "subsets", "simple")
+OF_INPUTS = ("train", "test", "subset_ratio", "overlap_ratio", "subsets", "simple", "hidden_size")
 """Fields of tasks whose inputs are drawn."""
 
 

@@ -24,7 +24,7 @@ from nalm.tasks.sequences import (
     training_seed,
 )
 from nalm.threads import one_thread
-from nalm.training.ensemble import History
+from nalm.training.history import History
 from nalm.training.notices import notices
 from nalm.training.objective import criterion
 from nalm.training.recipe import PARAMETER_NORMS, Recipe
@@ -33,6 +33,10 @@ __all__ = ["DigitNetwork", "SequenceTraining", "check_sequence"]
 
 IMAGES_AT_ONCE = 256
 """When errors are measured: few enough to stay in the cache."""
+
+
+REFUSED = ("second", "reinitialize", "stop_when_solved")
+"""Fields of recipes that networks with an encoder cannot have."""
 
 
 class DigitNetwork(nn.Module):
@@ -91,8 +95,9 @@ def check_sequence(recipe: Recipe, task: SequenceTask) -> None:
         ValueError: it cannot.
     """
     name = recipe.module.name
-    if recipe.reinitialize is not None:
-        raise ValueError("found reinitialize with sequences of images, expected none")
+    for field in REFUSED:
+        if getattr(recipe, field):
+            raise ValueError(f"found {field} with sequences of images, expected none")
     if task.encoder != "cnn":
         try:
             residual_encoder(task.encoder, task.outputs)
