@@ -116,7 +116,7 @@ class TrainedRun:
 
     def _untrained(self) -> nn.Module:
         try:
-            return self.run.recipe.probe(self.run.task.input_size, self.run.task.hidden_size)
+            return self.run.recipe.probe(self.run.task.module_inputs, self.run.task.hidden_size)
         except ValueError as error:
             raise NalmError(str(error)) from None
 

@@ -93,6 +93,11 @@ class Task(BaseModel):
         """For people: where test inputs are drawn from."""
         return self.test.label
 
+    @property
+    def module_inputs(self) -> int:
+        """Inputs of what learns: more than the task's where some of them are a state."""
+        return self.input_size
+
     def slices(self, offset: int) -> list[tuple[int, int]]:
         """Start and end of every operand's slice of the input."""
         if self.simple:

@@ -1,0 +1,18 @@
+"""The kinds of tasks, and what tells one from another."""
+
+from typing import Any
+
+from nalm.tasks.sequences import SequenceTask
+from nalm.tasks.task import Task
+
+__all__ = ["task_kind"]
+
+BY_FIELD: dict[str, type[Task]] = {"length": SequenceTask}
+"""Kinds that have a field of their own, without which none of their tasks is."""
+
+
+def task_kind(fields: Any) -> type[Task]:
+    """What kind of task fields are of: sequences of images have a length."""
+    if not isinstance(fields, dict):
+        return Task
+    return next((kind for field, kind in BY_FIELD.items() if field in fields), Task)
