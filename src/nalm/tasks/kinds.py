@@ -4,15 +4,16 @@ from typing import Any
 
 from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.task import Task
+from nalm.tasks.vectors import VectorTask
 
 __all__ = ["task_kind"]
 
-BY_FIELD: dict[str, type[Task]] = {"length": SequenceTask}
+BY_FIELD: dict[str, type[Task]] = {"length": SequenceTask, "steps": VectorTask}
 """Kinds that have a field of their own, without which none of their tasks is."""
 
 
 def task_kind(fields: Any) -> type[Task]:
-    """What kind of task fields are of: sequences of images have a length."""
+    """What kind of task fields are of: sequences of images have a length, and those of vectors steps."""
     if not isinstance(fields, dict):
         return Task
     return next((kind for field, kind in BY_FIELD.items() if field in fields), Task)

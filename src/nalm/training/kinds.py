@@ -6,9 +6,11 @@ from typing import Any
 
 from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.sequences import SequenceTask
+from nalm.tasks.vectors import VectorTask
 from nalm.training.digits import DigitData, DigitNetwork, check_digits
 from nalm.training.recipe import Recipe
 from nalm.training.recurrent import Data, RecurrentNetwork
+from nalm.training.vectors import VectorData, VectorNetwork, check_vectors
 
 __all__ = ["Kind", "check_sequence", "kind_of"]
 
@@ -31,7 +33,10 @@ class Kind:
     check: Callable[[Recipe, Any], None]
 
 
-KINDS: dict[type[RecurrentTask], Kind] = {SequenceTask: Kind(DigitNetwork, DigitData, check_digits)}
+KINDS: dict[type[RecurrentTask], Kind] = {
+    SequenceTask: Kind(DigitNetwork, DigitData, check_digits),
+    VectorTask: Kind(VectorNetwork, VectorData, check_vectors),
+}
 
 
 def kind_of(task: RecurrentTask) -> Kind:

@@ -1,0 +1,37 @@
+"""The experiments on sequences of anything but images have the original's settings, field by field."""
+
+import nalm
+from nalm.tasks.vectors import VectorTask
+from nalm.training.recipe import Recipe
+from nalm.training.schedules import Term
+
+RAMP = {"weight": Term(coefficient=0.1, exponential=1e-5)}
+"""0.1 · (1 − exp(−1e-5 · iteration))."""
+
+
+def _layers(recipe: Recipe) -> tuple[str, str | None, dict[str, Term]]:
+    return recipe.module.name, recipe.second.name if recipe.second else None, recipe.regularizers
+
+
+def test_tasks_on_vectors_are_the_originals() -> None:
+    experiment = nalm.load_experiment("subset-recurrent")
+    tasks = [task for task in experiment.tasks.values() if isinstance(task, VectorTask)]
+    assert [task.operation for task in tasks] == ["add", "mul"]
+    assert {(task.input_size, task.steps, task.test_steps, task.hidden_size) for task in tasks} == {(10, 10, 1000, 2)}
+
+
+def test_recipes_on_vectors_are_the_originals() -> None:
+    experiment = nalm.load_experiment("subset-recurrent")
+    assert {label: _layers(recipe) for label, recipe in experiment.variants.items()} == {
+        "NAU": ("NAU", "NAU", RAMP),
+        "NMU": ("NAU", "NMU", RAMP),
+        "NAC+": ("NAC", "NAC", {}),
+        "NAC•": ("NAC", "NACMul", {}),
+        "NALU": ("NALU", "NALU", {}),
+        "LSTM": ("LSTM", "Linear", {}),
+        "GRU": ("GRU", "Linear", {}),
+    }
+    assert {
+        (recipe.optimizer, recipe.learning_rate, recipe.batch_size, recipe.iterations, recipe.criterion)
+        for recipe in experiment.variants.values()
+    } == {("adam", 1e-3, 128, 100_000, "mse")}
