@@ -96,3 +96,25 @@ def test_what_makes_no_sense_with_vectors_is_one_sentence(refused: Callable[...,
     assert refused("run", vectors, "--mnist", "torchvision") == (
         "found --mnist with vectors, expected it with sequences of digits only"
     )
+
+
+def test_a_run_on_words_ends_and_its_results_are_read_by_everything(train_tiny: Cli, nalm_cli: Cli) -> None:
+    done = train_tiny("number-translation", *SHORT, "--variants", "NAU,LSTM", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(nalm_cli("summary", "out", "--json").stdout)
+    assert {(row["variant"], row["task"], row["runs"], row["solved"]) for row in summary if row["task"]} == {
+        (variant, "1 to 999", 2, 0) for variant in ("NAU", "LSTM")
+    }
+    for command in _readers("1 to 999"):
+        read = nalm_cli(*command)
+        assert read.returncode == 0, (command, read.stderr)
+    shown = json.loads(nalm_cli("show", "out", "--variant", "NAU", "--task", "1 to 999", "--seed", 0, "--json").stdout)
+    assert len(shown["weights"]["weight"][0]) == 3
+
+
+def test_reproducing_makes_a_figure_of_sequences(nalm_cli: Cli, tmp_path: Path) -> None:
+    options = ("--seeds", 0, "--iterations", 0, "--no-compile", "--workers", 0, "--out", "out")
+    done = nalm_cli("reproduce", "number-translation", *options)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.rglob("number-translation.p*"))) == 2
+    assert not list(tmp_path.rglob("*-lengths.*"))

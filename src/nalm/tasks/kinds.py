@@ -5,6 +5,7 @@ from typing import Any
 from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.task import Task
 from nalm.tasks.vectors import VectorTask
+from nalm.tasks.words import WordTask
 
 __all__ = ["task_kind"]
 
@@ -13,7 +14,9 @@ BY_FIELD: dict[str, type[Task]] = {"length": SequenceTask, "steps": VectorTask}
 
 
 def task_kind(fields: Any) -> type[Task]:
-    """What kind of task fields are of: sequences of images have a length, and those of vectors steps."""
+    """What kind of task fields are of: sequences of images have a length, of vectors steps; words are translated."""
     if not isinstance(fields, dict):
         return Task
+    if fields.get("operation") == "translate":
+        return WordTask
     return next((kind for field, kind in BY_FIELD.items() if field in fields), Task)

@@ -56,6 +56,11 @@ class Task(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        self._check_sizes()
+        return self
+
+    def _check_sizes(self) -> None:
+        """Checks that fields fit to each other; kinds of tasks whose inputs are not drawn have others to check."""
         slices = self.slices(0)
         if self.simple and self.input_size != 4:
             raise ValueError(f"the simple layout has 4 inputs, found input_size {self.input_size}")
@@ -76,7 +81,6 @@ class Task(BaseModel):
             raise ValueError(f"{self.operation} needs {needed} subsets, found {len(slices)}")
         if self.threshold == "gold":
             self.gold_operands()
-        return self
 
     @property
     def label(self) -> str:

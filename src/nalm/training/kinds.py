@@ -7,10 +7,12 @@ from typing import Any
 from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.vectors import VectorTask
+from nalm.tasks.words import WordTask
 from nalm.training.digits import DigitData, DigitNetwork, check_digits
 from nalm.training.recipe import Recipe
 from nalm.training.recurrent import Data, RecurrentNetwork
 from nalm.training.vectors import VectorData, VectorNetwork, check_vectors
+from nalm.training.words import WordData, WordNetwork, check_words
 
 __all__ = ["Kind", "check_sequence", "kind_of"]
 
@@ -36,6 +38,7 @@ class Kind:
 KINDS: dict[type[RecurrentTask], Kind] = {
     SequenceTask: Kind(DigitNetwork, DigitData, check_digits),
     VectorTask: Kind(VectorNetwork, VectorData, check_vectors),
+    WordTask: Kind(WordNetwork, WordData, check_words),
 }
 
 
