@@ -10,6 +10,7 @@ import pytest
 from tests.experiments.test_two_layer_facts import EXPERIMENTS as TWO_LAYERS
 
 import nalm
+from nalm.experiments.sequences import is_recurrent
 from nalm.tasks.task import Task
 from nalm.training.recipe import Recipe
 
@@ -289,8 +290,8 @@ EXPERIMENTS = {
 
 
 def test_there_are_facts_of_every_experiment() -> None:
-    # Those on sequences of images are in test_sequence_facts.py.
-    others = {name for name in nalm.experiment_names() if not name.startswith("sequential-")}
+    # Those on sequences are in test_sequence_facts.py and test_recurrent_facts.py.
+    others = {name for name in nalm.experiment_names() if not is_recurrent(nalm.load_experiment(name))}
     assert set(EXPERIMENTS) | set(TWO_LAYERS) == others
 
 

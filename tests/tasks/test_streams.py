@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nalm.tasks.operations import OPERATIONS
 from nalm.tasks.ranges import Halves, Interval, Range, Union
-from nalm.tasks.sampling import Sampler, _parent_draws
+from nalm.tasks.sampling import Sampler, parent_draws
 from nalm.tasks.task import Task
 
 Floats = npt.NDArray[np.float64]
@@ -168,15 +168,15 @@ PARENT_DRAWS = [
 def test_offsets_and_training_seeds_are_the_originals(
     seed: int, training_seed: int, offset_of_ten: int, training_seed_of_ten: int
 ) -> None:
-    assert _parent_draws(make_task(), seed) == (0, training_seed)
-    assert _parent_draws(make_task(**ONE), seed) == (0, training_seed)
-    assert _parent_draws(make_task(**TEN), seed) == (offset_of_ten, training_seed_of_ten)
+    assert parent_draws(make_task(), seed) == (0, training_seed)
+    assert parent_draws(make_task(**ONE), seed) == (0, training_seed)
+    assert parent_draws(make_task(**TEN), seed) == (offset_of_ten, training_seed_of_ten)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_simple_layout_draws_no_offset(seed: int) -> None:
     # Nothing is drawn before the training seed, as with the forced offset of two inputs.
-    assert _parent_draws(make_task(simple=True), seed) == _parent_draws(make_task(), seed)
+    assert parent_draws(make_task(simple=True), seed) == parent_draws(make_task(), seed)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_the_simple_layout_draws_no_offset(seed: int) -> None:
 )
 def test_slices_of_a_hundred_inputs_are_the_originals(seed: int, slices: list[tuple[int, int]]) -> None:
     task = make_task(**HUNDRED)
-    assert task.slices(_parent_draws(task, seed)[0]) == slices
+    assert task.slices(parent_draws(task, seed)[0]) == slices
     placed = make_sampler((task, seed)).placement.operands
     for columns, (start, end) in zip(placed, slices, strict=True):
         assert columns[0].tolist() == [float(start <= column < end) for column in range(100)]
@@ -242,7 +242,7 @@ def test_batches_equal_those_of_numpy_bit_by_bit(
     operation: str, drawn_from: Any, size: dict[str, Any], seed: int
 ) -> None:
     task = make_task(operation, drawn_from, **size)
-    offset, stream = _parent_draws(task, seed)
+    offset, stream = parent_draws(task, seed)
     ours = train(make_sampler((task, seed), batch_size=16, dtype=torch.float64), 3)
     theirs = reimplemented(task, task.train, stream, offset, 16, 3)
     for (inputs, targets), (x, target) in zip(ours, theirs, strict=True):
@@ -252,7 +252,7 @@ def test_batches_equal_those_of_numpy_bit_by_bit(
 
 def test_roots_equal_those_of_numpy_bit_by_bit() -> None:
     task = make_task("root", **TEN)
-    offset, stream = _parent_draws(task, 2)
+    offset, stream = parent_draws(task, 2)
     inputs, targets = train(make_sampler((task, 2), dtype=torch.float64))[0]
     ((x, target),) = reimplemented(task, task.train, stream, offset, 128)
     np.testing.assert_array_equal(inputs[0], x)
@@ -268,7 +268,7 @@ def test_roots_equal_those_of_numpy_bit_by_bit() -> None:
 @pytest.mark.parametrize("operation", ["add", "sub", "mul", "div"])
 def test_operands_are_sums_over_slices(operation: str, drawn_from: Any, layout: dict[str, Any]) -> None:
     task = make_task(operation, drawn_from, **layout)
-    offset, stream = _parent_draws(task, 1)
+    offset, stream = parent_draws(task, 1)
     inputs, targets = train(make_sampler((task, 1), batch_size=16, dtype=torch.float64))[0]
     ((x, target),) = reimplemented(task, task.train, stream, offset, 16)
     np.testing.assert_array_equal(inputs[0], x)
@@ -284,7 +284,7 @@ def test_evaluation_data_equal_those_of_numpy_bit_by_bit(
     drawn_from: Any, size: dict[str, Any], kind: str, seed: int
 ) -> None:
     task = make_task("div", drawn_from, drawn_from, **size)
-    ((x, target),) = reimplemented(task, task.train, seed, _parent_draws(task, 4)[0], 10_000)
+    ((x, target),) = reimplemented(task, task.train, seed, parent_draws(task, 4)[0], 10_000)
     inputs, targets = held_out(make_sampler((task, 4), dtype=torch.float64), kind, 0)
     np.testing.assert_array_equal(inputs, x)
     np.testing.assert_array_equal(targets, target)
@@ -491,7 +491,7 @@ def test_truncated_normal_inputs_are_scipys_to_the_last_digit_of_float32(
     drawn_from = {"truncated_normal": {"mean": mean, "deviation": deviation, "within": [low, high]}}
     task = make_task(train=drawn_from)
     inputs, _ = train(make_sampler((task, 4)), batches=2)[1]
-    _, stream_seed = _parent_draws(task, 4)
+    _, stream_seed = parent_draws(task, 4)
     uniforms = np.random.RandomState(stream_seed).uniform(size=(256, 2))[128:]
     a, b = (low - mean) / deviation, (high - mean) / deviation
     expected = mean + deviation * stats.truncnorm.ppf(uniforms, a, b)
@@ -538,7 +538,7 @@ def test_drawing_ahead_does_not_change_what_is_drawn(drawn_from: Any) -> None:
 def test_leading_digits_are_those_that_numpy_chooses() -> None:
     task = make_task(train={"benford": [100, 1000]})
     inputs = torch.cat([inputs for inputs, _ in train(make_sampler((task, 1)), batches=2)], 2)
-    rng = np.random.RandomState(_parent_draws(task, 1)[1])
+    rng = np.random.RandomState(parent_draws(task, 1)[1])
     for batch in inputs[0].T.reshape(2, 128, 2):
         digit = rng.choice(10, (128, 2), p=[0, 0.301, 0.176, 0.125, 0.097, 0.079, 0.067, 0.058, 0.051, 0.046])
         assert batch.tolist() == (100 * digit + rng.randint(10, 100, (128, 2))).tolist()

@@ -17,6 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from nalm.experiments.catalog import default_recipe, experiment_names, load_experiment
 from nalm.modules import MODULES
+from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.sampling import layout
 from nalm.tasks.task import Task
 from nalm.training.compiling import Compiled, _store_what_is_used_again
@@ -307,6 +308,8 @@ def _structures() -> dict[str, tuple[Recipe, Task]]:
     for experiment in map(load_experiment, experiment_names()):
         for variant in experiment.variants.values():
             for task in experiment.tasks.values():
+                if isinstance(task, RecurrentTask):
+                    continue  # no ensemble learns it
                 module = variant.model_dump_json(include={"module", "second"})
                 # Of networks, which are many, only one shape.
                 shape = layout(task) if variant.second is None else None

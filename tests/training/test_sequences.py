@@ -10,9 +10,10 @@ import torch
 from nalm.modules import NAU
 from nalm.modules.recurrent import GRU, LSTM, Accumulator
 from nalm.tasks.sequences import SequenceTask
+from nalm.training.digits import DigitNetwork
 from nalm.training.judging import check_tasks, run_threshold
 from nalm.training.recipe import Recipe
-from nalm.training.sequences import DigitNetwork, SequenceTraining
+from nalm.training.sequences import SequenceTraining
 from nalm.training.trainings import capture, restore, start
 
 Make = Callable[..., SequenceTraining]
@@ -84,7 +85,7 @@ def test_one_seed_starts_with_one_encoder_whatever_the_module_is(tasks: Callable
         SequenceTraining(_recipe(module), [(task, seed)], "cpu").network
         for module, seed in (("NAU", 0), ("Accumulator", 0), ("NAU", 1))
     ]
-    first, same, other = (network.encoder.state_dict() for network in networks)
+    first, same, other = (network.get_submodule("encoder").state_dict() for network in networks)
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not any(torch.equal(first[name], other[name]) for name in first)
 

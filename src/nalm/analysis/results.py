@@ -16,7 +16,7 @@ from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
 from nalm.experiments.catalog import figures_called
 from nalm.experiments.experiment import Experiment
-from nalm.modules import ArithmeticModule, expression
+from nalm.modules import ArithmeticModule, TwoLayers, expression
 from nalm.sweeps.plan import Run, runs_of
 from nalm.sweeps.store import Store
 from nalm.tasks.task import best_row
@@ -116,7 +116,7 @@ class TrainedRun:
 
     def _untrained(self) -> nn.Module:
         try:
-            return self.run.recipe.probe(self.run.task.input_size, self.run.task.hidden_size)
+            return self.run.recipe.probe(self.run.task.module_inputs, self.run.task.hidden_size)
         except ValueError as error:
             raise NalmError(str(error)) from None
 
@@ -131,7 +131,10 @@ class TrainedRun:
 
 def learnt_expression(module: nn.Module) -> str | None:
     """The expression that a trained module computes; None where it does not know any, or diverged."""
-    if not isinstance(module, ArithmeticModule) or any(value.isnan().any() for value in module.parameters()):
+    layers = (module.first, module.second) if isinstance(module, TwoLayers) else (module,)
+    if not all(isinstance(layer, ArithmeticModule) for layer in layers) or any(
+        value.isnan().any() for value in module.parameters()
+    ):
         return None
     return ", ".join(map(str, expression(module)))
 

@@ -135,7 +135,7 @@ def _weights(module: ArithmeticModule, free: Sequence[str]) -> dict[str, Vector]
 @lru_cache(maxsize=1024)
 def _gold(recipe: str, task: Task, offset: int) -> dict[str, Vector]:
     """Gold values by name, with the operands' slices at an offset; none if there are none."""
-    module = Recipe.model_validate_json(recipe, context=STORED).probe(task.input_size, task.hidden_size)
+    module = Recipe.model_validate_json(recipe, context=STORED).probe(task.module_inputs, task.hidden_size)
     if not isinstance(module, ArithmeticModule):
         return {}
     try:

@@ -22,7 +22,7 @@ from pydantic import (
 from nalm.errors import NalmError
 from nalm.experiments.document import Document, Location, check, parse_value, sentence
 from nalm.experiments.seeds import parse_seeds
-from nalm.tasks.sequences import task_kind
+from nalm.tasks.kinds import task_kind
 from nalm.tasks.task import Task
 from nalm.training.judging import check_tasks
 from nalm.training.recipe import Recipe

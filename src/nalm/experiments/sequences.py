@@ -9,12 +9,13 @@ from nalm.errors import NalmError
 from nalm.experiments.document import sentence
 from nalm.experiments.experiment import Experiment
 from nalm.tasks.digits import DigitImages, download_mnist
+from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.task import Task
 from nalm.training.recipe import Recipe
 from nalm.training.schedules import Term
 
-__all__ = ["TORCHVISION", "has_sequences", "with_images", "with_iterations"]
+__all__ = ["TORCHVISION", "has_sequences", "is_recurrent", "with_images", "with_iterations"]
 
 TORCHVISION = "torchvision"
 """In place of MNIST's directory: one into which torchvision downloads it."""
@@ -23,6 +24,11 @@ TORCHVISION = "torchvision"
 def has_sequences(experiment: Experiment) -> bool:
     """Whether any task is on sequences of images."""
     return any(isinstance(task, SequenceTask) for task in experiment.tasks.values())
+
+
+def is_recurrent(experiment: Experiment) -> bool:
+    """Whether any task is on sequences, of images or of anything else."""
+    return any(isinstance(task, RecurrentTask) for task in experiment.tasks.values())
 
 
 def with_images(experiment: Experiment, kind: str, directory: str) -> Experiment:

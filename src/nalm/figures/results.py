@@ -13,7 +13,7 @@ from nalm.analysis.selection import labels
 from nalm.errors import NalmError
 from nalm.experiments.catalog import figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
-from nalm.experiments.sequences import has_sequences
+from nalm.experiments.sequences import has_sequences, is_recurrent
 from nalm.figures.curves import training_curves
 from nalm.figures.gold import reproduce_gold_errors
 from nalm.figures.landscapes import reproduce_landscapes
@@ -151,6 +151,8 @@ def _panels(results: Results, table: pd.DataFrame) -> "ggplot":
     figure = three_panels(table)
     if has_sequences(results.experiment):
         figure += plotnine().labs(x="Sequences", y="")
+    elif is_recurrent(results.experiment):
+        figure += plotnine().labs(x="Task", y="")
     return figure
 
 

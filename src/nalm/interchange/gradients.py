@@ -7,8 +7,8 @@ import numpy.typing as npt
 import torch
 
 from nalm.modules import ArithmeticModule
+from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.sampling import Sampler
-from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.task import Task
 from nalm.training.program import Together, fixed_state
 from nalm.training.recipe import Recipe
@@ -38,9 +38,11 @@ def recomputed_gradients(
         iterations: of the evaluations.
         validation_errors: ``(evaluations, runs)``, which some regularizers wait for.
     """
+    if any(isinstance(task, RecurrentTask) for task, _ in runs):
+        return None
     module = recipe.probe(runs[0][0].input_size, runs[0][0].hidden_size).to(recipe.dtype)
     noisy = isinstance(module, ArithmeticModule) and module.noise_shape(torch.Size((2, runs[0][0].input_size)))
-    if noisy or fixed_state(module) or any(isinstance(task, SequenceTask) for task, _ in runs):
+    if noisy or fixed_state(module):
         return None
     held_out = Sampler(runs, 1, recipe.dtype, torch.device("cpu")).validation
     x = held_out.inputs[..., : recipe.batch_size][held_out.input_index].transpose(1, 2)

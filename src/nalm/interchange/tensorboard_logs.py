@@ -149,7 +149,7 @@ def _extras(
     recipe = runs[0].recipe
     iterations = list(range(0, recipe.iterations + 1, recipe.evaluate_every))
     try:
-        module = recipe.probe(runs[0].task.input_size, runs[0].task.hidden_size)
+        module = recipe.probe(runs[0].task.module_inputs, runs[0].task.hidden_size)
     except ValueError as error:  # it is somebody's own, and not here
         raise NalmError(str(error)) from None
     shapes = {name: value.shape for name, value in module.named_parameters()}

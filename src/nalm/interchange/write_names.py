@@ -18,6 +18,7 @@ from nalm.interchange.parse_names import (
 from nalm.modules.original import describe_unit
 from nalm.sweeps.plan import recipe_fields, task_fields
 from nalm.tasks.ranges import Benford, Exponential, Halves, Interval, Range, TruncatedNormal, Union
+from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.task import Task
 from nalm.training.recipe import Recipe
 from nalm.training.schedules import Term
@@ -34,6 +35,8 @@ def name_form(recipe: Recipe, task: Task) -> str:
     Raises:
         ValueError: the original could not have made such a run, or would not give it a name that tells what it is.
     """
+    if isinstance(task, RecurrentTask):
+        raise ValueError("the original names runs on sequences otherwise, which is not known here")
     if recipe.second is not None:
         raise ValueError("the original names networks of two layers otherwise, which is not known here")
     form = "_".join(_fields_of(recipe, task))

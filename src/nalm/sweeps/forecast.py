@@ -8,6 +8,7 @@ from nalm.sweeps.execute import default_workers
 from nalm.sweeps.plan import Shard
 from nalm.sweeps.run import Experiments, prepare
 from nalm.sweeps.store import Store
+from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.sequences import SequenceTask
 from nalm.training.ensemble import MOST_PARAMETERS
 from nalm.training.recipe import STORED, Recipe
@@ -20,6 +21,8 @@ TYPICAL_SECONDS_PER_INPUT = 0.5e-6
 """A run's iteration, compiled, on a core of 2026; `nalm bench` measures it."""
 SECONDS_PER_IMAGE = 0.25e-3
 """To read a digit and learn from it, on the same core."""
+SECONDS_PER_STEP = 0.25e-3
+"""To learn from one step of a whole batch of sequences of anything else, on the same core."""
 BYTES_PER_EVALUATION = 30
 BYTES_PER_INPUT = 8
 
@@ -67,10 +70,12 @@ def forecast(
 
 
 def typical_cost(shard: Shard) -> float:
-    """Seconds of a run's iteration, if nothing was measured; one network learns all runs on sequences of images."""
+    """Seconds of a run's iteration, if nothing was measured; one network learns all runs on sequences."""
     task = shard.runs[0].task
     if isinstance(task, SequenceTask):
         return SECONDS_PER_IMAGE * shard.recipe.batch_size * task.length / len(shard.runs)
+    if isinstance(task, RecurrentTask):
+        return SECONDS_PER_STEP * task.training_steps / len(shard.runs)
     return TYPICAL_SECONDS_PER_INPUT * task.input_size
 
 

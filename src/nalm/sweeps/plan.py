@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
+from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.sampling import layout
 from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.task import Task
@@ -20,7 +21,6 @@ __all__ = ["WHOLE", "Part", "Plan", "Run", "Shard", "plan", "recipe_fields", "ru
 
 SEEDS_IN_BLOCK = 25
 TASKS_IN_BLOCK = 9
-NUMBERS_OF_AN_IMAGE = 784
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
@@ -85,8 +85,9 @@ class Shard:
     def work(self) -> int:
         """What it takes, in proportion: its updates, times the inputs; one network is tested on many lengths."""
         task = self.runs[0].task
-        if isinstance(task, SequenceTask):
-            return (self.recipe.iterations + 1) * self.recipe.batch_size * task.length * NUMBERS_OF_AN_IMAGE
+        if isinstance(task, RecurrentTask):
+            examples = (self.recipe.iterations + 1) * self.recipe.batch_size
+            return examples * task.training_steps * task.numbers_per_step
         return len(self.runs) * (self.recipe.iterations + 1) * self.runs[0].task.input_size
 
 
@@ -119,8 +120,8 @@ WHOLE = Part(0, 1)
 def plan(experiments: Sequence[Experiment], finished: Container[str], part: Part = WHOLE) -> Plan:
     """Plans what is missing; a run that several experiments share is planned once, with the first of them.
 
-    Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together; of sequences of images, one seed
-    of all tasks that one network learns. A shard is what is missing of a block, so asking for more seeds or variants
+    Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together; of sequences, one seed of all
+    tasks that one network learns. A shard is what is missing of a block, so asking for more seeds or variants
     later trains only those. The longest shards come first, so that workers end at about the same time. Parts do not
     depend on what is finished: started at any time, they share no run.
 
@@ -151,7 +152,7 @@ def _blocks(experiment: Experiment) -> Iterator[list[Run]]:
     layouts: dict[object, list[Task]] = {}
     trainings: dict[object, list[Task]] = {}
     for task in experiment.tasks.values():
-        if isinstance(task, SequenceTask):
+        if isinstance(task, RecurrentTask):
             trainings.setdefault(task.training, []).append(task)
         else:
             layouts.setdefault(layout(task), []).append(task)

@@ -12,7 +12,7 @@ import torch
 import nalm
 from nalm.errors import NalmError
 from nalm.sweeps.plan import Shard, recipe_fields
-from nalm.tasks.sequences import task_kind
+from nalm.tasks.kinds import task_kind
 from nalm.tasks.task import Task
 from nalm.training.recipe import STORED, Recipe
 

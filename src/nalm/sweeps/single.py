@@ -17,8 +17,8 @@ from nalm.sweeps.run import check_device
 from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.task import HIDDEN_SIZE, Task
 from nalm.training.judging import check_tasks, run_threshold
+from nalm.training.kinds import check_sequence
 from nalm.training.recipe import Recipe
-from nalm.training.sequences import check_sequence
 from nalm.training.trainings import Training, start
 
 __all__ = ["SingleRun", "one_input_each", "single_run", "single_sequence_run", "train_single", "valid"]

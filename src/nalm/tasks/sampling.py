@@ -12,7 +12,7 @@ from nalm.tasks.operations import OPERATIONS
 from nalm.tasks.ranges import Place, Range
 from nalm.tasks.task import Task
 
-__all__ = ["Batch", "HeldOut", "Placement", "Sampler", "fixed_test_rows", "layout", "sample"]
+__all__ = ["Batch", "HeldOut", "Placement", "Sampler", "fixed_test_rows", "layout", "parent_draws", "sample"]
 
 VALIDATION_SEED = 43953907
 TEST_SEED = 8689336
@@ -116,7 +116,7 @@ class Sampler:
         self._range = first.train
         self.batch: Batch = partial(_batch, place=first.train.place, operations=self.operations, dtype=dtype)
 
-        offsets, stream_seeds = zip(*(_parent_draws(task, seed) for task, seed in runs), strict=True)
+        offsets, stream_seeds = zip(*(parent_draws(task, seed) for task, seed in runs), strict=True)
         self._seeds = distinct = sorted(set(stream_seeds))
         self._fills = faster is not None and type(first.train).draw is Range.draw
         make_stream = faster if faster is not None and self._fills else np.random.RandomState
@@ -218,7 +218,7 @@ def layout(task: Task) -> tuple[object, ...]:
     return (task.input_size, task.hidden_size, lengths, task.train.stream)
 
 
-def _parent_draws(task: Task, seed: int) -> tuple[int, int]:
+def parent_draws(task: Task, seed: int) -> tuple[int, int]:
     """Offset of the slices, and seed of the training stream, as the original's parent generator yields them."""
     parent = np.random.RandomState(seed)
     offset = task.offset(parent)

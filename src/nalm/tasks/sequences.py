@@ -1,7 +1,8 @@
 """Tasks on sequences of images: running sums, products and quotients of the digits that they show."""
 
+import math
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt,
 
 from nalm.tasks.digits import DigitImages, Digits, Split, load_digits
 from nalm.tasks.ranges import Interval, Range
-from nalm.tasks.task import Task
+from nalm.tasks.recurrent import OF_INPUTS, RecurrentTask
 
 __all__ = [
     "TESTED_IMAGES",
@@ -19,7 +20,6 @@ __all__ = [
     "SequenceTask",
     "Sequences",
     "sequences",
-    "task_kind",
     "training_seed",
 ]
 
@@ -27,8 +27,7 @@ VALIDATION_SEED = 47430696
 TEST_SEED = 88253339
 VALIDATED_IMAGES, TESTED_IMAGES = 4_500, 9_000
 """On sequences of so many images, at least, errors are measured: MNIST has them without its digit 0, too."""
-OF_INPUTS = ("train", "test", "subset_ratio", "overlap_ratio", "subsets", "simple", "hidden_size")
-"""Fields of tasks whose inputs are drawn."""
+PIXELS = 784
 
 
 def _digits(value: Any) -> Any:
@@ -43,7 +42,7 @@ def _digits(value: Any) -> Any:
     return tuple(value) if isinstance(value, range | list) else value
 
 
-class SequenceTask(Task):
+class SequenceTask(RecurrentTask):
     """What is to be learnt from sequences of images: after each, the result for all digits so far.
 
     ``add`` and ``mul`` are running sums and products. ``div`` is the first digit, divided by all that follow; with
@@ -55,6 +54,8 @@ class SequenceTask(Task):
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
     """
+
+    learnt_from: ClassVar[str] = "sequences of images"
 
     operation: Literal["add", "mul", "div"]
     train: Range = Interval(intervals=((0, 9),))
@@ -125,6 +126,21 @@ class SequenceTask(Task):
         """What tasks have in common that one network learns."""
         return self.model_copy(update={"test_length": self.length, "threshold": "reference", "judged_rows": 10})
 
+    @property
+    def limit(self) -> float:
+        """The threshold; NaN for one that is found from other runs."""
+        return math.nan if self.threshold == "reference" else self.threshold
+
+    @property
+    def training_steps(self) -> int:
+        """Images of a sequence."""
+        return self.length
+
+    @property
+    def numbers_per_step(self) -> int:
+        """Pixels of an image."""
+        return PIXELS
+
     def targets(self, digits: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Results after every image ``(*, length)``, of which ``div`` has none after the first: its are one fewer."""
         values = digits.astype(np.float64)
@@ -140,11 +156,6 @@ class SequenceTask(Task):
             NalmError: they cannot be read.
         """
         return load_digits(self.images)
-
-
-def task_kind(fields: Any) -> type[Task]:
-    """What kind of task fields are of: a sequence has a length."""
-    return SequenceTask if isinstance(fields, dict) and "length" in fields else Task
 
 
 class Sequences(NamedTuple):

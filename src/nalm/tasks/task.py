@@ -56,6 +56,11 @@ class Task(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        self._check_sizes()
+        return self
+
+    def _check_sizes(self) -> None:
+        """Checks that fields fit to each other; kinds of tasks whose inputs are not drawn have others to check."""
         slices = self.slices(0)
         if self.simple and self.input_size != 4:
             raise ValueError(f"the simple layout has 4 inputs, found input_size {self.input_size}")
@@ -76,7 +81,6 @@ class Task(BaseModel):
             raise ValueError(f"{self.operation} needs {needed} subsets, found {len(slices)}")
         if self.threshold == "gold":
             self.gold_operands()
-        return self
 
     @property
     def label(self) -> str:
@@ -92,6 +96,11 @@ class Task(BaseModel):
     def tested_on(self) -> str:
         """For people: where test inputs are drawn from."""
         return self.test.label
+
+    @property
+    def module_inputs(self) -> int:
+        """Inputs of what learns: more than the task's where some of them are a state."""
+        return self.input_size
 
     def slices(self, offset: int) -> list[tuple[int, int]]:
         """Start and end of every operand's slice of the input."""

@@ -1,15 +1,14 @@
 """Whether runs of a recipe can be judged, and by which threshold."""
 
-import math
 from collections.abc import Collection
 from functools import lru_cache
 
 from nalm.errors import NalmError
-from nalm.tasks.sequences import SequenceTask
+from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.task import HIDDEN_SIZE, Task
 from nalm.tasks.thresholds import Threshold, threshold
+from nalm.training.kinds import check_sequence
 from nalm.training.recipe import STORED, Recipe
-from nalm.training.sequences import check_sequence
 
 __all__ = ["check_tasks", "run_threshold"]
 
@@ -22,9 +21,8 @@ def run_threshold(recipe: Recipe, task: Task) -> Threshold:
     Raises:
         NalmError: it is gold, and the recipe's module has no gold weights for the operation or is not there.
     """
-    if isinstance(task, SequenceTask):
-        value = math.nan if task.threshold == "reference" else task.threshold
-        return Threshold(value, inclusive=False, rows=task.judged_rows)
+    if isinstance(task, RecurrentTask):
+        return Threshold(task.limit, inclusive=False, rows=task.judged_rows)
     if task.threshold != "gold":
         return threshold(task)
     return _gold_threshold(task, recipe.model_dump_json(include={"module", "second", "precision"}))
@@ -45,10 +43,10 @@ def check_tasks(recipe: Recipe, tasks: Collection[Task]) -> None:
     Raises:
         ValueError: it cannot.
     """
-    on_sequences = {task.training for task in tasks if isinstance(task, SequenceTask)}
+    on_sequences = {task.training for task in tasks if isinstance(task, RecurrentTask)}
     for sequence in on_sequences:
         check_sequence(recipe, sequence)
-    tasks = [task for task in tasks if not isinstance(task, SequenceTask)]
+    tasks = [task for task in tasks if not isinstance(task, RecurrentTask)]
     for inputs, hidden in {(task.input_size, task.hidden_size) for task in tasks}:
         if recipe.second is None and hidden != HIDDEN_SIZE:
             raise ValueError(f"found hidden_size {hidden}, expected it with a second layer only")

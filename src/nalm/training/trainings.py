@@ -1,10 +1,10 @@
-"""What trains the runs of a shard, whatever their tasks are: an ensemble, or one network for sequences of images."""
+"""What trains the runs of a shard, whatever their tasks are: an ensemble, or one network for sequences."""
 
 from collections.abc import Sequence
 
 import torch
 
-from nalm.tasks.sequences import SequenceTask
+from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.task import Task
 from nalm.training import state
 from nalm.training.ensemble import Ensemble
@@ -23,11 +23,11 @@ def start(recipe: Recipe, runs: Sequence[tuple[Task, int]], device: torch.device
     Raises:
         ValueError: they cannot train together.
     """
-    on_sequences = [(task, seed) for task, seed in runs if isinstance(task, SequenceTask)]
+    on_sequences = [(task, seed) for task, seed in runs if isinstance(task, RecurrentTask)]
     if not on_sequences:
         return Ensemble(recipe, runs, device, compiled)
     if len(on_sequences) < len(runs):
-        raise ValueError("runs that train together must all have sequences of images, or none")
+        raise ValueError("runs that train together must all have sequences, or none")
     return SequenceTraining(recipe, on_sequences, device)
 
 
