@@ -415,9 +415,18 @@ def test_runs_of_unlike_tasks_are_refused(other: Task) -> None:
         make_sampler((make_task(), 0), (other, 0))
 
 
-@pytest.mark.parametrize("layout", [{}, HUNDRED], ids=["two inputs", "a hundred"])
-def test_runs_of_several_operations_have_the_batches_that_each_has_alone(layout: dict[str, Any]) -> None:
-    runs = [(make_task(operation, **layout), seed) for operation in ("div", "add", "root") for seed in (3, 4)]
+OPERATIONS_OF_TWO = [make_task(operation) for operation in ("div", "add", "root")]
+OPERATIONS_OF_A_HUNDRED = [make_task(operation, **HUNDRED) for operation in ("div", "add", "root")]
+OVERLAPS = [make_task("mul", **(HUNDRED | {"overlap_ratio": overlap})) for overlap in (0.0, 0.1, 0.5, 1.0)]
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [OPERATIONS_OF_TWO, OPERATIONS_OF_A_HUNDRED, OVERLAPS],
+    ids=["operations on two inputs", "operations on a hundred", "overlaps"],
+)
+def test_runs_of_several_tasks_have_the_data_that_each_has_alone(tasks: list[Task]) -> None:
+    runs = [(task, seed) for task in tasks for seed in (3, 4)]
     together = make_sampler(*runs)
     ((inputs, targets),) = train(together)
     assert together.numbers_per_batch == 2 * 128 * runs[0][0].input_size

@@ -51,6 +51,9 @@ class Placement(NamedTuple):
     operations: tuple[Tensor, ...]
 
 
+Ends = tuple[int, int]
+"""The first column of a slice, and the one after its last."""
+
 Batch = Callable[[Tensor, Placement], tuple[Tensor, Tensor]]
 
 
@@ -85,7 +88,8 @@ class Sampler:
     float64 inside the compiled step, and rounded only after the target is computed.
 
     Arguments:
-        runs: task and seed of each run; the tasks must be alike in all but their intervals and operations.
+        runs: task and seed of each run; the tasks must be alike in all but their intervals, operations and the overlap of
+            their operands.
         batch_size: rows of a training batch.
         dtype: precision of inputs and targets.
         device: where batches are needed.
@@ -133,9 +137,9 @@ class Sampler:
                 for operation in self.operations[1:]
             ),
         )
-        tasks = [task for task, _ in runs]
-        self.validation = self._held_out(tasks, [task.train for task in tasks], offsets, VALIDATION_SEED)
-        self.test = self._held_out(tasks, [task.test for task in tasks], offsets, TEST_SEED)
+        tasks, operations = [task for task, _ in runs], [task.operation for task, _ in runs]
+        self.validation = self._held_out([task.train for task in tasks], slices, operations, VALIDATION_SEED)
+        self.test = self._held_out([task.test for task in tasks], slices, operations, TEST_SEED)
 
     @property
     def numbers_per_batch(self) -> int:
@@ -186,7 +190,7 @@ class Sampler:
             *numbers, position = of_stream.tolist()
             stream.set_state(("MT19937", np.array(numbers, dtype=np.uint32), position, int(has_gauss), kept))
 
-    def _operand(self, slices: Sequence[tuple[int, int]]) -> Tensor:
+    def _operand(self, slices: Sequence[Ends]) -> Tensor:
         """The columns that an operand sums, of every run (see ``Placement``)."""
         if self.columns <= FEW_COLUMNS:
             return torch.tensor([range(*ends) for ends in slices], device=self.device)
@@ -195,15 +199,16 @@ class Sampler:
             chosen[run, start:end] = 1
         return chosen.to(self.device)
 
-    def _held_out(self, tasks: Sequence[Task], ranges: Sequence[Range], offsets: Sequence[int], seed: int) -> HeldOut:
+    def _held_out(
+        self, ranges: Sequence[Range], slices: Sequence[Sequence[Ends]], operations: Sequence[str], seed: int
+    ) -> HeldOut:
         distinct_ranges = list(dict.fromkeys(ranges))
-        cases = list(zip(ranges, offsets, (task.operation for task in tasks), strict=True))
+        cases = list(zip(ranges, map(tuple, slices), operations, strict=True))
         distinct_cases = list(dict.fromkeys(cases))
         inputs = {drawn_from: _held_out_inputs(drawn_from, self.columns, seed) for drawn_from in distinct_ranges}
-        targets = []
-        for drawn_from, offset, operation in distinct_cases:
-            slices = [slice(*ends) for ends in tasks[0].slices(offset)]
-            targets.append(_targets(inputs[drawn_from], slices, operation))
+        targets = [
+            _targets(inputs[drawn_from], operands, operation) for drawn_from, operands, operation in distinct_cases
+        ]
         return HeldOut(
             inputs=torch.stack(list(inputs.values())).to(self.device, self.dtype),
             targets=torch.stack(targets).to(self.device, self.dtype),
@@ -228,7 +233,7 @@ def parent_draws(task: Task, seed: int) -> tuple[int, int]:
 def fixed_test_rows(task: Task, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Inputs ``(rows, columns)`` and targets ``(rows, 1)`` of the test error, with the slices at offset 0."""
     inputs = _held_out_inputs(task.test, task.input_size, TEST_SEED)
-    targets = _targets(inputs, [slice(*ends) for ends in task.slices(0)], task.operation)
+    targets = _targets(inputs, task.slices(0), task.operation)
     return inputs.T.to(dtype).contiguous(), targets.to(dtype).unsqueeze(-1)
 
 
@@ -243,6 +248,6 @@ def sample(drawn_from: Range, rng: np.random.RandomState, rows: int, columns: in
     return drawn_from.place(torch.from_numpy(drawn[0]), *drawn_from.corners(columns))
 
 
-def _targets(inputs: Tensor, operands: Sequence[slice], operation: str) -> Tensor:
+def _targets(inputs: Tensor, slices: Sequence[Ends], operation: str) -> Tensor:
     """The operation on sums of columns: ``(columns, rows)`` to ``(rows)``."""
-    return OPERATIONS[operation].apply([inputs[columns].sum(0) for columns in operands])
+    return OPERATIONS[operation].apply([inputs[start:end].sum(0) for start, end in slices])
