@@ -121,9 +121,9 @@ def plan(experiments: Sequence[Experiment], finished: Container[str], part: Part
     """Plans what is missing; a run that several experiments share is planned once, with the first of them.
 
     Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together; of sequences, one seed of all
-    tasks that one network learns. A shard is what is missing of a block, so asking for more seeds or variants
-    later trains only those. The longest shards come first, so that workers end at about the same time. Parts do not
-    depend on what is finished: started at any time, they share no run.
+    tasks that one network learns. A shard is what is missing of a block, so asking for more seeds or variants later
+    trains only those. The longest shards come first, so that workers end at about the same time. Parts do not depend on
+    what is finished: started at any time, they share no run.
 
     Raises:
         NalmError: there is no such part.

@@ -128,7 +128,8 @@ def perturbed_sequence_error(task: VectorTask) -> float:
 
     with :math:`\varepsilon = 10^{-5}`, where :math:`W` selects each operand's slice of a vector and :math:`R` keeps the
     state: as the thresholds of two layers are made (see ``perturbed_errors``), with sequences in place of rows. It is
-    simulated on 2,048 sequences of the test range and length with a fixed seed.
+    simulated on 2,048 sequences of the test range and length with a fixed seed. Where slices have all of a vector, the
+    errors of a sum cancel: such a task needs a number.
 
     Arguments:
         task: any; its own threshold plays no part.

@@ -51,7 +51,7 @@ class WordTask(RecurrentTask):
     is the result. ``operation: translate`` is what tells the task from others.
 
     The threshold of 0.25 is that of a typical error (the root of their mean square) below one half, with which a number
-    is rounded to the right one. It is a choice of this library: nothing was ever published of the task as it is here.
+    is rounded to the right one. It is a choice of this library: the original has none.
 
     References:
         Neural Arithmetic Logic Units (Trask et al., 2018), https://arxiv.org/abs/1808.00508, of which this is the task

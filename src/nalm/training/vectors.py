@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nalm.modules.base import ArithmeticModule
 from nalm.modules.recurrent import CELLS
 from nalm.modules.two_layers import TwoLayers
 from nalm.tasks.ranges import Range
@@ -81,7 +80,7 @@ def check_vectors(recipe: Recipe, task: VectorTask) -> None:
     assert isinstance(module, TwoLayers)
     check_noise(recipe.architecture, module, task)
     check_terms(recipe, set(PARAMETER_NORMS) | set(module.regularizers()))
-    if recipe.module.name not in CELLS and not isinstance(module.first, ArithmeticModule):
+    if recipe.module.name not in CELLS:
         recipe.check(task.module_inputs, task.hidden_size)
 
 
