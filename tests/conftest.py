@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 import nalm
 from nalm.cli import main
 from nalm.experiments.experiment import Experiment
-from nalm.training.ensemble import History
+from nalm.training.history import History
 from nalm.training.notices import notices
 
 Cli = Callable[..., CompletedProcess[str]]

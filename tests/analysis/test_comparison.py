@@ -16,7 +16,7 @@ from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.plan import Run, Shard
 from nalm.sweeps.store import Store
-from nalm.training.ensemble import History
+from nalm.training.history import History
 from nalm.training.recipe import Recipe
 
 Outcomes = Mapping[str, Mapping[str, Sequence[bool]]]

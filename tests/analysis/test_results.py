@@ -17,7 +17,7 @@ from nalm.modules import NMRU, NRU
 from nalm.sweeps.plan import Run, Shard
 from nalm.sweeps.store import Store
 from nalm.tasks.task import Task
-from nalm.training.ensemble import History
+from nalm.training.history import History
 from nalm.training.recipe import Recipe
 
 Rows = Callable[[float, float], tuple[torch.Tensor, torch.Tensor]]

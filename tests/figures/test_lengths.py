@@ -14,7 +14,7 @@ from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.plan import Shard, plan
 from nalm.sweeps.store import Store
-from nalm.training.ensemble import History
+from nalm.training.history import History
 from nalm.training.notices import notices
 
 ERRORS = {"NAU": 2.0, "LSTM": 400.0, "solved": 1.0}

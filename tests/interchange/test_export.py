@@ -18,7 +18,7 @@ from nalm.interchange.export import ORIGINAL_COLUMNS, TIDY_COLUMNS
 from nalm.interchange.write_names import name_form
 from nalm.sweeps.plan import plan
 from nalm.sweeps.store import Store
-from nalm.training.ensemble import History
+from nalm.training.history import History
 
 
 def exported(directory: Path, **options: Any) -> tuple[list[dict[str, str]], nalm.Exported]:

@@ -19,7 +19,7 @@ from nalm.interchange.export import ORIGINAL_COLUMNS
 from nalm.interchange.write_names import name_form
 from nalm.sweeps.plan import Run, plan
 from nalm.sweeps.store import Store
-from nalm.training.ensemble import History
+from nalm.training.history import History
 
 Contents = dict[str, bytes | None]
 GOLDEN = Path(__file__).parent.parent / "golden" / "runs" / "in2-seed0.csv"

@@ -20,7 +20,7 @@ from nalm.sweeps.plan import Run, Shard
 from nalm.sweeps.schema import SCHEMA_VERSION
 from nalm.sweeps.store import Store
 from nalm.tasks.task import Task
-from nalm.training.ensemble import History
+from nalm.training.history import History
 from nalm.training.recipe import Recipe
 
 Contents = dict[str, bytes | None]

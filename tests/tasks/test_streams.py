@@ -429,7 +429,6 @@ def test_runs_of_several_tasks_have_the_data_that_each_has_alone(tasks: list[Tas
     runs = [(task, seed) for task in tasks for seed in (3, 4)]
     together = make_sampler(*runs)
     ((inputs, targets),) = train(together)
-    assert together.numbers_per_batch == 2 * 128 * runs[0][0].input_size
     for index, run in enumerate(runs):
         alone = make_sampler(run)
         ((own_inputs, own_targets),) = train(alone)
@@ -437,6 +436,11 @@ def test_runs_of_several_tasks_have_the_data_that_each_has_alone(tasks: list[Tas
         assert torch.equal(targets[index], own_targets[0])
         for kind in ("validation", "test"):
             assert all(map(torch.equal, held_out(together, kind, index), held_out(alone, kind, 0)))
+
+
+def test_operations_share_the_random_numbers_of_a_seed() -> None:
+    runs = [(task, seed) for task in OPERATIONS_OF_A_HUNDRED for seed in (3, 4)]
+    assert make_sampler(*runs).numbers_per_batch == 2 * 128 * 100
 
 
 def test_streams_that_rest_leave_the_others_as_they_are() -> None:

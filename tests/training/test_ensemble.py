@@ -21,7 +21,8 @@ from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.sampling import layout
 from nalm.tasks.task import Task
 from nalm.training.compiling import Compiled, _store_what_is_used_again
-from nalm.training.ensemble import Ensemble, History
+from nalm.training.ensemble import Ensemble
+from nalm.training.history import History
 from nalm.training.notices import notices
 from nalm.training.recipe import Recipe
 

@@ -9,7 +9,8 @@ from tests.training.test_ensemble import errors
 
 from nalm.modules import MODULES, ArithmeticModule, build
 from nalm.tasks.task import Task
-from nalm.training.ensemble import Ensemble, History
+from nalm.training.ensemble import Ensemble
+from nalm.training.history import History
 from nalm.training.notices import notices
 from nalm.training.program import Together
 from nalm.training.recipe import Recipe

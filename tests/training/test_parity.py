@@ -13,7 +13,8 @@ from tests.training.configurations import CATALOG, CATALOGUED, CONFIGURATIONS, g
 from nalm.experiments.catalog import load_experiment
 from nalm.sweeps.plan import task_fields
 from nalm.tasks.task import Task
-from nalm.training.ensemble import Ensemble, History
+from nalm.training.ensemble import Ensemble
+from nalm.training.history import History
 from nalm.training.recipe import Recipe
 
 GOLDEN = Path(__file__).parent.parent / "golden"

@@ -9,7 +9,8 @@ import torch
 
 from nalm.tasks.task import Task
 from nalm.tasks.thresholds import Threshold
-from nalm.training.ensemble import Ensemble, History
+from nalm.training.ensemble import Ensemble
+from nalm.training.history import History
 from nalm.training.members import Members
 from nalm.training.recipe import Recipe
 from nalm.training.state import capture, restore

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from nalm.experiments.catalog import default_recipe
 from nalm.modules import MODULES
 from nalm.tasks.task import Task
-from nalm.training.ensemble import Ensemble, History
+from nalm.training.ensemble import Ensemble
+from nalm.training.history import History
 from nalm.training.recipe import Recipe
 from nalm.training.state import State, capture, restore
 

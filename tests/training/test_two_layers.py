@@ -10,7 +10,8 @@ import pytest
 
 from nalm.experiments.catalog import load_experiment
 from nalm.tasks.task import Task
-from nalm.training.ensemble import Ensemble, History
+from nalm.training.ensemble import Ensemble
+from nalm.training.history import History
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "two-layer.csv"
 LABELS = {

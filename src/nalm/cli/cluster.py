@@ -31,9 +31,10 @@ from nalm.cli.app import (
     Verbose,
     app,
 )
+from nalm.cli.choosing import choose_trained
 from nalm.cli.console import duration, say, write_json, write_table
 from nalm.cli.digits import Mnist, Svhn, with_digits
-from nalm.cli.training import choose_trained, tensorboard_logs, train_and_report
+from nalm.cli.training import tensorboard_logs, train_and_report
 from nalm.modules.registry import import_paths
 from nalm.sweeps.plan import Part, plan
 from nalm.sweeps.scripts import LARGEST_ARRAY, QueueSettings, settings_of_slurm

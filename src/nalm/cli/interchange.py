@@ -9,8 +9,8 @@ import typer
 
 import nalm
 from nalm.cli.app import AsCsv, Directory, Gradients, Variants, Verbose, app
+from nalm.cli.choosing import labels_of
 from nalm.cli.console import say
-from nalm.cli.training import labels_of
 from nalm.errors import NalmError
 
 

@@ -8,9 +8,9 @@ import typer
 
 import nalm
 from nalm.cli.app import AsCsv, AsJson, Directory, Name, Variants, app
+from nalm.cli.choosing import labels_of
 from nalm.cli.console import say, write_csv, write_json, write_table
 from nalm.cli.tables import say_missing, show_runs, show_summary
-from nalm.cli.training import labels_of
 from nalm.errors import NalmError
 
 __all__ = ["load_results", "write_data"]
@@ -96,7 +96,8 @@ def plot(
     """
     results = load_results(directory, experiment)
     chosen = labels_of(variants or (), results.experiment.variants)
-    nalm.plot(results, output, kind, variants=chosen, tasks=tasks or ())
+    chosen_tasks = labels_of(tasks or (), results.experiment.tasks)
+    nalm.plot(results, output, kind, variants=chosen, tasks=chosen_tasks)
     say(f"drew {output}")
 
 

@@ -1,7 +1,8 @@
 """Commands that train."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -30,21 +31,21 @@ from nalm.cli.app import (
     Workers,
     app,
 )
+from nalm.cli.choosing import choose, choose_trained
 from nalm.cli.console import duration, progress_reporter, say, write_json, write_table
 from nalm.cli.digits import Mnist, Svhn, with_digits
 from nalm.cli.executors import with_executor
 from nalm.cli.tables import say_missing, show_summary
 from nalm.errors import NalmError
-from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
-from nalm.experiments.seeds import parse_seeds, show_seeds
-from nalm.experiments.sequences import has_sequences, with_iterations
+from nalm.experiments.seeds import show_seeds
+from nalm.experiments.sequences import with_iterations
 from nalm.interchange.tensorboard_logs import check_tensorboard
 from nalm.modules.registry import import_paths
 from nalm.sweeps.interruptions import Interrupted
 from nalm.sweeps.settings import ExecutorSettings, open_executor
 
-__all__ = ["choose", "choose_trained", "labels_of", "tensorboard_logs", "train_and_report"]
+__all__ = ["tensorboard_logs", "train_and_report"]
 
 R = TypeVar("R")
 
@@ -99,78 +100,11 @@ def run(
         train_and_report(nalm.run, chosen, out, workers, device, not no_compile, replace, executor)
 
 
-def choose_trained(
-    names: Sequence[str],
-    seeds: str | None,
-    variants: Sequence[str] | None,
-    iterations: int | None,
-    evaluate_every: int | None,
-    settings: Sequence[str] | None,
-    stop_when_solved: bool = False,
-    tasks: Sequence[str] | None = None,
-) -> list[Experiment]:
-    """The experiments that names stand for, as `choose` finds them, without computed figures.
-
-    Raises:
-        NalmError: nothing is trained for any of the names.
-    """
-    figures = choose(names, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks)
-    chosen = [figure for figure in figures if isinstance(figure, Experiment)]
-    if not chosen:
-        raise NalmError(f"nothing is trained for {figures[0]}: use `nalm reproduce {figures[0]}`")
-    return chosen
-
-
-def choose(
-    names: Sequence[str],
-    seeds: str | None,
-    variants: Sequence[str] | None,
-    iterations: int | None,
-    evaluate_every: int | None,
-    settings: Sequence[str] | None,
-    stop_when_solved: bool = False,
-    tasks: Sequence[str] | None = None,
-) -> list[Experiment | str]:
-    """The experiments that names stand for, with what is asked for; computed figures stay names."""
-    names = list(dict.fromkeys(called for name in names for called in figures_called(name)))
-    if len(names) > 1 and (variants or tasks or settings):
-        raise NalmError(f"found --variants, --tasks or --set with {len(names)} experiments, expected them with one")
-    changes: dict[str, Any] = {"iterations": iterations, "evaluate_every": evaluate_every}
-    changes = {field: value for field, value in changes.items() if value is not None}
-    changes |= {"stop_when_solved": True} if stop_when_solved else {}
-    if all(name in COMPUTED_FIGURES for name in names) and (
-        changes or seeds is not None or variants or tasks or settings
-    ):
-        raise NalmError(f"nothing is trained for {' and '.join(names)}: found options of training, expected none")
-    parsed = parse_seeds(seeds) if seeds is not None else None
-    chosen: list[Experiment | str] = []
-    for name in names:
-        if name in COMPUTED_FIGURES:
-            chosen.append(name)
-            continue
-        experiment = load_experiment(name)
-        for setting in settings or ():
-            experiment = experiment.with_setting(setting)
-        if iterations is not None and has_sequences(experiment):
-            experiment = with_iterations(experiment, iterations)
-        if changes:
-            experiment = experiment.changed(changes)
-        of_variants = labels_of(variants, experiment.variants) if variants else None
-        of_tasks = labels_of(tasks, experiment.tasks) if tasks else None
-        chosen.append(experiment.narrowed(parsed, of_variants, of_tasks))
-    return chosen
-
-
 def _title(figures: Sequence[Experiment | str]) -> str:
     first, *others = figures
     if not others and isinstance(first, Experiment):
         return f"{first.name}: {first.title} ({first.runs:,} runs, seeds {show_seeds(first.seeds)})"
     return ", ".join(figure if isinstance(figure, str) else figure.name for figure in figures)
-
-
-def labels_of(typed: Sequence[str], known: Collection[str]) -> list[str]:
-    """Labels as they are typed: one at a time, or several with commas between them."""
-    return [label for text in typed for label in ([text] if text in known else map(str.strip, text.split(",")))]
 
 
 def train_and_report(
@@ -330,9 +264,18 @@ def train(
             overlap_ratio=overlap_ratio,
         )
     else:
+        _refuse_options_of_inputs(
+            train_range=train_range,
+            test_range=test_range,
+            inputs=inputs,
+            second=second,
+            hidden_size=hidden_size,
+            subset_ratio=subset_ratio,
+            overlap_ratio=overlap_ratio,
+        )
         experiment = nalm.single_sequence_run(module, operation, length, seed=seed)
-    if iterations is not None and length is not None:
-        experiment = with_iterations(experiment, iterations)
+        if iterations is not None:
+            experiment = with_iterations(experiment, iterations)
     for setting in settings or ():
         if "=" not in setting:
             raise NalmError(f"found setting {setting!r}, expected FIELD=VALUE")
@@ -364,6 +307,15 @@ def train(
     else:
         for name, value in described.items():
             print(f"{name:18}{value}")
+
+
+def _refuse_options_of_inputs(**found: Any) -> None:
+    """What is not as it is by default has nothing to say of sequences of digits."""
+    parameters = inspect.signature(train).parameters
+    for name, value in found.items():
+        if value != parameters[name].default:
+            option = "--" + name.replace("_", "-")
+            raise NalmError(f"found {option} {value} with --length, expected no options of inputs that are drawn")
 
 
 def _pair(text: str) -> list[float]:

@@ -49,7 +49,7 @@ def residual_encoder(name: str, outputs: int = 1) -> nn.Module:
     try:
         from torchvision import models
     except ImportError:
-        raise ImportError(f"torchvision, which has {name}, is not installed: pip install torchvision") from None
+        raise ImportError(f"{name} needs torchvision: pip install 'nalm[torchvision]'") from None
     make: Any = getattr(models, name)
     encoder: nn.Module = make(weights=None, num_classes=outputs)
     return encoder

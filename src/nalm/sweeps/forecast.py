@@ -1,19 +1,27 @@
 """What a run would take."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nalm.sweeps.execute import default_workers
-from nalm.sweeps.plan import Shard
+from nalm.sweeps.plan import Shard, task_fields
 from nalm.sweeps.run import Experiments, prepare
 from nalm.sweeps.store import Store
+from nalm.tasks.kinds import task_kind
 from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.sequences import SequenceTask
-from nalm.training.ensemble import MOST_PARAMETERS
+from nalm.training.history import MOST_PARAMETERS
 from nalm.training.recipe import STORED, Recipe
 
-__all__ = ["Forecast", "forecast", "typical_cost"]
+__all__ = ["CostKind", "Forecast", "cost_kind", "forecast", "typical_cost"]
+
+CostKind = tuple[str | int | None, ...]
+
+SIZES = ("input_size", "hidden_size", "length", "steps", "encoder")
+"""Fields of tasks, whatever their kind, on which the cost of an iteration depends."""
 
 STARTING_SECONDS = 5.0
 """To start a worker and compile, or load what was compiled before."""
@@ -48,7 +56,7 @@ def forecast(
 ) -> Forecast:
     """What `run` would do: the runs that are missing, and roughly the seconds and bytes that they will take.
 
-    The estimate is for compiled training, from long shards of the same module and number of inputs in the directory,
+    The estimate is for compiled training, from long shards of the same module and sizes in the directory,
     or else from typical costs.
 
     Raises:
@@ -58,8 +66,9 @@ def forecast(
     measured = _measured_costs(store)
     seconds = size = 0.0
     for shard in shards:
-        recipe, inputs = shard.recipe, shard.runs[0].task.input_size
-        cost = measured.get((recipe.architecture, inputs), typical_cost(shard))
+        recipe, task = shard.recipe, shard.runs[0].task
+        inputs = task.input_size
+        cost = measured.get(cost_kind(recipe, task_fields(task)), typical_cost(shard))
         seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * cost
         evaluations = recipe.iterations // recipe.evaluate_every + 1
         kept = inputs if evaluations * inputs <= MOST_PARAMETERS else 0  # about a parameter for each
@@ -67,6 +76,14 @@ def forecast(
     parallel = max(1, min(default_workers() if workers is None else workers, len(shards)))
     missing = sum(len(shard.runs) for shard in shards)
     return Forecast(runs, missing, len(shards), seconds / parallel, round(size))
+
+
+def cost_kind(recipe: Recipe, task: Mapping[str, Any]) -> CostKind:
+    """What the cost of a run's iteration depends on: what is trained, and the kind and sizes of its task, from the
+    fields that are stored of it.
+    """
+    sizes = (task.get(size) for size in SIZES)
+    return recipe.architecture, recipe.batch_size, task_kind(task).__name__, *sizes
 
 
 def typical_cost(shard: Shard) -> float:
@@ -79,13 +96,13 @@ def typical_cost(shard: Shard) -> float:
     return TYPICAL_SECONDS_PER_INPUT * task.input_size
 
 
-def _measured_costs(store: Store) -> dict[tuple[str, int], float]:
-    """Seconds per run and iteration, by module and number of inputs; short shards say nothing about the pace."""
+def _measured_costs(store: Store) -> dict[CostKind, float]:
+    """Seconds per run and iteration, by what they depend on; short shards say nothing about the pace."""
     costs = {}
     for table, about in store.runs():
         recipe = Recipe.model_validate(about["recipe"], context=STORED)
         training = about["seconds"] - STARTING_SECONDS
         if about["compiled"] and training > STARTING_SECONDS and not recipe.stop_when_solved:
-            inputs = json.loads(table["task"][0].as_py()).get("input_size", 2)
-            costs[recipe.architecture, inputs] = training / table.num_rows / (recipe.iterations + 1)
+            kind = cost_kind(recipe, json.loads(table["task"][0].as_py()))
+            costs[kind] = training / table.num_rows / (recipe.iterations + 1)
     return costs

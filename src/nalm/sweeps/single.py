@@ -173,9 +173,16 @@ def train_single(
         device: where it trains.
         compiled: whether to compile where that is possible.
         on_evaluation: called with iteration, validation error and test error.
+
+    Raises:
+        NalmError: the run cannot be trained.
     """
     check_device(device)
     ((recipe,), (task,), (seed,)) = experiment.variants.values(), experiment.tasks.values(), experiment.seeds
+    try:
+        check_tasks(recipe, [task])
+    except ValueError as error:
+        raise NalmError(str(error)) from None
     ensemble = start(recipe, [(task, seed)], device, compiled)
 
     def report(ensemble: Training) -> None:

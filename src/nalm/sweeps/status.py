@@ -10,8 +10,8 @@ from typing import Any
 
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.files import last_line
-from nalm.sweeps.forecast import typical_cost
-from nalm.sweeps.plan import Shard, plan
+from nalm.sweeps.forecast import CostKind, cost_kind, typical_cost
+from nalm.sweeps.plan import Shard, plan, task_fields
 from nalm.sweeps.store import Store
 from nalm.training.recipe import STORED, Recipe
 
@@ -21,7 +21,7 @@ SECONDS_BETWEEN_LOOKS = 0.25
 LONGEST_WATCH = 10.0
 """Owners of shards show that they are alive more often than that."""
 
-Costs = dict[tuple[str, int], float]
+Costs = dict[CostKind, float]
 
 
 @dataclass(frozen=True)
@@ -178,13 +178,13 @@ def _reason(path: Path) -> str:
 
 
 def _finished(store: Store) -> tuple[set[str], Costs]:
-    """Keys of the runs that are saved, and what a run's iteration took, starting included, by module and inputs."""
+    """Keys of the runs that are saved, and what a run's iteration took, starting included, by what it depends on."""
     finished: set[str] = set()
-    spent: dict[tuple[str, int], tuple[float, int]] = {}
+    spent: dict[CostKind, tuple[float, int]] = {}
     for table, about in store.runs():
         finished.update(table["key"].to_pylist())
         recipe = Recipe.model_validate(about["recipe"], context=STORED)
-        kind = (recipe.architecture, json.loads(table["task"][0].as_py()).get("input_size", 2))
+        kind = cost_kind(recipe, json.loads(table["task"][0].as_py()))
         seconds, updates = spent.get(kind, (0.0, 0))
         if "imported" in about:  # whose cost is not known
             continue
@@ -201,7 +201,6 @@ def _seconds_left(shards: Sequence[Shard], running: Iterable[RunningShard], cost
     made = {shard.shard: shard.iteration or 0 for shard in at_once}
     seconds = []
     for shard in shards:
-        inputs = shard.runs[0].task.input_size
-        cost = costs.get((shard.recipe.architecture, inputs), typical_cost(shard))
+        cost = costs.get(cost_kind(shard.recipe, task_fields(shard.runs[0].task)), typical_cost(shard))
         seconds.append(len(shard.runs) * (shard.recipe.iterations + 1 - made.get(shard.name, 0)) * cost)
     return max(sum(seconds) / len(at_once), max(seconds, default=0.0))

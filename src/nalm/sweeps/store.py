@@ -23,7 +23,7 @@ from nalm.sweeps.files import content_hash, write_atomically
 from nalm.sweeps.leases import locked
 from nalm.sweeps.plan import Shard, shard_name, task_fields
 from nalm.sweeps.schema import about_shard, check_schema, upgraded
-from nalm.training.ensemble import History
+from nalm.training.history import History
 from nalm.training.notices import notices
 from nalm.training.recipe import STORED
 

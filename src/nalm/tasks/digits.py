@@ -233,7 +233,9 @@ def download_mnist(directory: Path) -> Path:
     try:
         from torchvision.datasets import MNIST
     except ImportError:
-        raise NalmError("torchvision, which downloads MNIST, is not installed: pip install torchvision") from None
+        raise NalmError(
+            "torchvision, which downloads MNIST, is not installed: pip install 'nalm[torchvision]'"
+        ) from None
     try:
         MNIST(str(directory), download=True)
     except Exception as error:  # whatever the network raises

@@ -3,9 +3,7 @@
 from abc import abstractmethod
 from typing import ClassVar, Self
 
-from pydantic import Field, StrictInt
-
-from nalm.tasks.task import JUDGED_ROWS, Task
+from nalm.tasks.task import Task
 
 __all__ = ["OF_INPUTS", "RecurrentTask"]
 
@@ -23,9 +21,6 @@ class RecurrentTask(Task):
 
     learnt_from: ClassVar[str]
     """For people: sequences of what."""
-
-    judged_rows: StrictInt = Field(JUDGED_ROWS, ge=1)
-    """Among how many of a run's last evaluations the best is looked for."""
 
     @property
     @abstractmethod

@@ -88,8 +88,7 @@ class Sampler:
     float64 inside the compiled step, and rounded only after the target is computed.
 
     Arguments:
-        runs: task and seed of each run; the tasks must be alike in all but their intervals, operations and the overlap of
-            their operands.
+        runs: task and seed of each run; the tasks must be alike in all but their intervals, operations and overlaps.
         batch_size: rows of a training batch.
         dtype: precision of inputs and targets.
         device: where batches are needed.

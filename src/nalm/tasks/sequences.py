@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
+from nalm.errors import NalmError
 from nalm.tasks.digits import DigitImages, Digits, Split, load_digits
 from nalm.tasks.ranges import Interval, Range
 from nalm.tasks.recurrent import OF_INPUTS, RecurrentTask
@@ -184,11 +185,11 @@ def sequences(task: SequenceTask, split: Split, length: int, seed: int, images: 
         images: how many there are to be in all sequences together, but for those that are too few for one more.
 
     Raises:
-        ValueError: no image shows one of the digits.
+        NalmError: no image shows one of the digits.
     """
     allowed = np.flatnonzero(np.isin(split.labels, task.digits))
     if not len(allowed):
-        raise ValueError(f"found no images of the digits {_listed(task.digits)}, expected some")
+        raise NalmError(f"found no images of the digits {_listed(task.digits)}, expected some")
     rng = np.random.RandomState(seed)
     orders = max(1, -(-max(images, length if images else 0) // len(allowed)))
     order = np.concatenate([rng.permutation(allowed) for _ in range(orders)])

@@ -15,7 +15,7 @@ HIDDEN_SIZE = 2
 """A sum for each operand."""
 
 JUDGED_ROWS = 5000
-"""Of a run's evaluations, how many of the last may be the best."""
+"""Of a run's last evaluations, how many may be the best, unless a task says otherwise."""
 
 
 def _known_operation(name: str) -> str:
@@ -46,6 +46,9 @@ class Task(BaseModel):
     hidden_size: StrictInt = Field(HIDDEN_SIZE, ge=1)
     threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["gold", "perturbed"] = 1e-5
     """What a run's test error must be below for the task to be solved, or how that is found (see thresholds.py)."""
+
+    judged_rows: StrictInt = Field(JUDGED_ROWS, ge=1)
+    """Among how many of a run's last evaluations the best is looked for."""
 
     @model_validator(mode="before")
     @classmethod

@@ -76,10 +76,10 @@ def threshold(task: Task, module: nn.Module | None = None) -> Threshold:
         if module is None:
             raise ValueError("found threshold gold and no module, expected one whose gold weights decide")
         eps = torch.finfo(next(module.parameters()).dtype).eps
-        return Threshold(gold_error(task, module) + eps, inclusive=True, rounding=ROUNDING)
+        return Threshold(gold_error(task, module) + eps, inclusive=True, rounding=ROUNDING, rows=task.judged_rows)
     if task.threshold == "perturbed":
-        return Threshold(_perturbed_error(task), inclusive=False)
-    return Threshold(task.threshold, inclusive=False)
+        return Threshold(_perturbed_error(task), inclusive=False, rows=task.judged_rows)
+    return Threshold(task.threshold, inclusive=False, rows=task.judged_rows)
 
 
 @one_thread()

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nalm.errors import NalmError
 from nalm.modules.base import ArithmeticModule
 from nalm.modules.digits import DigitEncoder, residual_encoder
 from nalm.modules.recurrent import Accumulator
@@ -34,8 +35,8 @@ class DigitNetwork(RecurrentNetwork):
 
     .. math:: h_t = \mathrm{module}([\mathrm{encoder}(x_t), h_{t-1}])
 
-    The state starts with 0 for sums and 1 for products; that of an LSTM or GRU with 0. For quotients the first digit is
-    the first state.
+    The state starts with 0 for sums and 1 for products; that of a module which is not arithmetic, an LSTM, say, with 0.
+    For quotients the first digit is the first state.
 
     Arguments:
         task: what is learnt: it has the encoder and the operation.
@@ -134,7 +135,7 @@ class DigitData:
         self._train_images = torch.from_numpy(digits.train.images)
         self._train = sequences(task, digits.train, task.length, self._stream)
         if not len(self._train.images):
-            raise ValueError(f"found {len(digits.train.labels)} images to train on, expected {task.length} at least")
+            raise NalmError(f"found {len(digits.train.labels)} images to train on, expected {task.length} at least")
         self._epoch = -1
         self._order = np.empty(0, dtype=np.int64)
         self._validation_images = torch.from_numpy(digits.validation.images)

@@ -15,7 +15,7 @@ from nalm.tasks.sampling import Sampler
 from nalm.tasks.task import Task
 from nalm.threads import one_thread
 from nalm.training.compiling import compiler_problem, rare_garbage_collection
-from nalm.training.history import History
+from nalm.training.history import MOST_PARAMETERS, History
 from nalm.training.initial import initial_module, noise_shape, redrawn
 from nalm.training.judging import run_threshold
 from nalm.training.members import Members
@@ -26,7 +26,7 @@ from nalm.training.recipe import Recipe
 from nalm.training.restarts import Stuck
 from nalm.training.twister import Twister, twister_problem
 
-__all__ = ["Ensemble", "History"]
+__all__ = ["Ensemble"]
 
 SMALLEST = 64
 """Models in a compiled ensemble, at least: fewer runs are filled up with copies of the last, which are not reported.
@@ -40,8 +40,6 @@ computed by other instructions.
 """
 FEWEST_LEFT = 4
 """The same where runs are retired: such ensembles shrink, and their runs are the same up to rounding alone."""
-MOST_PARAMETERS = 200_000
-"""Numbers kept of a run's parameters: where all evaluations have more, only those after training are kept."""
 DRAWN_AT_ONCE = 2**17
 """Numbers drawn ahead of the steps that use them: enough to make draws cheap, few enough to stay in the cache."""
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["History"]
+__all__ = ["MOST_PARAMETERS", "History"]
+
+MOST_PARAMETERS = 200_000
+"""Numbers kept of a run's parameters: where all evaluations have more, only those after training are kept."""
 
 Array = npt.NDArray[np.float64]
 

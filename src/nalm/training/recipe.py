@@ -18,6 +18,7 @@ from torch import nn
 
 from nalm.modules import MODULES, TwoLayers, build, canonical, option_defaults
 from nalm.modules.base import ArithmeticModule
+from nalm.modules.recurrent import CELLS
 from nalm.tasks.task import HIDDEN_SIZE
 from nalm.training.restarts import Restart
 from nalm.training.schedules import Term
@@ -123,6 +124,8 @@ class Recipe(BaseModel):
         Raises:
             ValueError: it cannot.
         """
+        if cells := [layer.name for layer in (self.module, self.second) if layer and layer.name in CELLS]:
+            raise ValueError(f"found module {cells[0]!r}, which is for sequences only, expected one without a state")
         name, module = self.architecture, self.probe(in_features, hidden_size)
         if not any(parameter.requires_grad for parameter in module.parameters()):
             raise ValueError(f"found module {name!r} without parameters to train, expected one that can learn")

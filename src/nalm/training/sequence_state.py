@@ -5,10 +5,9 @@ from typing import Any
 import torch
 
 from nalm.training.sequences import SequenceTraining
+from nalm.training.state import ERRORS
 
 __all__ = ["capture_sequences", "restore_sequences"]
-
-ERRORS = ("validation_errors", "test_errors", "sparsity_errors", "criteria", "penalties")
 
 
 def capture_sequences(training: SequenceTraining) -> dict[str, Any]:

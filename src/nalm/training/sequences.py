@@ -95,7 +95,8 @@ class SequenceTraining:
                 self.iteration += 1
                 if any(bool(parameter.isnan().any()) for parameter in self.network.parameters()):
                     diverged_at = self.iteration
-                on_pause(self)
+                if diverged_at < 0:  # what has diverged would not be known from its state
+                    on_pause(self)
             self._finish(diverged_at)
         return self.history
 

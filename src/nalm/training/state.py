@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from nalm.training.ensemble import Ensemble
 from nalm.training.program import Snapshot
 
-__all__ = ["State", "capture", "restore"]
+__all__ = ["ERRORS", "State", "capture", "restore"]
 
 State = dict[str, Any]
 """Nested dictionaries and lists of tensors on the CPU, and the iteration."""
