@@ -73,6 +73,22 @@ def test_ramps_are_rescaled_with_the_number_of_iterations(train_tiny: Cli, sums:
     assert stored["variants"]["NAU"]["regularizers"]["weight"]["ramp"] == [4, 8]
 
 
+def test_ramps_that_are_typed_are_not_rescaled(train_tiny: Cli, sums: Path, mnist: Path) -> None:
+    typed = ("--iterations", 8, "--set", "NAU.regularizers.weight.ramp=[1,3]", "--variants", "NAU", "--seeds", 0)
+    done = train_tiny(sums, "--mnist", mnist, "--out", "out", *typed)
+    assert done.returncode == 0, done.stderr
+    stored = json.loads(Path("out/experiments/sums.json").read_text())
+    assert stored["variants"]["NAU"]["regularizers"]["weight"]["ramp"] == [1, 3]
+
+
+def test_labels_with_commas_are_one_label(train_tiny: Cli, sums: Path, mnist: Path) -> None:
+    sums.write_text(SEQUENCES + "  - {label: 'NAU,LSTM', recipe: {module: GRU}}\n")
+    typed = ("--variants", "solved,NAU,LSTM,LSTM", "--seeds", 0)
+    assert train_tiny(sums, "--mnist", mnist, "--out", "out", *typed).returncode == 0
+    stored = json.loads(Path("out/experiments/sums.json").read_text())
+    assert set(stored["variants"]) == {"solved", "NAU,LSTM", "LSTM"}
+
+
 def test_one_run_shows_its_weights_and_what_it_learnt(train_tiny: Cli, nalm_cli: Cli, sums: Path, mnist: Path) -> None:
     train_tiny(sums, "--mnist", mnist, "--out", "out", "--seeds", 0)
     shown = json.loads(nalm_cli("show", "out", "--variant", "NAU", "--task", "length 6", "--seed", 0, "--json").stdout)
@@ -112,10 +128,22 @@ def test_one_module_is_trained_ad_hoc(nalm_cli: Cli, mnist: Path) -> None:
     assert len(trained["weights"]["weight"][0]) == 2
 
 
-def test_ad_hoc_training_that_makes_no_sense_is_refused(refused: Callable[..., str], mnist: Path) -> None:
+def test_ad_hoc_training_that_makes_no_sense_is_refused(
+    refused: Callable[..., str], nalm_cli: Cli, mnist: Path
+) -> None:
     assert "expected 'add', 'mul' or 'div'" in refused("train", "NAU", "--length", 2, "--operation", "root")
     assert "found unknown module 'NMUX'" in refused("train", "NMUX", "--length", 2)
     assert "sequences of digits only" in refused("train", "NMU", "--operation", "mul", "--mnist", mnist)
+    sums = ("train", "NAU", "--operation", "add", "--mnist", mnist, "--iterations", 1)
+    for option, value in (("--inputs", 3), ("--second", "NAU"), ("--train-range", "5,6"), ("--subset-ratio", 0.5)):
+        assert refused(*sums, "--length", 2, option, value) == (
+            f"found {option} {value} with --length, expected no options of inputs that are drawn"
+        )
+    assert "found stop_when_solved with sequences" in refused(*sums, "--length", 2, "--stop-when-solved")
+    long = nalm_cli(*sums, "--length", 111)
+    assert long.returncode == 2
+    assert long.stderr.splitlines()[-1] == "nalm: found 110 images to train on, expected 111 at least"
+    assert refused("train", "LSTM") == "found module 'LSTM', which is for sequences only, expected one without a state"
 
 
 def test_everything_that_reads_results_reads_those_of_sequences(

@@ -50,6 +50,31 @@ def test_tasks_are_the_papers(name: str) -> None:
     assert experiment.seeds == tuple(range(10))
 
 
+def test_there_are_facts_of_every_experiment_on_digits() -> None:
+    names = {name for name in nalm.experiment_names() if name.startswith("sequential-")}
+    assert names == {*PAPER, "sequential-mnist-product-trained", "sequential-mnist-quotient"}
+
+
+def test_lengths_of_training_are_the_papers() -> None:
+    experiment = nalm.load_experiment("sequential-mnist-product-trained")
+    tasks = [task for task in experiment.tasks.values() if isinstance(task, SequenceTask)]
+    assert {(task.operation, task.digits, task.outputs) for task in tasks} == {("mul", tuple(range(1, 10)), 1)}
+    assert [(task.length, task.test_length) for task in tasks] == [
+        (length, tested) for length in range(2, 6) for tested in range(1, 10)
+    ]
+    assert experiment.seeds == tuple(range(5))
+    nmu = experiment.variants["NMU"].regularizers
+    assert {name: term.coefficient for name, term in nmu.items()} == {"weight": 10, "input": 1}
+
+
+def test_quotients_are_of_digits_without_0_and_learnt_from_pairs() -> None:
+    experiment = nalm.load_experiment("sequential-mnist-quotient")
+    tasks = [task for task in experiment.tasks.values() if isinstance(task, SequenceTask)]
+    assert {(task.operation, task.length, task.digits) for task in tasks} == {("div", 2, tuple(range(1, 10)))}
+    modules = {recipe.module.name for recipe in experiment.variants.values()}
+    assert modules >= {"RealNPU", "NRU", "NMRU", "Accumulator"}
+
+
 @pytest.mark.parametrize("name", PAPER)
 def test_recipes_are_the_papers(name: str) -> None:
     experiment = nalm.load_experiment(name)

@@ -241,6 +241,15 @@ def test_many_weights_are_drawn_by_their_gold_values(write_yaml: Write, tmp_path
         assert set(parts) == {"weight, gold 0", "weight, gold 1"}
 
 
+def test_many_weights_without_gold_values_are_drawn_by_their_parameter(write_yaml: Write, tmp_path: Path) -> None:
+    sums = "task: {operation: add, input_size: 12, subset_ratio: 0.25}"
+    path = write_yaml(task=sums, variants="variants: [{label: two, recipe: {module: Linear, second: Linear}}]")
+    nalm.run(str(path), tmp_path / "results", workers=0, compiled=False)
+    found = nalm.load(tmp_path / "results")
+    for figure in (nalm.weight_trajectories(found, tasks=[next(iter(found.experiment.tasks))]), nalm.weight_map(found)):
+        assert any(text.startswith("first.weight") for text in texts(drawn(figure)))
+
+
 def test_a_map_has_a_cell_per_weight_and_seed_gold_values_above_and_crosses(found: Results) -> None:
     picture = drawn(nalm.weight_map(found, ["NMRU"], ["negative"]))
     axes = picture.axes[0]

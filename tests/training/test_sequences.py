@@ -164,6 +164,14 @@ def test_a_network_whose_weights_become_nan_stops_and_says_when(tasks: Callable[
     assert max(history.iterations) < end
 
 
+def test_no_state_is_captured_of_a_network_that_has_diverged(tasks: Callable[..., list[SequenceTask]]) -> None:
+    recipe = _recipe("NACMul", optimizer="sgd", learning_rate=1e30, iterations=20)
+    paused: list[int] = []
+    training = SequenceTraining(recipe, [(tasks(2, operation="mul")[0], 0)], "cpu")
+    (end,) = training.train(on_pause=lambda training: paused.append(training.iteration)).diverged_at
+    assert paused == list(range(1, end))
+
+
 def test_runs_that_one_network_cannot_learn_are_refused(tasks: Callable[..., list[SequenceTask]]) -> None:
     short, long = tasks(2, 5)
     with pytest.raises(ValueError, match="the same seed"):

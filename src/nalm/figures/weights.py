@@ -149,8 +149,8 @@ def _parts(table: pd.DataFrame) -> pd.Series:
     single = table["parameter"] + "." + table["index"].astype(str)
     if single.nunique() <= MOST_PANELS and (table["place"] == table["index"]).all():
         return single
-    gold = table["gold"].map("{:g}".format, na_action="ignore").astype("object")  # floats, if no gold value is known
-    return table["parameter"].where(gold.isna(), table["parameter"] + ", gold " + gold)
+    gold = [f", gold {value:g}" for value in table["gold"]]
+    return table["parameter"].where(table["gold"].isna(), table["parameter"] + gold)
 
 
 # Trajectories
