@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install figure3 results lint types test slurm browser test-slow bench parity clean
+.PHONY: install figure3 results results-nau lint types test slurm browser test-slow bench parity clean
 
 install: .venv/installed
 
@@ -21,6 +21,16 @@ EXTENSIONS := mixed-signs-in2 mixed-signs-in10 real-npu-learning-rates \
 results: install
 	$(BIN)/nalm reproduce all $(EXTENSIONS) --out results
 	$(BIN)/nalm report results -o docs/results.md
+
+# What docs/results-neural-arithmetic-units.md shows; about two hours on two cores.
+results-nau: install
+	$(BIN)/nalm run two-layer-simple --variants 'NMU,NALU,NAC•' --out results-nau
+	$(BIN)/nalm run two-layer --variants NAU --tasks add,sub --stop-when-solved --out results-nau
+	$(BIN)/nalm run two-layer --variants NMU --tasks mul --seeds 0-15,25-40 --stop-when-solved --out results-nau
+	$(BIN)/nalm reproduce sequential-mnist-product --seeds 0-2 --variants NMU,LSTM,solved --out results-nau
+	$(BIN)/nalm reproduce sequential-mnist-sum --seeds 0-2 --variants NAU,LSTM,solved --iterations 1500 --evaluate-every 50 \
+		--out results-nau
+	$(BIN)/nalm report results-nau -o docs/results-neural-arithmetic-units.md
 
 lint: install
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from plotnine import ggplot
 
 from nalm.errors import NalmError
 from nalm.figures.panels import PANELS, three_panels
-from nalm.figures.style import COLOURS, SHAPES, save
+from nalm.figures.style import COLOURS, SHAPES, save, task_axis
 
 VARIANTS = ["Real NPU (modified)", "NRU", "NMRU"]
 TASKS = ["U[-20,-10)", "U[-2,2)", "U[0.1,0.2)", "U[10,20)"]
@@ -51,6 +51,11 @@ def texts(picture: Figure) -> list[str]:
 def points_of(axes: Axes) -> list[float]:
     dots = [collection for collection in axes.collections if isinstance(collection, PathCollection)]
     return [round(float(x), 6) for points in dots for x, _ in np.asarray(points.get_offsets())]
+
+
+def test_the_axis_says_whether_tasks_are_ranges() -> None:
+    assert task_axis(["U[1,2)", "negative"]) == "Interpolation range"
+    assert task_axis(["add", "sub"]) == "Task"
 
 
 def test_there_are_three_panels_named_as_in_the_paper(figure: ggplot) -> None:

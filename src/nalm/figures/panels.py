@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from nalm.errors import NalmError
-from nalm.figures.style import COLOURS, SHAPES, SIZE_INCHES, distinct, plotnine, theme
+from nalm.figures.style import COLOURS, SHAPES, SIZE_INCHES, distinct, plotnine, task_axis, theme
 
 if TYPE_CHECKING:
     from plotnine import ggplot
@@ -18,6 +18,8 @@ PANELS = {
     "Solved at iteration step": ("iterations_mean", "iterations_low", "iterations_high"),
     "Sparsity error": ("sparsity_error", "sparsity_low", "sparsity_high"),
 }
+UPRIGHT = 12
+"""With more tasks than that, their labels would cover one another aslant."""
 COLUMNS = ["variant", "task", *(column for columns in PANELS.values() for column in columns)]
 
 
@@ -33,6 +35,7 @@ def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":
     p9 = plotnine()
     points = _long(table)
     variants = len(points["variant"].cat.categories)
+    tasks = list(points["task"].cat.categories)
     crowded = variants > len(COLOURS)
     # The paper's 0.3 lets the points of four variants hide each other.
     dodge = p9.position_dodge(width=0.85 if crowded else 0.6)
@@ -45,10 +48,12 @@ def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":
         + p9.scale_y_continuous(labels=lambda ticks: [f"{tick:,g}" for tick in ticks])
         + p9.scale_colour_manual(values=distinct(COLOURS, variants))
         + p9.scale_shape_manual(values=distinct(SHAPES, variants))
-        + p9.labs(x="Interpolation range", y="", title=title)
+        + p9.labs(x=task_axis(tasks), y="", title=title)
         + theme((SIZE_INCHES[0], 2.4 * SIZE_INCHES[1]) if crowded else SIZE_INCHES)
         + p9.theme(axis_title_y=p9.element_blank())
     )
+    if len(tasks) > UPRIGHT:
+        figure += p9.theme(axis_text_x=p9.element_text(rotation=90, ha="center", va="top", size=6))
     return figure
 
 

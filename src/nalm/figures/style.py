@@ -15,6 +15,7 @@ __all__ = [
     "page",
     "plotnine",
     "save",
+    "task_axis",
     "theme",
     "wrapped",
 ]
@@ -112,6 +113,11 @@ def wrapped(columns: int) -> Any:
 
 def _panel_width(columns: int) -> float:
     return float(np.clip(8.5 / columns, 1.25, 4.5))
+
+
+def task_axis(tasks: Sequence[str]) -> str:
+    """What the axis of tasks is called: tasks with a range in their label are named by what is trained on."""
+    return "Interpolation range" if any("[" in task for task in tasks) else "Task"
 
 
 def ordered(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:

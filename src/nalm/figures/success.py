@@ -12,7 +12,7 @@ from nalm.analysis.comparison import compare_variants
 from nalm.analysis.results import Results
 from nalm.analysis.selection import labels
 from nalm.errors import NalmError
-from nalm.figures.style import ALL, COLOURS, colourbar, plotnine, theme
+from nalm.figures.style import ALL, COLOURS, colourbar, plotnine, task_axis, theme
 
 if TYPE_CHECKING:
     from plotnine import ggplot
@@ -59,7 +59,7 @@ def success_map(results: Results, variants: Sequence[str] = (), tasks: Sequence[
         + p9.scale_fill_cmap("cividis", limits=(0, 1), labels=lambda ticks: [f"{tick:.0%}" for tick in ticks])
         + p9.scale_x_discrete(expand=(0, 0))
         + p9.scale_y_discrete(expand=(0, 0))
-        + p9.labs(x="Interpolation range", y="", title=f"{results.experiment.title}: runs solved", fill="solved")
+        + p9.labs(x=task_axis(on), y="", title=f"{results.experiment.title}: runs solved", fill="solved")
         + theme((max(5.5, 0.62 * len(columns) + 2.2), max(2.2, 0.3 * len(of) + 1.7)))
         + colourbar()
         + p9.theme(legend_title=p9.element_text(size=8))
