@@ -1,5 +1,6 @@
 """Errors by length: what the table says, what is drawn, and what is refused."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,13 @@ def test_without_accumulators_nothing_is_solved_and_a_notice_says_why(make: Call
     assert nalm.length_errors(results)["ratio"].isna().all()
     assert nalm.error_lengths(results).draw(show=False).axes
     assert reference_thresholds([]) == {}
+
+
+def test_errors_of_accumulators_that_are_not_finite_are_said(make: Callable[..., Results]) -> None:
+    (run, *_) = [run for run in make().trained if run.run.recipe.module.name == "Accumulator"]
+    found = reference_thresholds([(run.task, run.run, [1.0], [error]) for error in (2.0, math.nan)])
+    assert math.isnan(found[run.task].value)
+    assert notices.said == [f"no run of {run.task} counts as solved: the Accumulator's error is not finite"]
 
 
 @pytest.mark.parametrize("lengths", [(1, 10, 100), (2, 3, 4), (10,)])

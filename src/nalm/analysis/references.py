@@ -38,7 +38,10 @@ def reference_thresholds(runs: Iterable[tuple[str, Run, Series, Series]]) -> dic
                 found.append(test[best_row(validation, run.task.judged_rows)])
     if any(len(found) < 2 for found in errors.values()):
         notices.add("no run counts as solved: thresholds take at least 2 seeds of the variant with the Accumulator")
-    return {label: Threshold(upper_limit(found), False, rows=rows[label]) for label, found in errors.items()}
+    limits = {label: upper_limit(found) for label, found in errors.items()}
+    if lost := [label for label, limit in limits.items() if len(errors[label]) > 1 and not math.isfinite(limit)]:
+        notices.add(f"no run of {', '.join(lost)} counts as solved: the Accumulator's error is not finite")
+    return {label: Threshold(limit, False, rows=rows[label]) for label, limit in limits.items()}
 
 
 def upper_limit(errors: Sequence[float]) -> float:
