@@ -347,7 +347,7 @@ def test_a_wrong_file_after_a_right_one_leaves_nothing_behind(refused: Callable[
         (("old.csv", "--name", "a/b"), "found the name 'a/b': "),
         (
             ("old.csv", "--experiment", "figure3"),
-            "found unknown experiment 'figure3', expected one of: distributions-in10, ",
+            "found unknown experiment 'figure3', expected one of: figure-3, ",
         ),
         (
             ("old.csv", "--experiment", "figure-3", "--name", "x"),

@@ -52,6 +52,8 @@ OTHER_TASKS: dict[str, Any] = {
     "simple": True,
     "hidden_size": 3,
 }
+JUDGING: dict[str, Any] = {"threshold": 1e-3, "judged_rows": 10}
+"""Fields of tasks that judge runs."""
 SAID_DEFAULTS: list[dict[str, Any]] = [
     {"module": {"name": "NMRU"}},
     {"module": {"name": "NMRU", "sign": "retrieved", "identity_epsilon": 0}},
@@ -78,7 +80,7 @@ def keys(shards: list[Shard]) -> list[str]:
 
 def test_every_field_of_recipes_and_tasks_is_tried_here() -> None:
     assert set(OTHER_RECIPES) == set(Recipe.model_fields)
-    assert {*OTHER_TASKS, "threshold"} == set(Task.model_fields)
+    assert {*OTHER_TASKS, *JUDGING} == set(Task.model_fields)
 
 
 @pytest.mark.parametrize("field", OTHER_RECIPES)
@@ -95,8 +97,12 @@ def test_another_seed_is_another_run() -> None:
     assert run(seed=1).key != run(seed=0).key
 
 
-def test_a_threshold_judges_runs_but_does_not_make_others_of_them() -> None:
-    assert run(task={"threshold": 1e-3}).key == run().key
+@pytest.mark.parametrize("field", JUDGING)
+def test_what_judges_runs_does_not_make_others_of_them_unless_they_end_when_solved(field: str) -> None:
+    judged = {field: JUDGING[field]}
+    assert run(task=judged).key == run().key
+    stopped = {"stop_when_solved": True}
+    assert run(stopped, judged).key != run(stopped).key
 
 
 @pytest.mark.parametrize("defaults", SAID_DEFAULTS)

@@ -12,7 +12,7 @@ from nalm.experiments.experiment import Experiment
 from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.sampling import layout
 from nalm.tasks.sequences import SequenceTask
-from nalm.tasks.task import Task
+from nalm.tasks.task import JUDGED_ROWS, Task
 from nalm.tasks.thresholds import Threshold
 from nalm.training.judging import run_threshold
 from nalm.training.recipe import Recipe
@@ -33,7 +33,7 @@ def recipe_fields(recipe: Recipe) -> dict[str, Any]:
 
 
 def task_fields(task: Task) -> dict[str, Any]:
-    """What identifies a task for training; the threshold judges runs, but does not decide them."""
+    """What identifies a task for training; what judges runs does not decide them."""
     fields = task.model_dump(mode="json", exclude_defaults=True, exclude={"threshold", "judged_rows"})
     if isinstance(task, SequenceTask) and "images" in fields:
         fields["images"] = task.images.identity
@@ -50,9 +50,13 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """Hash of all that decides the run; labels do not, nor thresholds, unless they decide when it ends."""
+        """Hash of all that decides the run; labels do not, nor what judges it, unless that decides when it ends."""
         fields = {"recipe": recipe_fields(self.recipe), "task": task_fields(self.task), "seed": self.seed}
-        return _hash(fields | ({"threshold": self.task.threshold} if self.recipe.stop_when_solved else {}))
+        if self.recipe.stop_when_solved:
+            fields["threshold"] = self.task.threshold
+            if self.task.judged_rows != JUDGED_ROWS:
+                fields["judged_rows"] = self.task.judged_rows
+        return _hash(fields)
 
     @property
     def threshold(self) -> Threshold:
