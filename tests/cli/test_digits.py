@@ -6,6 +6,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from tests.cli.reading import readers
 
 Cli = Callable[..., CompletedProcess[str]]
 
@@ -150,23 +151,7 @@ def test_everything_that_reads_results_reads_those_of_sequences(
     train_tiny: Cli, nalm_cli: Cli, sums: Path, mnist: Path, tmp_path: Path
 ) -> None:
     assert train_tiny(sums, "--mnist", mnist, "--out", "out").returncode == 0
-    for command in (
-        ("summary", "out"),
-        ("runs", "out", "--csv"),
-        ("compare", "out"),
-        ("report", "out", "-o", "report.html"),
-        ("report", "out", "-o", "report.md"),
-        *(("plot", "out", "--kind", kind, "-o", f"{kind}.png") for kind in ("panels", "curves", "lengths", "heatmap")),
-        ("plot", "out", "--kind", "weights", "--variants", "NAU", "--tasks", "length 6", "-o", "weights.png"),
-        ("plot", "out", "--kind", "weight-map", "--variants", "NAU", "-o", "map.png"),
-        ("plot", "out", "--kind", "survival", "-o", "survival.png"),
-        ("plot", "out", "--kind", "pairs", "--variants", "NAU,LSTM", "-o", "pairs.png"),
-        ("status", "out"),
-        ("export", "out", "--csv"),
-        ("export", "out", "--csv", "--schema", "original"),
-        ("export", "out", "--tensorboard", "logs"),
-        ("export", "out", "--tensorboard", "more", "--verbose"),
-    ):
+    for command in (*readers("length 6"), ("plot", "out", "--kind", "lengths", "-o", "lengths.png")):
         done = nalm_cli(*command)
         assert done.returncode == 0, (command, done.stderr)
     assert "length 6" in (tmp_path / "report.md").read_text()

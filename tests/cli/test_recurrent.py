@@ -6,6 +6,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from tests.cli.reading import readers
 
 Cli = Callable[..., CompletedProcess[str]]
 
@@ -23,26 +24,6 @@ variants:
   - {label: NAU, recipe: {module: NAU, second: NAU, regularizers: {weight: {coefficient: 0.1, exponential: 1e-5}}}}
   - {label: LSTM, recipe: {module: LSTM, second: Linear}}
 """
-
-
-def _readers(task: str) -> list[tuple[str, ...]]:
-    """Every command that reads results."""
-    return [
-        ("summary", "out"),
-        ("runs", "out", "--csv"),
-        ("compare", "out"),
-        ("report", "out", "-o", "report.html"),
-        ("report", "out", "-o", "report.md"),
-        *(("plot", "out", "--kind", kind, "-o", f"{kind}.png") for kind in ("panels", "curves", "heatmap", "survival")),
-        ("plot", "out", "--kind", "weights", "--variants", "NAU", "--tasks", task, "-o", "weights.png"),
-        ("plot", "out", "--kind", "weight-map", "--variants", "NAU", "-o", "map.png"),
-        ("plot", "out", "--kind", "pairs", "--variants", "NAU,LSTM", "-o", "pairs.png"),
-        ("status", "out"),
-        ("export", "out", "--csv"),
-        ("export", "out", "--csv", "--schema", "original"),
-        ("export", "out", "--tensorboard", "logs"),
-        ("export", "out", "--tensorboard", "more", "--verbose"),
-    ]
 
 
 @pytest.fixture
@@ -63,7 +44,7 @@ def test_a_run_on_vectors_ends_and_its_results_are_read_by_everything(
     assert {(row["variant"], row["task"], row["runs"], row["solved"]) for row in summary if row["task"]} == {
         (variant, task, 2, 2) for variant in ("NAU", "LSTM") for task in ("add", "mul", "longer")
     }
-    for command in _readers("add"):
+    for command in readers("add"):
         read = nalm_cli(*command)
         assert read.returncode == 0, (command, read.stderr)
     assert "nothing was left to train" in train_tiny(vectors, "--out", "out").stderr
@@ -105,7 +86,7 @@ def test_a_run_on_words_ends_and_its_results_are_read_by_everything(train_tiny: 
     assert {(row["variant"], row["task"], row["runs"], row["solved"]) for row in summary if row["task"]} == {
         (variant, "1 to 999", 2, 0) for variant in ("NAU", "LSTM")
     }
-    for command in _readers("1 to 999"):
+    for command in readers("1 to 999"):
         read = nalm_cli(*command)
         assert read.returncode == 0, (command, read.stderr)
     shown = json.loads(nalm_cli("show", "out", "--variant", "NAU", "--task", "1 to 999", "--seed", 0, "--json").stdout)

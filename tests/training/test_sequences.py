@@ -1,4 +1,3 @@
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.training.resuming import check_resuming
 
 from nalm.modules import NAU
 from nalm.modules.recurrent import GRU, LSTM, Accumulator
@@ -129,23 +129,7 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_bits(
 ) -> None:
     operation = "add" if module == "Accumulator" else "mul"
     runs = [(task, 3) for task in tasks(2, 6, operation=operation)]
-    saved: list[bytes] = []
-
-    def keep(training: Any) -> None:
-        if training.iteration == 3:
-            buffer = io.BytesIO()
-            torch.save(capture(training), buffer)
-            saved.append(buffer.getvalue())
-
-    whole = start(_recipe(module), runs, "cpu", compiled=False)
-    expected = whole.train(on_pause=keep)
-    resumed = start(_recipe(module), runs, "cpu", compiled=False)
-    restore(resumed, torch.load(io.BytesIO(saved[0]), weights_only=True))
-    assert resumed.iteration == 3
-    history = resumed.train()
-    for name in ("iterations", "validation_errors", "test_errors", "criteria", "penalties"):
-        assert np.array_equal(getattr(history, name), getattr(expected, name)), name
-    assert np.array_equal(history.final_test_errors, expected.final_test_errors)
+    check_resuming(_recipe(module), runs)
 
 
 def test_the_state_of_something_else_is_refused(tasks: Callable[..., list[SequenceTask]]) -> None:

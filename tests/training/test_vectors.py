@@ -1,9 +1,9 @@
-import io
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.training.resuming import check_resuming
 
 from nalm.modules.two_layers import TwoLayers
 from nalm.tasks.sampling import parent_draws
@@ -11,7 +11,6 @@ from nalm.tasks.vectors import VectorTask
 from nalm.training.judging import check_tasks, run_threshold
 from nalm.training.recipe import Recipe
 from nalm.training.sequences import SequenceTraining
-from nalm.training.trainings import capture, restore, start
 from nalm.training.vectors import VectorNetwork
 
 
@@ -105,22 +104,7 @@ def test_batches_are_of_the_seed_and_of_the_iteration() -> None:
 @pytest.mark.parametrize("module", ["NAU", "LSTM", "NALU"])
 def test_training_goes_on_from_a_checkpoint_to_the_same_bits(module: str) -> None:
     runs = [(_task(test_steps=steps), 3) for steps in (4, 8)]
-    saved: list[bytes] = []
-
-    def keep(training: Any) -> None:
-        if training.iteration == 3:
-            buffer = io.BytesIO()
-            torch.save(capture(training), buffer)
-            saved.append(buffer.getvalue())
-
-    whole = start(_recipe(module), runs, "cpu", compiled=False)
-    expected = whole.train(on_pause=keep)
-    resumed = start(_recipe(module), runs, "cpu", compiled=False)
-    restore(resumed, torch.load(io.BytesIO(saved[0]), weights_only=True))
-    history = resumed.train()
-    for name in ("iterations", "validation_errors", "test_errors", "criteria", "penalties"):
-        assert np.array_equal(getattr(history, name), getattr(expected, name)), name
-    assert np.array_equal(history.final_test_errors, expected.final_test_errors)
+    check_resuming(_recipe(module), runs)
 
 
 @pytest.mark.parametrize(

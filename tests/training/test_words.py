@@ -1,16 +1,15 @@
-import io
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.training.resuming import check_resuming
 
 from nalm.modules.base import ArithmeticModule
 from nalm.tasks.words import WordTask, split_numbers, tokens
 from nalm.training.judging import check_tasks, run_threshold
 from nalm.training.recipe import Recipe
 from nalm.training.sequences import SequenceTraining
-from nalm.training.trainings import capture, restore, start
 from nalm.training.words import WordNetwork
 
 TASK = WordTask.model_validate({"operation": "translate"})
@@ -78,22 +77,7 @@ def test_regularizers_see_the_inputs_of_words_only_and_follow_their_schedule() -
 
 @pytest.mark.parametrize("module", ["NAU", "LSTM", "NALU"])
 def test_training_goes_on_from_a_checkpoint_to_the_same_bits(module: str) -> None:
-    saved: list[bytes] = []
-
-    def keep(training: Any) -> None:
-        if training.iteration == 3:
-            buffer = io.BytesIO()
-            torch.save(capture(training), buffer)
-            saved.append(buffer.getvalue())
-
-    whole = start(_recipe(module), [(TASK, 3)], "cpu", compiled=False)
-    expected = whole.train(on_pause=keep)
-    resumed = start(_recipe(module), [(TASK, 3)], "cpu", compiled=False)
-    restore(resumed, torch.load(io.BytesIO(saved[0]), weights_only=True))
-    history = resumed.train()
-    for name in ("iterations", "validation_errors", "test_errors", "criteria", "penalties"):
-        assert np.array_equal(getattr(history, name), getattr(expected, name)), name
-    assert np.array_equal(history.final_test_errors, expected.final_test_errors)
+    check_resuming(_recipe(module), [(TASK, 3)])
 
 
 @pytest.mark.parametrize(

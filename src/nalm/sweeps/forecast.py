@@ -16,7 +16,7 @@ from nalm.tasks.sequences import SequenceTask
 from nalm.training.history import MOST_PARAMETERS
 from nalm.training.recipe import STORED, Recipe
 
-__all__ = ["CostKind", "Forecast", "cost_kind", "forecast", "typical_cost"]
+__all__ = ["CostKind", "Forecast", "cost", "cost_kind", "forecast"]
 
 CostKind = tuple[str | int | None, ...]
 
@@ -66,10 +66,8 @@ def forecast(
     measured = _measured_costs(store)
     seconds = size = 0.0
     for shard in shards:
-        recipe, task = shard.recipe, shard.runs[0].task
-        inputs = task.input_size
-        cost = measured.get(cost_kind(recipe, task_fields(task)), typical_cost(shard))
-        seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * cost
+        recipe, inputs = shard.recipe, shard.runs[0].task.input_size
+        seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * cost(shard, measured)
         evaluations = recipe.iterations // recipe.evaluate_every + 1
         kept = inputs if evaluations * inputs <= MOST_PARAMETERS else 0  # about a parameter for each
         size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * kept)
@@ -86,7 +84,13 @@ def cost_kind(recipe: Recipe, task: Mapping[str, Any]) -> CostKind:
     return recipe.architecture, recipe.batch_size, task_kind(task).__name__, *sizes
 
 
-def typical_cost(shard: Shard) -> float:
+def cost(shard: Shard, measured: Mapping[CostKind, float]) -> float:
+    """Seconds of a run's iteration: as measured, or else as is typical."""
+    kind = cost_kind(shard.recipe, task_fields(shard.runs[0].task))
+    return measured.get(kind, _typical_cost(shard))
+
+
+def _typical_cost(shard: Shard) -> float:
     """Seconds of a run's iteration, if nothing was measured; one network learns all runs on sequences."""
     task = shard.runs[0].task
     if isinstance(task, SequenceTask):

@@ -17,7 +17,6 @@ from nalm.sweeps.run import check_device
 from nalm.tasks.sequences import SequenceTask
 from nalm.tasks.task import HIDDEN_SIZE, Task
 from nalm.training.judging import check_tasks, run_threshold
-from nalm.training.kinds import check_sequence
 from nalm.training.recipe import Recipe
 from nalm.training.trainings import Training, start
 
@@ -91,10 +90,7 @@ def single_run(
     }
     task = valid(Task, fields)
     recipe = valid(Recipe, default_recipe(module, second))
-    try:
-        check_tasks(recipe, [task])
-    except ValueError as error:
-        raise NalmError(str(error)) from None
+    _check(recipe, task)
     label = module if second is None else recipe.architecture
     return Experiment(
         name="single",
@@ -129,10 +125,7 @@ def single_sequence_run(
     known = load_experiment(SEQUENCE_EXPERIMENTS[operation]).variants.values()
     usual = valid(Recipe, {"module": module, "batch_size": 64, "iterations": 3000, "evaluate_every": 100})
     recipe = next((recipe for recipe in known if recipe.module.name == module), usual)
-    try:
-        check_sequence(recipe, task)
-    except ValueError as error:
-        raise NalmError(str(error)) from None
+    _check(recipe, task)
     return Experiment(
         name="single",
         title=f"{module} learns {operation} of digits",
@@ -140,6 +133,13 @@ def single_sequence_run(
         tasks={task.label: task},
         seeds=(seed,),
     )
+
+
+def _check(recipe: Recipe, task: Task) -> None:
+    try:
+        check_tasks(recipe, [task])
+    except ValueError as error:
+        raise NalmError(str(error)) from None
 
 
 def one_input_each(inputs: int) -> float:
@@ -179,10 +179,7 @@ def train_single(
     """
     check_device(device)
     ((recipe,), (task,), (seed,)) = experiment.variants.values(), experiment.tasks.values(), experiment.seeds
-    try:
-        check_tasks(recipe, [task])
-    except ValueError as error:
-        raise NalmError(str(error)) from None
+    _check(recipe, task)
     ensemble = start(recipe, [(task, seed)], device, compiled)
 
     def report(ensemble: Training) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from nalm.experiments.experiment import Experiment
 from nalm.sweeps.files import last_line
-from nalm.sweeps.forecast import CostKind, cost_kind, typical_cost
-from nalm.sweeps.plan import Shard, plan, task_fields
+from nalm.sweeps.forecast import CostKind, cost, cost_kind
+from nalm.sweeps.plan import Shard, plan
 from nalm.sweeps.store import Store
 from nalm.training.recipe import STORED, Recipe
 
@@ -183,11 +183,11 @@ def _finished(store: Store) -> tuple[set[str], Costs]:
     spent: dict[CostKind, tuple[float, int]] = {}
     for table, about in store.runs():
         finished.update(table["key"].to_pylist())
+        if "imported" in about:  # whose cost is not known
+            continue
         recipe = Recipe.model_validate(about["recipe"], context=STORED)
         kind = cost_kind(recipe, json.loads(table["task"][0].as_py()))
         seconds, updates = spent.get(kind, (0.0, 0))
-        if "imported" in about:  # whose cost is not known
-            continue
         spent[kind] = (seconds + about["seconds"], updates + table.num_rows * (recipe.iterations + 1))
     return finished, {kind: seconds / updates for kind, (seconds, updates) in spent.items()}
 
@@ -201,6 +201,6 @@ def _seconds_left(shards: Sequence[Shard], running: Iterable[RunningShard], cost
     made = {shard.shard: shard.iteration or 0 for shard in at_once}
     seconds = []
     for shard in shards:
-        cost = costs.get(cost_kind(shard.recipe, task_fields(shard.runs[0].task)), typical_cost(shard))
-        seconds.append(len(shard.runs) * (shard.recipe.iterations + 1 - made.get(shard.name, 0)) * cost)
+        left = shard.recipe.iterations + 1 - made.get(shard.name, 0)
+        seconds.append(len(shard.runs) * left * cost(shard, costs))
     return max(sum(seconds) / len(at_once), max(seconds, default=0.0))

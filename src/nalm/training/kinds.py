@@ -10,9 +10,9 @@ from nalm.tasks.vectors import VectorTask
 from nalm.tasks.words import WordTask
 from nalm.training.digits import DigitData, DigitNetwork, check_digits
 from nalm.training.recipe import Recipe
-from nalm.training.recurrent import Data, RecurrentNetwork
+from nalm.training.recurrent import Data, RecurrentNetwork, check_cell
 from nalm.training.vectors import VectorData, VectorNetwork, check_vectors
-from nalm.training.words import WordData, WordNetwork, check_words
+from nalm.training.words import WordData, WordNetwork
 
 __all__ = ["Kind", "check_sequence", "kind_of"]
 
@@ -38,7 +38,7 @@ class Kind:
 KINDS: dict[type[RecurrentTask], Kind] = {
     SequenceTask: Kind(DigitNetwork, DigitData, check_digits),
     VectorTask: Kind(VectorNetwork, VectorData, check_vectors),
-    WordTask: Kind(WordNetwork, WordData, check_words),
+    WordTask: Kind(WordNetwork, WordData, check_cell),
 }
 
 

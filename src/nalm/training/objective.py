@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nalm.modules.base import ArithmeticModule
 from nalm.training.recipe import PARAMETER_NORMS, Recipe
 
-__all__ = ["Objective", "SquaredError", "criterion"]
+__all__ = ["Objective", "SquaredError", "criterion", "parameter_norm"]
 
 
 def criterion(name: str, prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
@@ -82,9 +82,13 @@ class Objective(nn.Module):
             for name in self.terms:
                 penalty = penalty + coefficient(name) * values[name]
         for name in self.norms:
-            norms = [torch.linalg.vector_norm(value, PARAMETER_NORMS[name]) for value in self.module.parameters()]
-            penalty = penalty + coefficient(name) * torch.stack(norms).sum()
+            penalty = penalty + coefficient(name) * parameter_norm(name, self.module)
         return penalty
+
+
+def parameter_norm(name: str, module: nn.Module) -> Tensor:
+    """Sum of a norm over a module's parameters; ``name`` is one of ``PARAMETER_NORMS``."""
+    return torch.stack([torch.linalg.vector_norm(value, PARAMETER_NORMS[name]) for value in module.parameters()]).sum()
 
 
 class SquaredError(nn.Module):

@@ -14,7 +14,7 @@ from nalm.tasks.recurrent import RecurrentTask
 from nalm.threads import one_thread
 from nalm.training.history import History
 from nalm.training.kinds import kind_of
-from nalm.training.objective import criterion
+from nalm.training.objective import criterion, parameter_norm
 from nalm.training.recipe import PARAMETER_NORMS, Recipe
 from nalm.training.recurrent import RecurrentNetwork
 
@@ -126,17 +126,13 @@ class SequenceTraining:
 
     def _penalty(self, inputs: Tensor) -> Tensor:
         """Weighted sum of the module's regularizers; all else is free."""
-        module, penalty = self.network.module, inputs.new_zeros(())
-        values = self.network.regularizers(inputs)
+        penalty, values = inputs.new_zeros(()), self.network.regularizers(inputs)
         for name, term in self.recipe.regularizers.items():
             (coefficient,) = term.values(np.array([self.iteration]))
             if term.below is not None and not self.history.validation_errors[-1][0] < term.below:
                 continue
-            if name in PARAMETER_NORMS:
-                norms = [torch.linalg.vector_norm(value, PARAMETER_NORMS[name]) for value in module.parameters()]
-                penalty = penalty + coefficient * torch.stack(norms).sum()
-            else:
-                penalty = penalty + coefficient * values[name]
+            value = parameter_norm(name, self.network.module) if name in PARAMETER_NORMS else values[name]
+            penalty = penalty + coefficient * value
         return penalty
 
     def _evaluate(self) -> None:

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from nalm.tasks.words import PAD, VOCABULARY, WordTask, split_numbers, tokens
 from nalm.training.recipe import Recipe
-from nalm.training.recurrent import RecurrentNetwork, check_cell
+from nalm.training.recurrent import RecurrentNetwork
 
-__all__ = ["WordData", "WordNetwork", "check_words"]
+__all__ = ["WordData", "WordNetwork"]
 
 
 class WordNetwork(RecurrentNetwork):
@@ -51,15 +51,6 @@ class WordNetwork(RecurrentNetwork):
             state = torch.where(is_word.unsqueeze(-1), self.module(taken), state)
             seen.append(taken[is_word])
         return state[:, :1], torch.cat(seen)
-
-
-def check_words(recipe: Recipe, task: WordTask) -> None:
-    """Checks that a network with the recipe's module can be trained on a task.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    check_cell(recipe, task)
 
 
 class _Numbers:

@@ -1,0 +1,33 @@
+"""Training that is interrupted and goes on."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from nalm.tasks.task import Task
+from nalm.training.recipe import Recipe
+from nalm.training.trainings import Training, capture, restore, start
+
+__all__ = ["check_resuming"]
+
+
+def check_resuming(recipe: Recipe, runs: Sequence[tuple[Task, int]]) -> None:
+    """Asserts that what goes on from iteration 3 is what was never interrupted, to the bit."""
+    saved: list[bytes] = []
+
+    def keep(training: Training) -> None:
+        if training.iteration == 3:
+            buffer = io.BytesIO()
+            torch.save(capture(training), buffer)
+            saved.append(buffer.getvalue())
+
+    expected = start(recipe, runs, "cpu", compiled=False).train(on_pause=keep)
+    resumed = start(recipe, runs, "cpu", compiled=False)
+    restore(resumed, torch.load(io.BytesIO(saved[0]), weights_only=True))
+    assert resumed.iteration == 3
+    history = resumed.train()
+    for name in ("iterations", "validation_errors", "test_errors", "criteria", "penalties"):
+        assert np.array_equal(getattr(history, name), getattr(expected, name)), name
+    assert np.array_equal(history.final_test_errors, expected.final_test_errors)
