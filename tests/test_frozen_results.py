@@ -21,7 +21,7 @@ FROZEN = Path(__file__).parent / "frozen"
 GOLDEN: dict[str, Any] = json.loads((FROZEN / "results.json").read_text(encoding="utf-8"))
 INTERRUPTED = ("interrupted", "interrupted-vectors")
 
-CLOSE = {"rtol": 1e-8, "atol": 1e-24}
+RELATIVE, ABSOLUTE = 1e-8, 1e-24
 """Processors add the terms of a sum in other orders; on one processor the numbers are the same to the last bit."""
 
 
@@ -55,7 +55,9 @@ def assert_as_before(found: dict[str, pd.DataFrame], golden: dict[str, Any]) -> 
                 list(values.astype(object).where(values.notna(), None)) for values in (frame[column], expected[column])
             )
             if any(isinstance(value, float) for value in now):
-                np.testing.assert_allclose(np.array(now, float), np.array(then, float), err_msg=str(column), **CLOSE)
+                np.testing.assert_allclose(
+                    np.array(now, float), np.array(then, float), err_msg=str(column), rtol=RELATIVE, atol=ABSOLUTE
+                )
             else:
                 assert now == then, column
 
@@ -81,7 +83,9 @@ def test_resumed_shards_have_the_rows_that_they_had_then(resumed: Path) -> None:
             if isinstance(then, str) or then is None or not np.size(then):
                 assert now == then, column
             else:
-                np.testing.assert_allclose(np.array(now, float), np.array(then, float), err_msg=column, **CLOSE)
+                np.testing.assert_allclose(
+                    np.array(now, float), np.array(then, float), err_msg=column, rtol=RELATIVE, atol=ABSOLUTE
+                )
 
 
 def test_shards_go_on_at_the_iteration_of_their_checkpoint(resumed: Path) -> None:
