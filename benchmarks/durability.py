@@ -15,13 +15,13 @@ from typing import Any
 
 import nalm
 from clock import clocked
+from nalm.execution import checkpoints, worker
+from nalm.execution.checkpoints import Checkpoint
+from nalm.execution.plan import plan
 from nalm.experiments.experiment import Experiment
-from nalm.sweeps import checkpoints, worker
-from nalm.sweeps.checkpoints import Checkpoint
-from nalm.sweeps.leases import Lease
-from nalm.sweeps.plan import plan
-from nalm.sweeps.store import Store
-from nalm.training.ensemble import Ensemble
+from nalm.store.leases import Lease
+from nalm.store.store import Store
+from nalm.training.ensemble.loop import Ensemble
 
 PARTS: dict[str, tuple[Any, str]] = {
     "training": (Ensemble, "train"),

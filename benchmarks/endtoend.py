@@ -20,11 +20,11 @@ import matplotlib.pyplot as plt
 
 import nalm
 from clock import clocked
-from nalm.sweeps.store import Store
-from nalm.tasks.sampling import Sampler
+from nalm.store.store import Store
+from nalm.tasks.subsets.streams import Sampler
 from nalm.training import compiling
-from nalm.training.ensemble import Ensemble
-from nalm.training.program import Program
+from nalm.training.ensemble.loop import Ensemble
+from nalm.training.ensemble.step import Program
 
 PAIRS = 1
 """How often two workers and one are compared."""

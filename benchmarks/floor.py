@@ -23,11 +23,11 @@ import numpy.typing as npt
 import torch
 
 from nalm.experiments.catalog import default_recipe
-from nalm.sweeps.benchmark import EVALUATE_EVERY, REPETITIONS, SEEDS, benchmark_tasks
-from nalm.tasks.sampling import HELD_OUT_ROWS
-from nalm.training.ensemble import DRAWN_AT_ONCE, Ensemble
+from nalm.spec.recipe import Recipe
+from nalm.tasks.subsets.streams import HELD_OUT_ROWS
+from nalm.training.ensemble.loop import DRAWN_AT_ONCE, Ensemble
 from nalm.training.optimizers import iteration_scalars
-from nalm.training.recipe import Recipe
+from nalm.workflows.benchmark import EVALUATE_EVERY, REPETITIONS, SEEDS, benchmark_tasks
 
 SOURCE = Path(__file__).with_name("floor.cpp")
 COMPILE = ["g++", "-std=c++17", "-O3", "-march=native", "-ffast-math", "-mprefer-vector-width=512", "-fPIC", "-c"]

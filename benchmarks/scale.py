@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nalm
+from nalm.execution.executors.scripts import LARGEST_ARRAY
+from nalm.execution.plan import SEEDS_IN_BLOCK, plan
 from nalm.experiments.catalog import load_experiment
-from nalm.sweeps.plan import SEEDS_IN_BLOCK, plan
-from nalm.sweeps.scripts import LARGEST_ARRAY
-from nalm.sweeps.store import Store
+from nalm.store.store import Store
 
 __all__ = ["Costs", "measure", "needs", "table"]
 

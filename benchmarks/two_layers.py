@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from nalm.sweeps.benchmark import OPERATIONS
-from nalm.training.twister import Twister, twister_problem
+from nalm.tasks.subsets.mersenne_twister import Twister, twister_problem
+from nalm.workflows.benchmark import OPERATIONS
 
 ROWS, INPUTS, HIDDEN = 128, 100, 2
 SECONDS = 1.0

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, settings
 import nalm
 from nalm.cli import main
 from nalm.experiments.experiment import Experiment
+from nalm.log import notices
 from nalm.training.history import History
-from nalm.training.notices import notices
 
 Cli = Callable[..., CompletedProcess[str]]
 Contents = dict[str, bytes | None]

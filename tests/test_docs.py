@@ -21,8 +21,7 @@ from nalm.analysis.selection import labels
 from nalm.experiments.catalog import load_experiment
 from nalm.figures.results import FIGURES
 from nalm.modules import MODULES, describe
-from nalm.training.recipe import Recipe
-from nalm.training.restarts import Restart
+from nalm.spec.recipe import Recipe, Restart
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import nalm
-from nalm.interchange.export import ORIGINAL_COLUMNS, TIDY_COLUMNS
+from nalm.export.csv_files import TIDY_COLUMNS
+from nalm.original.files import ORIGINAL_COLUMNS
 from tests.test_docs import ROOT, blocks
 
 DOCUMENT = "docs/results-format.md"

@@ -14,10 +14,10 @@ from nalm.analysis.publications import Published
 from nalm.analysis.statistics import wilson
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
-from nalm.sweeps.plan import Run, Shard
-from nalm.sweeps.store import Store
+from nalm.experiments.runs import Run, Shard
+from nalm.spec.recipe import Recipe
+from nalm.store.store import Store
 from nalm.training.history import History
-from nalm.training.recipe import Recipe
 
 Outcomes = Mapping[str, Mapping[str, Sequence[bool]]]
 Fill = Callable[..., Path]

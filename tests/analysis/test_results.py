@@ -13,12 +13,12 @@ import nalm
 from nalm.analysis.results import Results, TrainedRun
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
+from nalm.experiments.runs import Run, Shard
 from nalm.modules import NMRU, NRU
-from nalm.sweeps.plan import Run, Shard
-from nalm.sweeps.store import Store
-from nalm.tasks.task import Task
+from nalm.spec.recipe import Recipe
+from nalm.store.store import Store
+from nalm.tasks.subsets.task import Task
 from nalm.training.history import History
-from nalm.training.recipe import Recipe
 
 Rows = Callable[[float, float], tuple[torch.Tensor, torch.Tensor]]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.tasks.small_numbers import BORN_GOLD
+from tests.tasks.subsets.small_numbers import BORN_GOLD
 
 import nalm
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
-from nalm.tasks import thresholds
-from nalm.training.judging import run_threshold
+from nalm.tasks.judging import run_threshold
+from nalm.tasks.subsets import thresholds
 
 WriteYaml = Callable[..., Path]
 UserModule = Callable[[str, str], None]

@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 import pytest
 
 import nalm
-from nalm.sweeps.store import Store
+from nalm.store.store import Store
 
 Cli = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]

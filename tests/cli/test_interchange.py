@@ -9,8 +9,9 @@ import pytest
 
 import nalm
 from nalm.experiments.experiment import Experiment
-from nalm.interchange.export import ORIGINAL_COLUMNS, TIDY_COLUMNS
-from nalm.sweeps.store import Store
+from nalm.export.csv_files import TIDY_COLUMNS
+from nalm.original.files import ORIGINAL_COLUMNS
+from nalm.store.store import Store
 
 Cli = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]

@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import pytest
 
 import nalm
-from nalm.tasks import thresholds
+from nalm.tasks.subsets import thresholds
 
 Cli = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]

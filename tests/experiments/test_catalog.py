@@ -8,7 +8,7 @@ import pytest
 import nalm
 from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, default_recipe, figures_called
-from nalm.training.recipe import Recipe
+from nalm.spec.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

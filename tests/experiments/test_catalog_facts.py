@@ -11,8 +11,8 @@ from tests.experiments.test_two_layer_facts import EXPERIMENTS as TWO_LAYERS
 
 import nalm
 from nalm.experiments.sequences import is_recurrent
-from nalm.tasks.task import Task
-from nalm.training.recipe import Recipe
+from nalm.spec.recipe import Recipe
+from nalm.tasks.subsets.task import Task
 
 Fields = dict[str, Any]
 Span = tuple[int, int]

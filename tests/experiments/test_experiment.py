@@ -9,7 +9,7 @@ import pytest
 import nalm
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
-from nalm.training.recipe import Recipe
+from nalm.spec.recipe import Recipe
 
 WriteYaml = Callable[..., Path]
 

@@ -2,11 +2,11 @@
 
 import nalm
 from nalm.modules.base import ArithmeticModule
-from nalm.tasks.vectors import VectorTask
-from nalm.tasks.words import WordTask
-from nalm.training.recipe import Recipe
-from nalm.training.schedules import Term
-from nalm.training.words import WordNetwork
+from nalm.spec.recipe import Recipe
+from nalm.spec.schedules import Term
+from nalm.tasks.vectors.task import VectorTask
+from nalm.tasks.words.network import WordNetwork
+from nalm.tasks.words.task import WordTask
 
 RAMP = {"weight": Term(coefficient=0.1, exponential=1e-5)}
 """0.1 · (1 − exp(−1e-5 · iteration))."""

@@ -1,8 +1,7 @@
 """Seeds as people write them."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from nalm.errors import NalmError
 from nalm.experiments.seeds import parse_seeds, show_seeds

@@ -3,10 +3,10 @@
 import pytest
 
 import nalm
+from nalm.experiments.runs import Run
 from nalm.experiments.sequences import with_images, with_iterations
-from nalm.sweeps.plan import Run
-from nalm.tasks.digits import DigitImages
-from nalm.tasks.sequences import SequenceTask
+from nalm.tasks.digits.images import DigitImages
+from nalm.tasks.digits.task import SequenceTask
 
 PAPER = {
     "sequential-mnist-sum": ("add", 10, tuple(range(10)), [1, 10, *range(100, 1001, 100)], 86_085),

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 
 import nalm
-from nalm.tasks.task import Task
-from nalm.training.recipe import Recipe
+from nalm.spec.recipe import Recipe
+from nalm.tasks.subsets.task import Task
 
 Fields = dict[str, Any]
 

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 import nalm
-from nalm.analysis.references import reference_thresholds, upper_limit
 from nalm.analysis.results import Results
 from nalm.errors import NalmError
+from nalm.execution.plan import plan
 from nalm.experiments.experiment import Experiment
-from nalm.sweeps.plan import Shard, plan
-from nalm.sweeps.store import Store
+from nalm.experiments.runs import Shard
+from nalm.log import notices
+from nalm.store.store import Store
+from nalm.tasks.digits.reference import reference_thresholds, upper_limit
 from nalm.training.history import History
-from nalm.training.notices import notices
 
 ERRORS = {"NAU": 2.0, "LSTM": 400.0, "solved": 1.0}
 """Test errors of seed 0 on the length 1; each seed has 10 % more, and each length its square as many times."""
@@ -92,7 +93,9 @@ def test_without_accumulators_nothing_is_solved_and_a_notice_says_why(make: Call
 
 def test_errors_of_accumulators_that_are_not_finite_are_said(make: Callable[..., Results]) -> None:
     (run, *_) = [run for run in make().trained if run.run.recipe.module.name == "Accumulator"]
-    found = reference_thresholds([(run.task, run.run, [1.0], [error]) for error in (2.0, math.nan)])
+    found = reference_thresholds(
+        [(run.task, run.run.recipe, run.run.task, [1.0], [error]) for error in (2.0, math.nan)]
+    )
     assert math.isnan(found[run.task].value)
     assert notices.said == [f"no run of {run.task} counts as solved: the Accumulator's error is not finite"]
 

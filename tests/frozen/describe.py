@@ -25,7 +25,7 @@ import nalm.cli
 import nalm.modules
 from nalm.cli.app import app
 from nalm.experiments.experiment import Experiment
-from nalm.sweeps.plan import runs_of
+from nalm.experiments.runs import runs_of
 
 __all__ = ["UNUSUAL", "column_types", "commands", "key_of", "public_names", "run_keys"]
 

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 import sympy
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from tests.modules.variants import VARIANTS
 from torch import Tensor, nn
 from torch.export import Dim, export

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from nalm.experiments.catalog import load_experiment
-from nalm.tasks.task import Task
-from nalm.training.recipe import Recipe
+from nalm.spec.recipe import Recipe
+from nalm.tasks.subsets.task import Task
 
 Fields = dict[str, Any]
 

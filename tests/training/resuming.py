@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from nalm.tasks.task import Task
-from nalm.training.recipe import Recipe
-from nalm.training.trainings import Training, capture, restore, start
+from nalm.spec.recipe import Recipe
+from nalm.tasks.subsets.task import Task
+from nalm.tasks.trainings import Training, capture, restore, start
 
 __all__ = ["check_resuming"]
 

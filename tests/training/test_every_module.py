@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.training.test_ensemble import errors
+from tests.training.ensemble.test_loop import errors
 
+from nalm.log import notices
 from nalm.modules import MODULES, ArithmeticModule, build
-from nalm.tasks.task import Task
-from nalm.training.ensemble import Ensemble
+from nalm.spec.recipe import Recipe, Restart
+from nalm.tasks.subsets.task import Task
+from nalm.training.ensemble.loop import Ensemble
+from nalm.training.ensemble.step import Together
 from nalm.training.history import History
-from nalm.training.notices import notices
-from nalm.training.program import Together
-from nalm.training.recipe import Recipe
-from nalm.training.restarts import Restart, Stuck
+from nalm.training.restarts import Stuck
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "NAC": [{"base": "golden"}],
@@ -66,7 +66,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Any:
     def train(recipe: Recipe, runs: list[tuple[Task, int]]) -> History:
         with monkeypatch.context() as patched:
             patched.setattr(Ensemble, "_vectorization_problem", lambda *_: "a test says so")
-            patched.setattr("nalm.training.ensemble._PROGRAMS", {})
+            patched.setattr("nalm.training.ensemble.loop._PROGRAMS", {})
             patched.setattr(notices, "silent", True)
             return Ensemble(recipe, runs, compiled=False).train()
 

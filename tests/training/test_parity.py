@@ -11,11 +11,11 @@ import pytest
 from tests.training.configurations import CATALOG, CATALOGUED, CONFIGURATIONS, golden_task
 
 from nalm.experiments.catalog import load_experiment
-from nalm.sweeps.plan import task_fields
-from nalm.tasks.task import Task
-from nalm.training.ensemble import Ensemble
+from nalm.experiments.runs import task_fields
+from nalm.spec.recipe import Recipe
+from nalm.tasks.subsets.task import Task
+from nalm.training.ensemble.loop import Ensemble
 from nalm.training.history import History
-from nalm.training.recipe import Recipe
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -141,7 +141,7 @@ CASES = _cases()
 @pytest.fixture(autouse=True)
 def _without_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here depends on the copies that fill eager ensembles up, and without them they train ten times faster."""
-    monkeypatch.setattr("nalm.training.ensemble.VECTOR", 1)
+    monkeypatch.setattr("nalm.training.ensemble.loop.VECTOR", 1)
 
 
 POWER_UNITS = [case for case in CASES if "NPU" in str(CONFIGURATIONS[case.configuration]["module"])]

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from nalm.experiments.catalog import load_experiment
-from nalm.tasks.task import Task
-from nalm.training.ensemble import Ensemble
+from nalm.tasks.subsets.task import Task
+from nalm.training.ensemble.loop import Ensemble
 from nalm.training.history import History
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "two-layer.csv"
@@ -97,7 +97,7 @@ def _relative(ours: Array, reference: Array) -> Array:
 @pytest.fixture(autouse=True)
 def _without_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here depends on the copies that fill eager ensembles up."""
-    monkeypatch.setattr("nalm.training.ensemble.VECTOR", 1)
+    monkeypatch.setattr("nalm.training.ensemble.loop.VECTOR", 1)
 
 
 def test_the_golden_file_holds_thirteen_configurations() -> None:

@@ -16,8 +16,8 @@ from nalm.analysis.statistics import Estimate, wilson
 from nalm.errors import NalmError
 from nalm.experiments.catalog import experiment_names, load_experiment
 from nalm.experiments.experiment import Experiment
-from nalm.sweeps.store import Store
-from nalm.training.notices import notices
+from nalm.log import notices
+from nalm.store.store import Store
 
 __all__ = [
     "AGREES",

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from nalm.modules import NMRU, NRU, ArithmeticModule, RealNPU
-from nalm.tasks.task import Task
-from nalm.tasks.thresholds import gold_error
+from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.thresholds import gold_error
 
 __all__ = ["gold_errors"]
 

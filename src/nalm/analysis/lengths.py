@@ -10,8 +10,8 @@ import pandas as pd
 from nalm.analysis.results import Results
 from nalm.analysis.selection import selected
 from nalm.errors import NalmError
-from nalm.modules.recurrent import Accumulator
-from nalm.tasks.sequences import SequenceTask
+from nalm.modules.cells import Accumulator
+from nalm.tasks.digits.task import SequenceTask
 
 
 def length_errors(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
 from nalm.errors import NalmError
-from nalm.experiments.document import Document, check
+from nalm.spec.document import Document, check
 
 __all__ = ["PROVENANCE", "Published", "published_numbers", "read_publication"]
 

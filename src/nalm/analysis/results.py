@@ -11,16 +11,15 @@ import pandas as pd
 import torch
 from torch import nn
 
-from nalm.analysis.references import reference_thresholds
 from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
 from nalm.experiments.catalog import figures_called
 from nalm.experiments.experiment import Experiment
+from nalm.experiments.runs import Run, runs_of
 from nalm.modules import ArithmeticModule, TwoLayers, expression
-from nalm.sweeps.plan import Run, runs_of
-from nalm.sweeps.store import Store
-from nalm.tasks.task import best_row
-from nalm.tasks.thresholds import Threshold
+from nalm.spec.thresholds import Threshold, best_row
+from nalm.store.store import Store
+from nalm.tasks.digits.reference import reference_thresholds
 
 __all__ = ["Results", "TrainedRun", "learnt_expression", "load"]
 
@@ -159,7 +158,8 @@ class Results:
         rows = {row["key"]: (row, about) for table, about in stored for row in table.to_pylist()}
         trained = [TrainedRun(*place, *rows[place[-1].key]) for place in places if place[-1].key in rows]
         references = reference_thresholds(
-            (run.task, run.run, run.row["validation_error"], run.row["test_error"]) for run in trained
+            (run.task, run.run.recipe, run.run.task, run.row["validation_error"], run.row["test_error"])
+            for run in trained
         )
         return [replace(run, reference=references.get(run.task)) for run in trained]
 

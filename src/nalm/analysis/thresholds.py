@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from nalm.experiments.catalog import load_experiment
-from nalm.experiments.document import Document
 from nalm.experiments.experiment import Experiment
-from nalm.tasks.task import Task
-from nalm.tasks.thresholds import perturbed_errors
-from nalm.training.judging import run_threshold
+from nalm.spec.document import Document
+from nalm.tasks.judging import run_threshold
+from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.thresholds import perturbed_errors
 
 __all__ = ["thresholds"]
 

@@ -15,8 +15,8 @@ from nalm.analysis.selection import selected
 from nalm.errors import NalmError
 from nalm.modules import ArithmeticModule
 from nalm.modules.functional import SATURATED
-from nalm.tasks.task import Task
-from nalm.training.recipe import STORED, Recipe
+from nalm.spec.recipe import STORED, Recipe
+from nalm.tasks.subsets.task import Task
 
 Vector = npt.NDArray[np.float64]
 Moments = list[tuple[int, int]]

@@ -35,11 +35,11 @@ from nalm.cli.choosing import choose_trained
 from nalm.cli.console import duration, say, write_json, write_table
 from nalm.cli.digits import Mnist, Svhn, with_digits
 from nalm.cli.training import tensorboard_logs, train_and_report
-from nalm.modules.registry import import_paths
-from nalm.sweeps.plan import Part, plan
-from nalm.sweeps.scripts import LARGEST_ARRAY, QueueSettings, settings_of_slurm
-from nalm.sweeps.single import valid
-from nalm.sweeps.status import RunningShard
+from nalm.execution.executors.scripts import LARGEST_ARRAY, QueueSettings, settings_of_slurm
+from nalm.execution.plan import Part, plan
+from nalm.execution.status import RunningShard
+from nalm.modules.names import import_paths
+from nalm.spec.document import valid
 
 SHOWN = 8
 """Characters of a shard's name that are enough to find its files."""

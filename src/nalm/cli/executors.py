@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nalm.errors import NalmError
-from nalm.sweeps.settings import ExecutorSettings, load_settings
+from nalm.execution.executors.settings import ExecutorSettings, load_settings
 
 __all__ = ["with_executor"]
 

@@ -37,13 +37,13 @@ from nalm.cli.digits import Mnist, Svhn, with_digits
 from nalm.cli.executors import with_executor
 from nalm.cli.tables import say_missing, show_summary
 from nalm.errors import NalmError
+from nalm.execution.executors.settings import ExecutorSettings, open_executor
+from nalm.execution.signals import Interrupted
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import show_seeds
 from nalm.experiments.sequences import with_iterations
-from nalm.interchange.tensorboard_logs import check_tensorboard
-from nalm.modules.registry import import_paths
-from nalm.sweeps.interruptions import Interrupted
-from nalm.sweeps.settings import ExecutorSettings, open_executor
+from nalm.export.tensorboard_logs import check_tensorboard
+from nalm.modules.names import import_paths
 
 __all__ = ["tensorboard_logs", "train_and_report"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nalm.errors import NalmError
-from nalm.experiments.document import Document
 from nalm.experiments.experiment import Experiment, read_experiment
-from nalm.training.recipe import Recipe
+from nalm.spec.document import Document
+from nalm.spec.recipe import Recipe
 
 __all__ = [
     "COMPUTED_FIGURES",

@@ -20,12 +20,12 @@ from pydantic import (
 )
 
 from nalm.errors import NalmError
-from nalm.experiments.document import Document, Location, check, parse_value, sentence
 from nalm.experiments.seeds import parse_seeds
-from nalm.tasks.kinds import task_kind
-from nalm.tasks.task import Task
-from nalm.training.judging import check_tasks
-from nalm.training.recipe import Recipe
+from nalm.spec.document import Document, Location, check, parse_value, sentence
+from nalm.spec.recipe import Recipe
+from nalm.tasks.families import task_kind
+from nalm.tasks.judging import check_tasks
+from nalm.tasks.subsets.task import Task
 
 __all__ = ["Experiment", "read_experiment"]
 

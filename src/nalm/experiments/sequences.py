@@ -6,14 +6,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from nalm.errors import NalmError
-from nalm.experiments.document import sentence
 from nalm.experiments.experiment import Experiment
-from nalm.tasks.digits import DigitImages, download_mnist
+from nalm.spec.document import sentence
+from nalm.spec.recipe import Recipe
+from nalm.spec.schedules import Term
+from nalm.tasks.digits.images import DigitImages, download_mnist
+from nalm.tasks.digits.task import SequenceTask
 from nalm.tasks.recurrent import RecurrentTask
-from nalm.tasks.sequences import SequenceTask
-from nalm.tasks.task import Task
-from nalm.training.recipe import Recipe
-from nalm.training.schedules import Term
+from nalm.tasks.subsets.task import Task
 
 __all__ = ["TORCHVISION", "has_sequences", "is_recurrent", "with_images", "with_iterations"]
 

@@ -1,23 +1,23 @@
 """Neural arithmetic modules: plain ``torch.nn.Module`` layers that depend on torch alone."""
 
 from nalm.modules.base import ArithmeticModule
-from nalm.modules.cell import ArithmeticCell
+from nalm.modules.cells import ArithmeticCell
 from nalm.modules.constraint import constrain
 from nalm.modules.descriptions import Description, describe
-from nalm.modules.dmu import DMU
-from nalm.modules.expressions import expression
-from nalm.modules.inalu import INALU
-from nalm.modules.linear import Linear, ReLU, ReLU6
-from nalm.modules.mcfc import MCFC, MulMCFC
-from nalm.modules.nac import NAC, NACNMU, NACMul, NACSigma
-from nalm.modules.nalu import GNALU, NALU, GatedNAUNMU
-from nalm.modules.nau import NAU
-from nalm.modules.nmru import NMRU
-from nalm.modules.nmu import NMU, SigmaNMU
-from nalm.modules.npu import NPU, NaiveNPU, RealNaiveNPU, RealNPU
-from nalm.modules.nru import NRU
-from nalm.modules.registry import MODULES, build, canonical, module_names, option_defaults, resolve
+from nalm.modules.formula import expression
+from nalm.modules.names import MODULES, build, canonical, module_names, option_defaults, resolve
 from nalm.modules.two_layers import TwoLayers
+from nalm.modules.units.dmu import DMU
+from nalm.modules.units.inalu import INALU
+from nalm.modules.units.linear import Linear, ReLU, ReLU6
+from nalm.modules.units.mcfc import MCFC, MulMCFC
+from nalm.modules.units.nac import NAC, NACNMU, NACMul, NACSigma
+from nalm.modules.units.nalu import GNALU, NALU, GatedNAUNMU
+from nalm.modules.units.nau import NAU
+from nalm.modules.units.nmru import NMRU
+from nalm.modules.units.nmu import NMU, SigmaNMU
+from nalm.modules.units.npu import NPU, NaiveNPU, RealNaiveNPU, RealNPU
+from nalm.modules.units.nru import NRU
 
 __all__ = [
     "DMU",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nalm.modules.base import ArithmeticModule
-from nalm.modules.registry import build, option_defaults, resolve
+from nalm.modules.names import build, option_defaults, resolve
 
 __all__ = ["Description", "describe"]
 

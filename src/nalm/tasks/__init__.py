@@ -1,1 +1,1 @@
-"""What is learnt: operations, ranges, random streams, thresholds."""
+"""Families of tasks: what is learnt, from which data, and what trains it."""

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import ClassVar, Self
 
-from nalm.tasks.task import Task
+from nalm.tasks.subsets.task import Task
 
 __all__ = ["OF_INPUTS", "RecurrentTask"]
 

@@ -18,7 +18,7 @@ from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_structure, tree_unflatten
 
-from nalm.training.notices import notices
+from nalm.log import notices
 
 __all__ = ["Compiled", "compiler_problem", "load_cpp", "rare_garbage_collection"]
 

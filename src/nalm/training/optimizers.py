@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nalm.training.recipe import Recipe
+from nalm.spec.recipe import Recipe
 
 __all__ = ["SGD", "Adam", "Optimizer", "clip_gradients", "iteration_scalars", "optimizer"]
 

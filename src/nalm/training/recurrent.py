@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule
-from nalm.modules.recurrent import CELLS, Accumulator
+from nalm.modules.cells import CELLS, Accumulator
+from nalm.spec.recipe import PARAMETER_NORMS, Recipe
 from nalm.tasks.recurrent import RecurrentTask
-from nalm.training.recipe import PARAMETER_NORMS, Recipe
 
 __all__ = ["Data", "RecurrentNetwork", "check_cell", "check_noise", "check_terms"]
 

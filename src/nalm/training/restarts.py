@@ -2,29 +2,12 @@
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
 
-__all__ = ["Restart", "Stuck"]
+from nalm.spec.recipe import Restart
+
+__all__ = ["Stuck"]
 
 Array = npt.NDArray[np.float64]
-
-
-class Restart(BaseModel):
-    """When a run is stuck, so that its parameters are drawn anew (its optimizer goes on).
-
-    Every iteration remembers the validation error last measured. Every ``every`` iterations, once more than ``history``
-    are remembered, a run is stuck whose later half of them has a mean above ``above`` and is not below the earlier
-    half's by more than its standard deviation. It then forgets them.
-
-    References:
-        iNALU: Improved Neural Arithmetic Logic Unit (Schlör, Ring & Hotho, 2020), https://arxiv.org/abs/2003.07629
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    every: StrictInt = Field(10, ge=1)
-    history: StrictInt = Field(5000, ge=1)
-    above: StrictFloat = Field(1.0, ge=0)
 
 
 class Stuck:

@@ -1,0 +1,1 @@
+"""Plans, dispatches, trains and watches shards."""

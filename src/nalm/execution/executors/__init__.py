@@ -1,0 +1,1 @@
+"""Where shards train: on this machine, Slurm or Dask."""

@@ -1,0 +1,87 @@
+"""Turns an experiment into shards of runs that train together."""
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from nalm.errors import NalmError
+from nalm.experiments.experiment import Experiment
+from nalm.experiments.runs import Run, Shard
+from nalm.tasks.recurrent import RecurrentTask
+from nalm.tasks.subsets.streams import layout
+from nalm.tasks.subsets.task import Task
+
+__all__ = ["WHOLE", "Part", "Plan", "plan"]
+
+SEEDS_IN_BLOCK = 25
+TASKS_IN_BLOCK = 9
+
+
+class Plan(NamedTuple):
+    """How many different runs experiments have, and the shards that train those that are missing."""
+
+    runs: int
+    shards: list[Shard]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The blocks whose position in the whole plan, divided by ``of``, leaves ``index``."""
+
+    index: int
+    of: int
+
+
+WHOLE = Part(0, 1)
+
+
+def plan(experiments: Sequence[Experiment], finished: Container[str], part: Part = WHOLE) -> Plan:
+    """Plans what is missing; a run that several experiments share is planned once, with the first of them.
+
+    Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together; of sequences, one seed of all
+    tasks that one network learns. A shard is what is missing of a block, so asking for more seeds or variants later
+    trains only those. The longest shards come first, so that workers end at about the same time. Parts do not depend on
+    what is finished: started at any time, they share no run.
+
+    Raises:
+        NalmError: there is no such part.
+    """
+    if not 0 <= part.index < part.of:
+        raise NalmError(f"found part {part.index} of {part.of}, expected a part of 0 to {part.of - 1}")
+    blocks = []
+    planned: set[str] = set()
+    for experiment in experiments:
+        for block in _blocks(experiment):
+            new = tuple(run for run in block if run.key not in planned)
+            planned |= {run.key for run in new}
+            if new:
+                blocks.append(Shard(new[0].recipe, new))
+    own = _longest_first(blocks)[part.index :: part.of]
+    missing = [tuple(run for run in block.runs if run.key not in finished) for block in own]
+    shards = [Shard(block.recipe, runs) for block, runs in zip(own, missing, strict=True) if runs]
+    return Plan(sum(len(block.runs) for block in own), _longest_first(shards))
+
+
+def _longest_first(shards: list[Shard]) -> list[Shard]:
+    return sorted(shards, key=lambda shard: -shard.work)
+
+
+def _blocks(experiment: Experiment) -> Iterator[list[Run]]:
+    layouts: dict[object, list[Task]] = {}
+    trainings: dict[object, list[Task]] = {}
+    for task in experiment.tasks.values():
+        if isinstance(task, RecurrentTask):
+            trainings.setdefault(task.training, []).append(task)
+        else:
+            layouts.setdefault(layout(task), []).append(task)
+    seed_blocks: dict[int, list[int]] = {}
+    for seed in sorted(experiment.seeds):
+        seed_blocks.setdefault(seed // SEEDS_IN_BLOCK, []).append(seed)
+    for recipe in experiment.variants.values():
+        for lengths in trainings.values():
+            for seed in sorted(experiment.seeds):
+                yield [Run(recipe, length, seed) for length in lengths]
+        for tasks in layouts.values():
+            for first in range(0, len(tasks), TASKS_IN_BLOCK):
+                for seeds in seed_blocks.values():
+                    yield [Run(recipe, task, seed) for task in tasks[first : first + TASKS_IN_BLOCK] for seed in seeds]

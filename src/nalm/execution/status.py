@@ -1,0 +1,207 @@
+"""How far the experiments of a results directory are, from its files alone."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nalm.execution.forecast import CostKind, cost, cost_kind
+from nalm.execution.plan import plan
+from nalm.experiments.experiment import Experiment
+from nalm.experiments.runs import Shard
+from nalm.paths import last_line
+from nalm.spec.recipe import STORED, Recipe
+from nalm.store.store import Store
+
+__all__ = ["FailedShard", "RunningShard", "Status", "status"]
+
+SECONDS_BETWEEN_LOOKS = 0.25
+LONGEST_WATCH = 10.0
+"""Owners of shards show that they are alive more often than that."""
+
+Costs = dict[CostKind, float]
+
+
+@dataclass(frozen=True)
+class RunningShard:
+    """A shard that is being trained.
+
+    Arguments:
+        shard: its name.
+        variant: label of its variant; None if it is not part of what the experiments lack.
+        runs: how many train together; None before it is known.
+        iteration: updates made of each; None before it is known.
+        iterations: updates to be made; None with the variant.
+        host: where it trains; None if its files do not say.
+        alive: whether its files changed while they were watched.
+    """
+
+    shard: str
+    variant: str | None
+    runs: int | None
+    iteration: int | None
+    iterations: int | None
+    host: str | None
+    alive: bool
+
+
+@dataclass(frozen=True)
+class FailedShard:
+    """A shard that failed, and the last line of its traceback; its variant is None if it is not lacking any more."""
+
+    shard: str
+    variant: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far experiments are.
+
+    Arguments:
+        experiments: their names.
+        runs: different trainings of all of them.
+        finished: of them, those that are saved.
+        shards: blocks of runs that train together.
+        done: of them, those that are saved as a whole.
+        waiting: of them, those that neither train nor failed.
+        running: shards that are being trained.
+        failed: shards that failed.
+        seconds_left: estimate with the shards that are trained at once now; None if none are, though some are missing.
+    """
+
+    experiments: list[str]
+    runs: int
+    finished: int
+    shards: int
+    done: int
+    waiting: int
+    running: list[RunningShard]
+    failed: list[FailedShard]
+    seconds_left: float | None
+
+
+def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
+    """How far the experiments of a results directory are; it is only read, and clocks are not compared.
+
+    Arguments:
+        directory: the results directory.
+        watch: seconds after which a shard is given up whose files have not changed; it ends when all have.
+
+    Raises:
+        NalmError: the directory has no results, or they cannot be read.
+    """
+    store = Store.existing(directory)
+    signs, alive = _watch(store.path, watch)
+    experiments = [store.experiment(name) for name in store.experiment_names()]
+    finished, costs = _finished(store)
+    blocks = plan(experiments, ()).shards
+    lacking = [tuple(run for run in block.runs if run.key not in finished) for block in blocks]
+    missing = [Shard(block.recipe, runs) for block, runs in zip(blocks, lacking, strict=True) if runs]
+    by_name = {shard.name: shard for shard in missing}
+    running = [_running(name, signs[name], by_name.get(name), experiments, name in alive) for name in sorted(signs)]
+    failed = [
+        FailedShard(
+            path.stem,
+            _variant(by_name.get(path.stem), experiments),
+            _reason(path),
+        )
+        for path in sorted((store.path / "failed").glob("*.txt"))
+        if path.stem not in signs
+    ]
+    given_up = {shard.shard for shard in failed}
+    runs = sum(len(block.runs) for block in blocks)
+    return Status(
+        experiments=[experiment.name for experiment in experiments],
+        runs=runs,
+        finished=runs - sum(map(len, lacking)),
+        shards=len(blocks),
+        done=len(blocks) - len(missing),
+        waiting=len(by_name.keys() - signs.keys() - given_up),
+        running=running,
+        failed=failed,
+        seconds_left=_seconds_left([shard for shard in missing if shard.name not in given_up], running, costs),
+    )
+
+
+def _watch(directory: Path, seconds: float) -> tuple[dict[str, dict[str, bytes]], set[str]]:
+    """Signs of life of the shards that are being trained now, and those whose signs changed while this looked."""
+    first = latest = _signs(directory)
+    alive: set[str] = set()
+    end = time.monotonic() + seconds
+    while first.keys() - alive and time.monotonic() < end:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        latest = _signs(directory)
+        alive |= {name for name in first if latest.get(name) != first[name]}
+    return latest, alive
+
+
+def _signs(directory: Path) -> dict[str, dict[str, bytes]]:
+    """What the owners of shards write again and again: how far they are, and heartbeats in their leases."""
+    signs: dict[str, dict[str, bytes]] = {}
+    for pattern in ("*.json", "*.lease/*/heartbeat"):
+        for path in (directory / "running").glob(pattern):
+            with contextlib.suppress(OSError):  # it ended in between
+                shard = path.relative_to(directory / "running").parts[0].partition(".")[0]
+                signs.setdefault(shard, {})[path.name] = path.read_bytes()
+    signs.pop("", None)  # what is being written
+    return signs
+
+
+def _running(
+    name: str, signs: dict[str, bytes], shard: Shard | None, experiments: Iterable[Experiment], alive: bool
+) -> RunningShard:
+    about: dict[str, Any] = {}
+    for content in signs.values():
+        with contextlib.suppress(ValueError, TypeError):  # it is being written
+            about |= dict(json.loads(content))
+    return RunningShard(
+        shard=name,
+        variant=_variant(shard, experiments),
+        runs=about.get("runs"),
+        iteration=about.get("iteration"),
+        iterations=shard.recipe.iterations + 1 if shard else None,
+        host=about.get("host"),
+        alive=alive,
+    )
+
+
+def _variant(shard: Shard | None, experiments: Iterable[Experiment]) -> str | None:
+    labelled = (item for experiment in experiments for item in experiment.variants.items())
+    return next((label for label, recipe in labelled if shard and recipe == shard.recipe), None)
+
+
+def _reason(path: Path) -> str:
+    return last_line(path.read_text(encoding="utf-8", errors="replace"))
+
+
+def _finished(store: Store) -> tuple[set[str], Costs]:
+    """Keys of the runs that are saved, and what a run's iteration took, starting included, by what it depends on."""
+    finished: set[str] = set()
+    spent: dict[CostKind, tuple[float, int]] = {}
+    for table, about in store.runs():
+        finished.update(table["key"].to_pylist())
+        if "imported" in about:  # whose cost is not known
+            continue
+        recipe = Recipe.model_validate(about["recipe"], context=STORED)
+        kind = cost_kind(recipe, json.loads(table["task"][0].as_py()))
+        seconds, updates = spent.get(kind, (0.0, 0))
+        spent[kind] = (seconds + about["seconds"], updates + table.num_rows * (recipe.iterations + 1))
+    return finished, {kind: seconds / updates for kind, (seconds, updates) in spent.items()}
+
+
+def _seconds_left(shards: Sequence[Shard], running: Iterable[RunningShard], costs: Costs) -> float | None:
+    if not shards:
+        return 0.0
+    at_once = [shard for shard in running if shard.alive]
+    if not at_once:
+        return None
+    made = {shard.shard: shard.iteration or 0 for shard in at_once}
+    seconds = []
+    for shard in shards:
+        left = shard.recipe.iterations + 1 - made.get(shard.name, 0)
+        seconds.append(len(shard.runs) * left * cost(shard, costs))
+    return max(sum(seconds) / len(at_once), max(seconds, default=0.0))

@@ -1,0 +1,102 @@
+"""Runs and shards: what identifies them, and the runs of an experiment."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from nalm.experiments.experiment import Experiment
+from nalm.spec.recipe import Recipe
+from nalm.spec.thresholds import JUDGED_ROWS, Threshold
+from nalm.tasks.digits.task import SequenceTask
+from nalm.tasks.judging import run_threshold
+from nalm.tasks.recurrent import RecurrentTask
+from nalm.tasks.subsets.task import Task
+
+__all__ = ["Run", "Shard", "recipe_fields", "runs_of", "shard_name", "task_fields"]
+
+
+def recipe_fields(recipe: Recipe) -> dict[str, Any]:
+    """What identifies a recipe.
+
+    Fields at their defaults are left out, so that a field added later does not change the identity of old runs; for
+    the same reason the default of a field must never change.
+    """
+    return recipe.model_dump(mode="json", exclude_defaults=True)
+
+
+def task_fields(task: Task) -> dict[str, Any]:
+    """What identifies a task for training; what judges runs does not decide them."""
+    fields = task.model_dump(mode="json", exclude_defaults=True, exclude={"threshold", "judged_rows"})
+    if isinstance(task, SequenceTask) and "images" in fields:
+        fields["images"] = task.images.identity
+    return fields
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: recipe × task × seed."""
+
+    recipe: Recipe
+    task: Task
+    seed: int
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of all that decides the run; labels do not, nor what judges it, unless that decides when it ends."""
+        fields = {"recipe": recipe_fields(self.recipe), "task": task_fields(self.task), "seed": self.seed}
+        if self.recipe.stop_when_solved:
+            fields["threshold"] = self.task.threshold
+            if self.task.judged_rows != JUDGED_ROWS:
+                fields["judged_rows"] = self.task.judged_rows
+        return _hash(fields)
+
+    @property
+    def threshold(self) -> Threshold:
+        """What judges it.
+
+        Raises:
+            NalmError: it cannot be judged.
+        """
+        return run_threshold(self.recipe, self.task)
+
+
+def shard_name(keys: Sequence[str]) -> str:
+    """Name of the shard that has the runs with these keys."""
+    return _hash(keys)
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """Runs of one recipe that train together."""
+
+    recipe: Recipe
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def name(self) -> str:
+        """Hash of its runs."""
+        return shard_name([run.key for run in self.runs])
+
+    @property
+    def work(self) -> int:
+        """What it takes, in proportion: its updates, times the inputs; one network is tested on many lengths."""
+        task = self.runs[0].task
+        if isinstance(task, RecurrentTask):
+            examples = (self.recipe.iterations + 1) * self.recipe.batch_size
+            return examples * task.training_steps * task.numbers_per_step
+        return len(self.runs) * (self.recipe.iterations + 1) * self.runs[0].task.input_size
+
+
+def runs_of(experiment: Experiment) -> Iterator[tuple[str, str, Run]]:
+    """Every run of an experiment with the labels of its variant and task, in the experiment's order."""
+    for variant, recipe in experiment.variants.items():
+        for label, task in experiment.tasks.items():
+            for seed in experiment.seeds:
+                yield variant, label, Run(recipe, task, seed)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

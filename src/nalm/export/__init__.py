@@ -1,0 +1,1 @@
+"""Results for other programs: CSV and TensorBoard."""

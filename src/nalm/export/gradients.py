@@ -1,0 +1,72 @@
+"""Gradients at the weights of past evaluations, which training does not keep."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nalm.modules import ArithmeticModule
+from nalm.spec.recipe import Recipe
+from nalm.tasks.recurrent import RecurrentTask
+from nalm.tasks.subsets.streams import Sampler
+from nalm.tasks.subsets.task import Task
+from nalm.training.ensemble.step import Together, fixed_state
+
+__all__ = ["recomputed_gradients"]
+
+Array = npt.NDArray[np.float64]
+
+
+def recomputed_gradients(
+    recipe: Recipe,
+    runs: Sequence[tuple[Task, int]],
+    parameters: Mapping[str, Array],
+    iterations: Sequence[int],
+    validation_errors: Array,
+) -> dict[str, Array] | None:
+    """Gradients of the training loss, before clipping, on the first validation rows, as many as a batch has.
+
+    The batch that training used is gone; these are from the same range, and the same ones every time. None where that
+    would not be the training loss: for modules that draw noise or have buffers, those that cannot be vectorized, and
+    those whose inputs an encoder says.
+
+    Arguments:
+        recipe: how the runs were trained.
+        runs: task and seed of each; they must be such that they can train together.
+        parameters: ``(evaluations, runs, …)``, by name.
+        iterations: of the evaluations.
+        validation_errors: ``(evaluations, runs)``, which some regularizers wait for.
+    """
+    if any(isinstance(task, RecurrentTask) for task, _ in runs):
+        return None
+    module = recipe.probe(runs[0][0].input_size, runs[0][0].hidden_size).to(recipe.dtype)
+    noisy = isinstance(module, ArithmeticModule) and module.noise_shape(torch.Size((2, runs[0][0].input_size)))
+    if noisy or fixed_state(module):
+        return None
+    held_out = Sampler(runs, 1, recipe.dtype, torch.device("cpu")).validation
+    x = held_out.inputs[..., : recipe.batch_size][held_out.input_index].transpose(1, 2)
+    target = held_out.targets[..., : recipe.batch_size][held_out.target_index].unsqueeze(-1)
+    models, scalars = Together(module, recipe), _scalars(recipe, np.array(iterations))
+    found: dict[str, list[Array]] = {name: [] for name in parameters}
+    for evaluation in range(len(iterations)):
+        own = {"validation_error": torch.from_numpy(validation_errors[evaluation]).to(recipe.dtype)}
+        now = {name: torch.from_numpy(values[evaluation]).to(recipe.dtype) for name, values in parameters.items()}
+        numbers = {name: torch.tensor(values[evaluation], dtype=recipe.dtype) for name, values in scalars.items()}
+        try:
+            gradients, _, _ = models.gradients(now, x, target, numbers, own)
+        except RuntimeError:  # what vmap raises for everything it cannot do
+            return None
+        for name, gradient in gradients.items():
+            found[name].append(gradient.numpy().astype(np.float64))
+    return {name: np.stack(values) for name, values in found.items()}
+
+
+def _scalars(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> dict[str, Array]:
+    scalars = {name: term.values(iterations) for name, term in recipe.regularizers.items()}
+    scalars |= {
+        f"{name}.below": np.full(len(iterations), term.below)
+        for name, term in recipe.regularizers.items()
+        if term.below is not None
+    }
+    return scalars | {"pcc": (iterations < recipe.pcc_iterations).astype(np.float64)}

@@ -1,0 +1,1 @@
+"""Everything that speaks the language of the original research code: names, files, import."""

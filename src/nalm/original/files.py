@@ -1,0 +1,184 @@
+"""Results of the original research code: the CSV files that it exports, and its TensorBoard folders."""
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nalm.errors import NalmError
+
+__all__ = ["ORIGINAL_COLUMNS", "ORIGINAL_EVALUATION", "Series", "read_csv", "read_tensorboard"]
+
+ORIGINAL_EVALUATION = {
+    "metric.valid.interpolation": "validation_error",
+    "step": "iteration",
+    "wall.time": "wall_time",
+    "metric.test.extrapolation": "test_error",
+    "sparse.error.max": "sparsity_error",
+}
+ORIGINAL_COLUMNS = ("name", *ORIGINAL_EVALUATION)
+"""One row per run and evaluation, as the original's export has them, in its order."""
+
+VALIDATION, TEST = "metric/valid/interpolation", "metric/test/extrapolation"
+CRITERION, PENALTY = "loss/train/critation", "loss/train/regualizer"
+SPARSITY = ("W/sparsity_error", "W_real/sparsity_error")
+IMAGINARY = "W_im/sparsity_error"
+"""Ends of the tags of weights; the export adds the imaginary one to the largest of the others."""
+
+
+@dataclass
+class Series:
+    """What is known of a run, a value per evaluation; what is not known is NaN."""
+
+    name: str
+    source: str
+    """The file or folder that was found to have it."""
+    origin: Path
+    """The file or folder that was named."""
+    iterations: list[int] = field(default_factory=list)
+    wall_times: list[float] = field(default_factory=list)
+    validation_errors: list[float] = field(default_factory=list)
+    test_errors: list[float] = field(default_factory=list)
+    sparsity_errors: list[float] = field(default_factory=list)
+    criteria: list[float] = field(default_factory=list)
+    penalties: list[float] = field(default_factory=list)
+
+    def add(
+        self,
+        iteration: int,
+        wall_time: float,
+        errors: tuple[float, float],
+        sparsity_error: float,
+        losses: tuple[float, float] = (math.nan, math.nan),
+    ) -> None:
+        """Adds an evaluation.
+
+        Raises:
+            NalmError: it does not come after the last one.
+        """
+        if iteration < 0 or (self.iterations and iteration <= self.iterations[-1]):
+            after = f"one after {self.iterations[-1]}" if self.iterations else "one from 0"
+            raise NalmError(f"{self.source}: found step {iteration}, expected {after}: {self.name}")
+        self.iterations.append(iteration)
+        self.wall_times.append(wall_time)
+        for values, value in zip((self.validation_errors, self.test_errors), errors, strict=True):
+            values.append(value)
+        self.sparsity_errors.append(sparsity_error)
+        for values, value in zip((self.criteria, self.penalties), losses, strict=True):
+            values.append(value)
+
+
+def read_csv(path: Path) -> list[Series]:
+    """Reads a CSV file that the original's export has written; its columns for weights and gates are ignored.
+
+    Raises:
+        NalmError: it cannot be read, or is not such a file.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file, strict=True)
+            header = next(rows, [])
+            missing = [column for column in ORIGINAL_COLUMNS if column not in header]
+            if missing:
+                raise NalmError(f"{path}:1: found no column {missing[0]!r}, expected {', '.join(ORIGINAL_COLUMNS)}")
+            places = [header.index(column) for column in ORIGINAL_COLUMNS]
+            series = _series(rows, places, path, len(header))
+    except OSError as error:
+        raise NalmError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise NalmError(f"{path}: found bytes that are not text, expected UTF-8") from None
+    except csv.Error as error:
+        raise NalmError(f"{path}: not valid CSV: {error}") from None
+    if not series:
+        raise NalmError(f"{path}: found no rows, expected at least one")
+    return series
+
+
+def _series(rows: Iterator[list[str]], places: Sequence[int], source: Path, width: int) -> list[Series]:
+    by_name: dict[str, Series] = {}
+    for line, row in enumerate(rows, 2):
+        if len(row) != width:
+            raise NalmError(f"{source}:{line}: found {len(row)} cells, expected {width} as in the header")
+        name, *cells = (row[place] for place in places)
+        validation, step, wall_time, test, sparsity_error = (
+            _number(text, column, f"{source}:{line}") for text, column in zip(cells, ORIGINAL_COLUMNS[1:], strict=True)
+        )
+        if not float(step).is_integer():
+            raise NalmError(f"{source}:{line}: found step {step}, expected an integer")
+        known = by_name.setdefault(name, Series(name, str(source), source))
+        known.add(int(step), wall_time, (validation, test), sparsity_error)
+    return list(by_name.values())
+
+
+def _number(text: str, column: str, where: str) -> float:
+    if text in ("", "NA"):
+        return math.nan
+    try:
+        return float(text)
+    except ValueError:
+        raise NalmError(f"{where}: found {text[:40]!r} as {column}, expected a number") from None
+
+
+def read_tensorboard(folder: Path) -> list[Series]:
+    """Reads the folders of runs that are in a folder, or are that folder: those that hold TensorBoard's event files.
+
+    Raises:
+        NalmError: there are none, they cannot be read or are not the original's, or TensorBoard is not installed.
+    """
+    files: dict[Path, list[Path]] = defaultdict(list)
+    for path in sorted(folder.rglob("*tfevents*")):
+        files[path.parent].append(path)
+    if not files:
+        raise NalmError(f"found no event files of TensorBoard in {str(folder)!r}, expected a folder for each run")
+    for run, found in files.items():
+        if len(found) > 1:
+            raise NalmError(f"found {len(found)} event files in {str(run)!r}, expected one, as the original writes")
+    return [_read_events(path, folder) for (path,) in files.values()]
+
+
+def _read_events(path: Path, origin: Path) -> Series:
+    values: dict[str, dict[int, float]] = defaultdict(dict)
+    wall_times: dict[int, float] = {}
+    for tag, step, wall_time, value in _scalars(path):
+        values[tag][step] = value
+        if tag == VALIDATION:
+            wall_times[step] = wall_time
+    for tag in (VALIDATION, TEST):
+        if not values[tag]:
+            raise NalmError(f"{path}: found no scalars {tag!r}, expected those that the original writes")
+    series = Series(path.parent.name, str(path.parent), origin)
+    for step, error in sorted(values[VALIDATION].items()):
+        if step in values[TEST]:  # else it ended between the two
+            losses = tuple(values[tag].get(step, math.nan) for tag in (CRITERION, PENALTY))
+            errors = (error, values[TEST][step])
+            series.add(step, wall_times[step], errors, _sparsity_error(values, step), (losses[0], losses[1]))
+    if not series.iterations:
+        raise NalmError(f"{path}: found no step with both {VALIDATION!r} and {TEST!r}, expected one")
+    return series
+
+
+def _sparsity_error(values: Mapping[str, Mapping[int, float]], step: int) -> float:
+    found = [known[step] for tag, known in values.items() if tag.endswith(SPARSITY) and step in known]
+    imaginary = sum(known.get(step, 0.0) for tag, known in values.items() if tag.endswith(IMAGINARY))
+    return max(found) + imaginary if found else math.nan
+
+
+def _scalars(path: Path) -> Iterator[tuple[str, int, float, float]]:
+    """Tag, step, wall time and value of every scalar that is of use here; others are many more."""
+    try:
+        from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+    except ImportError:
+        raise NalmError("reading TensorBoard's files needs `pip install 'nalm[tensorboard]'`") from None
+    wanted = (VALIDATION, TEST, CRITERION, PENALTY, *SPARSITY, IMAGINARY)
+    try:
+        path.open("rb").close()  # TensorBoard's reader has errors of its own for what it cannot open
+        for event in LegacyEventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                if value.tag.endswith(wanted) and value.WhichOneof("value") == "simple_value":
+                    yield value.tag, event.step, event.wall_time, value.simple_value
+    except OSError as error:
+        raise NalmError(f"cannot read {path}: {error.strerror}") from None
+    except Exception as error:  # what the reader raises for a file that is none
+        raise NalmError(f"{path}: not an event file of TensorBoard: {str(error) or type(error).__name__}") from None

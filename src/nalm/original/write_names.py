@@ -1,0 +1,193 @@
+"""Our runs under the names that the original research code gives its own (see `parse_names`)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nalm.experiments.runs import recipe_fields, task_fields
+from nalm.original.parse_names import (
+    BOUNDED,
+    CLIPS,
+    CRITERIA,
+    DEFAULT_GROWTH,
+    DEFAULT_RAMP,
+    FLAGS,
+    INITS,
+    POWER,
+    UNNAMED,
+    named_run,
+)
+from nalm.original.units import describe_unit
+from nalm.spec.ranges import Benford, Exponential, Halves, Interval, Range, TruncatedNormal, Union
+from nalm.spec.recipe import Recipe
+from nalm.spec.schedules import Term
+from nalm.tasks.recurrent import RecurrentTask
+from nalm.tasks.subsets.task import Task
+
+__all__ = ["name_form", "named_recipe", "named_task"]
+
+Fields = dict[str, Any]
+Words = Mapping[str, str]
+
+
+def name_form(recipe: Recipe, task: Task) -> str:
+    """The original's name of a run, with ``{seed}`` in place of its seed.
+
+    Raises:
+        ValueError: the original could not have made such a run, or would not give it a name that tells what it is.
+    """
+    if isinstance(task, RecurrentTask):
+        raise ValueError("the original names runs on sequences otherwise, which is not known here")
+    if recipe.second is not None:
+        raise ValueError("the original names networks of two layers otherwise, which is not known here")
+    form = "_".join(_fields_of(recipe, task))
+    back = named_run(form.replace("{seed}", "0"))
+    told = _flat(named_recipe(recipe), named_task(task))
+    meant = _flat(recipe_fields(back.recipe), task_fields(back.task))
+    lost = sorted(field for field in told | meant if told.get(field) != meant.get(field))
+    if lost:
+        raise ValueError(f"the original has no {', '.join(lost)} like that")
+    return form
+
+
+def named_recipe(recipe: Recipe) -> Fields:
+    """What identifies a recipe, as far as the original's names tell it."""
+    fields = recipe_fields(
+        recipe.model_copy(update={"iterations": 50_000, "evaluate_every": 1000, "precision": "float32"})
+    )
+    module = recipe.module.name
+    if module in ("NAU", "NRU") and recipe.module.options.get("init") == "beta":
+        kept = {option: value for option, value in fields["module"].items() if option != "init"}
+        fields["module"] = kept if len(kept) > 1 else module
+    regularizers = fields.get("regularizers", {})
+    if "l2" in regularizers and "l1" not in regularizers:
+        fields["regularizers"] = {"l1" if name == "l2" else name: term for name, term in regularizers.items()}
+    return fields
+
+
+def named_task(task: Task) -> Fields:
+    """What identifies a task, as far as the original's names tell it."""
+    fields = task_fields(task)
+    halves = isinstance(task.train, Union | Halves)
+    for place, known in (("train", task.train), ("test", task.test)):
+        if isinstance(known, Union | Halves):
+            fields[place] = (Halves if halves else Union)(intervals=known.intervals).written()
+    return fields
+
+
+def _flat(recipe: Fields, task: Fields) -> Fields:
+    terms = {f"regularizer {name}": term for name, term in recipe.pop("regularizers", {}).items()}
+    return recipe | terms | task
+
+
+def _fields_of(recipe: Recipe, task: Task) -> list[str]:
+    module, terms = recipe.module.name, recipe.regularizers
+    unit, words = describe_unit(module, recipe.module.options)
+    if unit in UNNAMED:
+        raise ValueError(f"the original's name of {module} is not known")
+    if module == "NALU" and "gate" in terms:
+        words = words | {"--nalu-gate": "regualized"}
+    scheduled = [term for name, term in terms.items() if name in ("weight", "gate") and module != "NALU"]
+    ramp = next((term.ramp for term in scheduled if term.ramp is not None), DEFAULT_RAMP)
+    exponential = any(term.exponential is not None for term in scheduled)
+    grown = [term.growth for name, term in terms.items() if term.growth is not None]
+    growth = grown[0] if grown else DEFAULT_GROWTH
+    by_ramp = any(term.growth is None for term in scheduled) and (module in POWER or "gate" in terms)
+    shape = "none" if module in POWER else words.get("--regualizer-shape", "linear")
+    power_terms: Mapping[str, Term] = terms if module in POWER else {}
+    norm = recipe.clip_gradient_norm
+    noise = words.get("--noise-range", "[1, 5]").strip("[]").replace(", ", "-")
+    return [
+        unit.lower() + _flags(words),
+        f"op-{task.operation}",
+        f"oob-{words.get('--oob-mode', 'clip')[0]}",
+        f"rs-{'exp' if exponential else 'linear'}-{shape}",
+        f"eps-{words.get('--mnac-epsilon', '0')}",
+        f"rl-{ramp[0]}-{ramp[1]}",
+        f"r-{_weight(module, terms)}-{_typed(terms, 'input', 0)}-{_bounds(words, terms)}",
+        f"i-{_range(task.train)}",
+        f"e-{_range(task.test)}",
+        "z-simple" if task.simple else f"z-{task.input_size}-{task.subset_ratio!r}-{task.overlap_ratio!r}",
+        f"b{recipe.batch_size}",
+        "s{seed}",
+        "h2",
+        f"z{task.subsets}",
+        f"lr-{recipe.optimizer}-{recipe.learning_rate:.5f}-{recipe.momentum!r}",
+        f"D-{_distribution(task.train, task.test)}",
+        f"n-{noise}",
+        f"L1{'T' if 'l1' in terms or 'l2' in terms else 'F'}",
+        f"rb-{growth.start!r}-{growth.end!r}-{growth.every}-{_python(growth.factor)}",
+        f"rWnpu-{_coefficient(power_terms, 'weight')}-{'b' if words.get('--realnpu-reg-type') == 'bias' else 'W'}",
+        f"rg-{_coefficient({} if module == 'NALU' else terms, 'gate')}",
+        f"r{'M' if by_ramp else 'H'}",
+        f"clip-{CLIPS[words.get('--npu-clip', 'none')]}",
+        f"WrI-{INITS[words.get('--npu-Wr-init', 'xavier-uniform')]}",
+        f"nM{'T' if '--nmu-noise' in words else 'F'}",
+        f"gn-{'F' if norm is None else repr(norm)}",
+        CRITERIA[recipe.criterion]
+        + (f"-{recipe.pcc_iterations}" if recipe.criterion == "pcc_then_mse" else "")
+        + ("-TC" if "--trash-cell" in words else ""),
+    ]
+
+
+def _flags(words: Words) -> str:
+    given = {f"{option} {value}".strip() for option, value in words.items()}
+    if "--nalu-mul mnac" in given:
+        raise ValueError("the original's name of NALU with multiplication nmu is not known")
+    return "".join(flag for flag, word in FLAGS.items() if word in given)
+
+
+def _weight(module: str, terms: Mapping[str, Term]) -> str:
+    """Units without the penalty are left at its default, and power units have it off, as in the papers' commands."""
+    if module in BOUNDED:
+        return _typed(terms, "weight", 10) if "weight" in terms else "0.0"
+    return "0.0" if module in POWER else "10"
+
+
+def _bounds(words: Words, terms: Mapping[str, Term]) -> str:
+    penalized = words.get("--oob-mode") == "regualized"
+    return ("0.0" if "out_of_bounds" not in terms else _typed(terms, "out_of_bounds", 1)) if penalized else "1"
+
+
+def _typed(terms: Mapping[str, Term], name: str, default: int) -> str:
+    """A number as the original prints it: what is not at its default was typed, and is a float."""
+    value = terms[name].coefficient if name in terms else default
+    return str(default) if value == default else repr(float(value))
+
+
+def _coefficient(terms: Mapping[str, Term], name: str) -> str:
+    return _python(terms[name].coefficient) if name in terms else "0"
+
+
+def _python(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(value)
+
+
+def _ends(known: Range) -> tuple[tuple[float, float], ...]:
+    if isinstance(known, Interval | Union | Halves):
+        return known.intervals
+    if isinstance(known, TruncatedNormal | Benford):
+        return (known.within,)
+    raise ValueError(f"the original has no {type(known).__name__} here")
+
+
+def _range(known: Range) -> str:
+    if isinstance(known, Exponential):
+        return "1-2"  # which the original ignores
+    intervals = [list(map(_python, interval)) for interval in _ends(known)]
+    if len(intervals) == 1:
+        return "-".join(intervals[0])
+    return "-".join(f"[{low}, {high}]" for low, high in intervals)
+
+
+def _distribution(train: Range, test: Range) -> str:
+    match train, test:
+        case TruncatedNormal(), TruncatedNormal():
+            numbers = (train.mean, train.deviation, test.mean, test.deviation)
+            return "-".join(["tn", *(str(int(number)) for number in numbers)])
+        case Exponential(), Exponential():
+            return f"e-{train.scale!r}"
+        case Benford(), Benford():
+            return "b"
+    if any(isinstance(known, TruncatedNormal | Exponential | Benford) for known in (train, test)):
+        raise ValueError("the original has no two distributions in one run")
+    return "u"

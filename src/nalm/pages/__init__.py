@@ -1,1 +1,0 @@
-"""Pages of results for people: what a page says, and what it is written in."""

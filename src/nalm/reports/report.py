@@ -1,0 +1,76 @@
+"""A page of results, as Markdown with its figures beside it, or as one HTML file that holds everything."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from nalm.errors import NalmError
+from nalm.paths import write_atomically
+from nalm.reports.contents import Block, Link, Picture, Section, Table, contents
+from nalm.reports.html import html
+
+__all__ = ["report"]
+
+
+def report(
+    directories: Path | str | Sequence[Path | str],
+    output: Path | str,
+    on_section: Callable[[str], None] | None = None,
+) -> list[Path]:
+    """Writes a page of everything in results directories.
+
+    Markdown (``.md``) has its figures in ``figures/`` beside it. HTML (``.html``) is one file that needs no network; it
+    says besides which seeds failed and what they learnt instead, and where the results come from.
+
+    Arguments:
+        directories: with results.
+        output: the file.
+        on_section: called with the title of each section that takes time, when it is about to be made.
+
+    Returns:
+        The files written, the page first.
+
+    Raises:
+        NalmError: there are no results, a file cannot be written, its suffix is another, or plotnine is not installed.
+    """
+    several = [directories] if isinstance(directories, Path | str) else directories
+    sources, page = [Path(directory) for directory in several], Path(output)
+    if page.suffix not in (".md", ".html"):
+        raise NalmError(f"found {page.suffix or 'no suffix'!r} in {page}, expected .html or .md")
+    try:
+        if page.suffix == ".html":
+            with tempfile.TemporaryDirectory() as directory:
+                sections = contents(sources, Path(directory), ".svg", details=True, on_section=on_section)
+                write_atomically(page, html(sections).encode())
+            return [page]
+        pictures = page.parent / "figures"
+        pictures.mkdir(parents=True, exist_ok=True)
+        sections = contents(sources, pictures, ".png", details=False, on_section=on_section)
+        write_atomically(page, "\n".join(_markdown(sections)).encode())
+    except OSError as error:
+        raise NalmError(f"cannot write {page}: {error.strerror}") from None
+    return [page, *(path for section in sections for path in section.pictures)]
+
+
+def _markdown(sections: Iterable[Section]) -> Iterator[str]:
+    for number, section in enumerate(sections):
+        yield from [f"{'##' if number else '#'} {section.title}", ""]
+        for block in section.blocks:
+            yield from [*_lines(block), ""]
+
+
+def _lines(block: Block) -> list[str]:
+    match block:
+        case Picture(path, alt):
+            return [f"![{alt}](figures/{path.name})"]
+        case Table(caption, headers, rows):
+            return [caption, "", _row(headers), _row(["---"] * len(headers)), *map(_row, rows)]
+    return [block]
+
+
+def _row(cells: Iterable[str | Link]) -> str:
+    return f"| {' | '.join(_cell(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _cell(cell: str | Link) -> str:
+    return f"[{cell.text}](#{cell.anchor})" if isinstance(cell, Link) else cell

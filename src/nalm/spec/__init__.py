@@ -1,0 +1,1 @@
+"""What experiment files say: recipes, tasks, ranges, thresholds. Nothing here trains."""

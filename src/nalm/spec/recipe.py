@@ -1,0 +1,186 @@
+"""A recipe: all that decides a run besides its task and its seed."""
+
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+from torch import nn
+
+from nalm.modules import MODULES, TwoLayers, build, canonical, option_defaults
+from nalm.modules.base import ArithmeticModule
+from nalm.modules.cells import CELLS
+from nalm.spec.schedules import Term
+from nalm.spec.task import HIDDEN_SIZE
+
+__all__ = ["PARAMETER_NORMS", "STORED", "ModuleChoice", "Recipe", "Restart"]
+
+PARAMETER_NORMS = {"l1": 1, "l2": 2}
+"""Regularizers that any module can have: the sum over its parameters of their 1-norm, or their unsquared 2-norm."""
+
+STORED = "stored"
+"""Validation context of what was checked before it was stored: modules are not imported to read it again."""
+
+
+class ModuleChoice(BaseModel):
+    """A module by name and options, written as ``NRU`` or as ``{name: NRU, sign: separate}``.
+
+    The original's name of a module is read as ours.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"name": value}
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            options = value.get("options", {key: item for key, item in value.items() if key != "name"})
+            name, implied = canonical(value["name"])
+            return {"name": name, "options": implied | options}
+        raise ValueError("expected a module's name, or {name: …, option: …}")
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo) -> Self:
+        if info.context != STORED:
+            defaults = option_defaults(self.name, self.options)
+            if self.name in MODULES:  # somebody's own may want other sizes: Recipe.check builds it with the task's
+                self.probe(2)
+            # An option that says what is the default anyway must not make another run of it.
+            kept = {name: _like(defaults[name], item) for name, item in self.options.items() if item != defaults[name]}
+            object.__setattr__(self, "options", kept)
+        return self
+
+    @model_serializer
+    def _dump(self) -> Any:
+        return {"name": self.name, **self.options} if self.options else self.name
+
+    def probe(self, in_features: int) -> nn.Module:
+        """Builds one with one output to look at; torch's random numbers are as if nothing had been drawn."""
+        with torch.random.fork_rng(devices=[]):
+            return self.build(in_features, 1)
+
+    def build(self, in_features: int, out_features: int) -> nn.Module:
+        """Builds the module."""
+        return build(self.name, in_features, out_features, self.options)
+
+
+def _like(default: Any, value: Any) -> Any:
+    """The same number whether it was written as 1 or as 1.0."""
+    return float(value) if isinstance(default, float) and isinstance(value, int) else value
+
+
+class Restart(BaseModel):
+    """When a run is stuck, so that its parameters are drawn anew (its optimizer goes on).
+
+    Every iteration remembers the validation error last measured. Every ``every`` iterations, once more than ``history``
+    are remembered, a run is stuck whose later half of them has a mean above ``above`` and is not below the earlier
+    half's by more than its standard deviation. It then forgets them.
+
+    References:
+        iNALU: Improved Neural Arithmetic Logic Unit (Schlör, Ring & Hotho, 2020), https://arxiv.org/abs/2003.07629
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    every: StrictInt = Field(10, ge=1)
+    history: StrictInt = Field(5000, ge=1)
+    above: StrictFloat = Field(1.0, ge=0)
+
+
+class Recipe(BaseModel):
+    """How a module, or a network of two, is trained. ``iterations: N`` makes N + 1 updates, as the original does.
+
+    ``second`` is what is applied to the module's outputs, if anything; of these the task says how many there are.
+    ``stop_when_solved`` retires a run at the first evaluation at which it is solved.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    module: ModuleChoice
+    second: ModuleChoice | None = None
+    criterion: Literal["mse", "pcc", "pcc_then_mse", "mape"] = "mse"
+    pcc_iterations: StrictInt = Field(25_000, ge=0)
+    regularizers: dict[str, Term] = {}
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: StrictFloat = Field(1e-3, gt=0)
+    momentum: StrictFloat = Field(0.0, ge=0, lt=1)
+    clip_gradient_norm: StrictFloat | None = Field(None, gt=0)
+    clip_gradient_value: StrictFloat | None = Field(None, gt=0)
+    reinitialize: Restart | None = None
+    batch_size: StrictInt = Field(128, ge=1)
+    iterations: StrictInt = Field(50_000, ge=0)
+    evaluate_every: StrictInt = Field(1000, ge=1)
+    precision: Literal["float32", "float64"] = "float32"
+    stop_when_solved: StrictBool = False
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo) -> Self:
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"found momentum {self.momentum:g} with {self.optimizer}, expected it with sgd only")
+        if info.context != STORED and all(layer.name in MODULES for layer in (self.module, self.second) if layer):
+            self.check(2)
+        return self
+
+    def check(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> None:
+        """Checks that what is trained can be built with so many inputs, and trained as the recipe says.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        if cells := [layer.name for layer in (self.module, self.second) if layer and layer.name in CELLS]:
+            raise ValueError(f"found module {cells[0]!r}, which is for sequences only, expected one without a state")
+        name, module = self.architecture, self.probe(in_features, hidden_size)
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            raise ValueError(f"found module {name!r} without parameters to train, expected one that can learn")
+        known = set(PARAMETER_NORMS)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                shape = tuple(module(torch.ones(2, in_features)).shape)
+        except Exception as error:  # whatever the module raises
+            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+            raise ValueError(f"module {name!r} fails on an input of shape (2, {in_features}): {reason}") from error
+        if shape != (2, 1):
+            raise ValueError(f"module {name!r} maps shape (2, {in_features}) to {shape}, expected (2, 1)")
+        if isinstance(module, ArithmeticModule):
+            known |= set(module.regularizers(torch.ones(1, in_features)))
+        for term in self.regularizers:
+            if term not in known:
+                raise ValueError(
+                    f"found regularizer {term!r}, expected one that {name} has: {', '.join(sorted(known))}"
+                )
+
+    def build(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> nn.Module:
+        """Builds what is trained, with one output; the hidden size is that of a network."""
+        if self.second is None:
+            return self.module.build(in_features, 1)
+        first = self.module.build(in_features, hidden_size)
+        return TwoLayers(in_features, 1, first, self.second.build(hidden_size, 1))
+
+    def probe(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> nn.Module:
+        """Builds one to look at; torch's random numbers are as if nothing had been drawn."""
+        with torch.random.fork_rng(devices=[]):
+            return self.build(in_features, hidden_size)
+
+    @property
+    def architecture(self) -> str:
+        """The module's name, or both: ``NAU + NMU``."""
+        return self.module.name if self.second is None else f"{self.module.name} + {self.second.name}"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Torch's name of the precision."""
+        return torch.float64 if self.precision == "float64" else torch.float32

@@ -1,0 +1,1 @@
+"""Results directories: shards as Parquet files, leases, merging, costs."""

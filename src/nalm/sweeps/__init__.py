@@ -1,1 +1,0 @@
-"""Where trainings run and what is kept: plan, shards, executors, store."""

@@ -1,0 +1,1 @@
+"""Running sums, products and quotients of digits in images."""

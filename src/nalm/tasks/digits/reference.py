@@ -1,0 +1,59 @@
+"""Thresholds found from runs that had nothing but the digits to learn."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from scipy import stats
+
+from nalm.log import notices
+from nalm.modules.cells import Accumulator
+from nalm.spec.recipe import Recipe
+from nalm.spec.thresholds import Threshold, best_row
+from nalm.tasks.digits.task import SequenceTask
+from nalm.tasks.subsets.task import Task
+
+__all__ = ["LEVEL", "reference_thresholds", "upper_limit"]
+
+LEVEL = 0.99
+
+Series = Sequence[float]
+
+
+def reference_thresholds(runs: Iterable[tuple[str, Recipe, Task, Series, Series]]) -> dict[str, Threshold]:
+    """Thresholds of the tasks whose threshold is ``reference``, by label.
+
+    One is the upper limit of the mean test error of the runs of an ``Accumulator`` on the task. A notice says where
+    there are too few of them, and then no error is good enough.
+
+    Arguments:
+        runs: label of the task, recipe, task, validation errors and test errors of each.
+    """
+    errors: dict[str, list[float]] = {}
+    rows: dict[str, int] = {}
+    for label, recipe, task, validation, test in runs:
+        if isinstance(task, SequenceTask) and task.threshold == "reference":
+            found, rows[label] = errors.setdefault(label, []), task.judged_rows
+            if recipe.module.name == Accumulator.__name__ and len(test):
+                found.append(test[best_row(validation, task.judged_rows)])
+    if any(len(found) < 2 for found in errors.values()):
+        notices.add("no run counts as solved: thresholds take at least 2 seeds of the variant with the Accumulator")
+    limits = {label: upper_limit(found) for label, found in errors.items()}
+    if lost := [label for label, limit in limits.items() if len(errors[label]) > 1 and not math.isfinite(limit)]:
+        notices.add(f"no run of {', '.join(lost)} counts as solved: the Accumulator's error is not finite")
+    return {label: Threshold(limit, False, rows=rows[label]) for label, limit in limits.items()}
+
+
+def upper_limit(errors: Sequence[float]) -> float:
+    r"""Upper end of Student's one-sided 99 % interval of a mean, NaN for fewer than two numbers.
+
+    .. math:: \bar e + t_{0.99, n - 1} \frac{s}{\sqrt n}
+
+    References:
+        Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+    """
+    count = len(errors)
+    if count < 2:
+        return math.nan
+    quantile = float(stats.t.ppf(LEVEL, count - 1))
+    return float(np.mean(errors) + quantile * np.std(errors, ddof=1) / math.sqrt(count))

@@ -1,0 +1,1 @@
+"""Operations on sums over subsets of the inputs."""

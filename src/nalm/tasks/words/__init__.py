@@ -1,0 +1,1 @@
+"""Numbers translated from words."""

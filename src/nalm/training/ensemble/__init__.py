@@ -1,0 +1,1 @@
+"""Trains many runs of one recipe in lockstep."""

@@ -1,0 +1,138 @@
+"""All that a half-trained ensemble is, as tensors: what goes on from there is the same to the bit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from nalm.training.ensemble.loop import Ensemble
+from nalm.training.ensemble.step import Snapshot
+
+__all__ = ["ERRORS", "State", "capture", "restore"]
+
+State = dict[str, Any]
+"""Nested dictionaries and lists of tensors on the CPU, and the iteration."""
+GROWING = ("history", "restarts")
+"""Parts whose tensors get longer while an ensemble trains."""
+ERRORS = ("validation_errors", "test_errors", "sparsity_errors", "criteria", "penalties")
+
+
+def capture(ensemble: Ensemble) -> State:
+    """The state of an ensemble before an iteration: models, optimizer, random numbers, restarts and history.
+
+    Tensors keep their strides, on which the order of sums may depend.
+    """
+    stuck, history, runs = ensemble.stuck, ensemble.history, ensemble.runs
+    restarts = [(run, start) for run, starts in enumerate(stuck.restarts if stuck else []) for start in starts]
+    return {
+        "iteration": ensemble.iteration,
+        "present": torch.tensor(ensemble.members.present),
+        "stopped_at": torch.tensor(ensemble.members.stopped_at),
+        "final": {name: torch.tensor(values) for name, values in ensemble.final.items()},
+        "snapshot": _copied(ensemble.snapshot._asdict()),
+        "fixed": _copied(ensemble.program.models.fixed(runs)),
+        "streams": ensemble.sampler.state(),
+        "generators": [generator.get_state() for generator in _generators(ensemble)],
+        "since": torch.tensor(stuck.since if stuck else np.zeros(runs, dtype=np.int64)),
+        "restarts": torch.tensor(restarts, dtype=torch.int64).reshape(-1, 2),
+        "history": {
+            "wall_times": _stacked(history.wall_times, ()),
+            **{name: _stacked(getattr(history, name), (runs,)) for name in ERRORS},
+            "parameters": {
+                name: _stacked([values[name] for values in history.parameters], (runs, *parameter.shape[1:]))
+                for name, parameter in ensemble.snapshot.parameters.items()
+                if ensemble.keeps_parameters
+            },
+        },
+    }
+
+
+def restore(ensemble: Ensemble, state: Any) -> None:
+    """Puts an ensemble that has not trained yet into a state that was captured.
+
+    Raises:
+        ValueError: the state is not one of such an ensemble, which is of no use from then on.
+    """
+    _shrink(ensemble, state)
+    if _form(state) != _form(capture(ensemble)):
+        raise ValueError("found the state of another ensemble")
+    every, iteration = ensemble.recipe.evaluate_every, state["iteration"]
+    evaluations = list(range(0, iteration, every))
+    lengths = {len(values) for values in tree_leaves(state["history"])}
+    of_runs = state["restarts"][:, 0]
+    if (
+        not 0 <= iteration <= ensemble.recipe.iterations + 1
+        or lengths != {len(evaluations)}
+        or not ((of_runs >= 0) & (of_runs < ensemble.runs)).all()
+        or not (state["stopped_at"] < max(iteration, 1)).all()
+    ):
+        raise ValueError("found a state that contradicts itself")
+    ensemble.sampler.restore(state["streams"])
+    for generator, words in zip(_generators(ensemble), state["generators"], strict=True):
+        try:
+            generator.set_state(words)
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
+    ensemble.program.models.restore(state["fixed"])
+    ensemble.snapshot = Snapshot(**tree_map_only(Tensor, lambda tensor: tensor.to(ensemble.device), state["snapshot"]))
+    ensemble.iteration = iteration
+    if ensemble.stuck is not None:
+        ensemble.stuck.since = state["since"].numpy()
+        for run, start in state["restarts"].tolist():
+            ensemble.stuck.restarts[run].append(start)
+    history, series = ensemble.history, state["history"]
+    history.iterations = evaluations
+    history.wall_times = series["wall_times"].tolist()
+    for name in ERRORS:
+        setattr(history, name, list(series[name].numpy()))
+    parameters = {name: values.numpy() for name, values in series["parameters"].items()}
+    kept = range(len(evaluations) if ensemble.keeps_parameters else 0)
+    history.parameters = [{name: values[row] for name, values in parameters.items()} for row in kept]
+    ensemble.final = {name: values.numpy() for name, values in state["final"].items()}
+    ensemble.retire(state["stopped_at"].numpy())
+
+
+def _shrink(ensemble: Ensemble, state: Any) -> None:
+    """Leaves out the runs that a state does not have any more.
+
+    Raises:
+        ValueError: it is not a state of some of the runs.
+    """
+    try:
+        present, size = state["present"].tolist(), len(state["snapshot"]["diverged_at"])
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError("found the state of another ensemble") from None
+    if not present or sorted(set(present)) != present or not 0 <= present[0] <= present[-1] < ensemble.runs:
+        raise ValueError("found the state of another ensemble")
+    if len(present) < ensemble.runs:
+        if not len(present) <= size <= ensemble.size:
+            raise ValueError("found the state of another ensemble")
+        ensemble.shrink(np.array(present), size)
+
+
+def _generators(ensemble: Ensemble) -> list[torch.Generator]:
+    """Those that are not where the initial weights have left them."""
+    return ensemble.generators if ensemble.draws_own_numbers else []
+
+
+def _copied(tensors: Any) -> Any:
+    return tree_map_only(Tensor, lambda tensor: tensor.detach().cpu().clone(), tensors)
+
+
+def _stacked(values: Sequence[npt.NDArray[np.float64] | float], shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(np.array(values, dtype=np.float64).reshape(len(values), *shape))
+
+
+def _form(state: Any, growing: bool = False) -> Any:
+    """What is the same in all states of an ensemble: names, types, precisions and shapes."""
+    if isinstance(state, Tensor):
+        return state.dtype, state.ndim, state.shape[1:] if growing else state.shape
+    if isinstance(state, dict):
+        return {name: _form(value, growing or name in GROWING) for name, value in state.items()}
+    if isinstance(state, list):
+        return [_form(value) for value in state]
+    return type(state)

@@ -1,0 +1,266 @@
+"""The compiled program of an ensemble: one training step and one evaluation of all its models."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from nalm.modules.base import ArithmeticModule
+from nalm.spec.recipe import Recipe
+from nalm.tasks.subsets.streams import Batch, HeldOut, Placement
+from nalm.training.compiling import Compiled
+from nalm.training.loss import Objective, SquaredError
+from nalm.training.optimizers import State, Tensors, clip_gradients, optimizer
+
+__all__ = ["Iterations", "Models", "OneByOne", "Program", "Snapshot", "Together", "fixed_state"]
+
+
+class Snapshot(NamedTuple):
+    """What changes from step to step; every tensor has the runs first.
+
+    ``diverged_at`` is the iteration whose forward pass would meet the first NaN weight, or -1.
+    """
+
+    parameters: Tensors
+    optimizer: State
+    diverged_at: Tensor
+
+
+class Iterations(NamedTuple):
+    """What an iteration needs that is not its models'; stacked, every tensor has the iterations first.
+
+    Shapes: ``drawn (streams, layers, columns, rows)``; ``scalars``, the program's columns; ``number``, that of the
+    iteration; ``own``, for each name what every run has for itself, ``(runs, …)``.
+    """
+
+    drawn: Tensor
+    scalars: Tensor
+    number: Tensor
+    own: Tensors
+
+
+Report = tuple[Tensor, Tensor]
+"""Criteria and penalties of all runs."""
+
+
+class Models(Protocol):
+    """How the models of an ensemble compute losses, gradients and errors."""
+
+    def gradients(
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], own: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor]:
+        """Gradients, criterion and penalty of every run, from ``(runs, rows, I)`` and ``(runs, rows, 1)``."""
+
+    def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
+        """Mean squared error of every run in evaluation mode."""
+
+    def fixed(self, runs: int) -> Tensors:
+        """The models' buffers and frozen parameters, every tensor with the runs first."""
+
+    def restore(self, fixed: Tensors) -> None:
+        """Puts buffers and frozen parameters back."""
+
+
+class Together:
+    """All models in one vectorized computation: the sum of their losses gives every model its own gradient."""
+
+    def __init__(self, module: nn.Module, recipe: Recipe) -> None:
+        self.objective = Objective(copy.deepcopy(module).train(), recipe)
+        self.error = SquaredError(copy.deepcopy(module))
+
+    def gradients(
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], own: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor]:
+        """Gradients, criterion and penalty of every run."""
+
+        def one(parameters: Tensors, x: Tensor, target: Tensor, own: Tensors) -> tuple[Tensor, Tensor, Tensor]:
+            args = (x, target, scalars, own)
+            result: tuple[Tensor, Tensor, Tensor] = functional_call(self.objective, parameters, args)
+            return result
+
+        def all_losses(parameters: Tensors) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            loss, criterion, penalty = vmap(one)(_prefixed(parameters), x, target, own)
+            return loss.sum(), (criterion, penalty)
+
+        gradients, (_, (criterion, penalty)) = grad_and_value(all_losses, has_aux=True)(parameters)
+        return gradients, criterion, penalty
+
+    def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
+        """Mean squared error of every run in evaluation mode."""
+
+        def one(parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
+            error: Tensor = functional_call(self.error, parameters, (x, target))
+            return error
+
+        return vmap(one)(_prefixed(parameters), x, target)
+
+    def fixed(self, runs: int) -> Tensors:
+        """The same for all: a module where they change, or differ, is not vectorized."""
+        return {name: value.expand(runs, *value.shape) for name, value in fixed_state(self.error.module).items()}
+
+    def restore(self, fixed: Tensors) -> None:
+        """Nothing: they never change."""
+
+
+class OneByOne:
+    """Models that cannot be vectorized (batch normalization, ``.item()`` …): each trains for itself.
+
+    Every run keeps its own module, buffers and random numbers, so it does not depend on its company here either.
+    """
+
+    def __init__(self, modules: list[nn.Module], recipe: Recipe, generators: list[torch.Generator]) -> None:
+        self.objectives = [Objective(module, recipe) for module in modules]
+        self.squared_errors = [SquaredError(module) for module in modules]
+        self.generators = generators
+
+    def gradients(
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], own: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor]:
+        """Gradients, criterion and penalty of every run."""
+        gradients: dict[str, list[Tensor]] = {name: [] for name in parameters}
+        reports = []
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            for run, objective in enumerate(self.objectives):
+                torch.set_rng_state(self.generators[run].get_state())
+                leaves = {name: value[run].clone().requires_grad_() for name, value in parameters.items()}
+                args = (x[run], target[run], scalars, {name: value[run] for name, value in own.items()})
+                loss, *report = functional_call(objective.train(), _prefixed(leaves), args)
+                derivatives = torch.autograd.grad(
+                    loss, list(leaves.values()), allow_unused=True, materialize_grads=True
+                )
+                for name, gradient in zip(leaves, derivatives, strict=True):
+                    gradients[name].append(gradient)
+                reports.append(torch.stack(report).detach())
+                self.generators[run].set_state(torch.get_rng_state())
+        criterion, penalty = torch.stack(reports).unbind(1)
+        return {name: torch.stack(values) for name, values in gradients.items()}, criterion, penalty
+
+    def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
+        """Mean squared error of every run in evaluation mode."""
+        errors = []
+        for run, squared_error in enumerate(self.squared_errors):
+            own = {name: value[run] for name, value in parameters.items()}
+            errors.append(functional_call(squared_error.eval(), _prefixed(own), (x[run], target[run])))
+        return torch.stack(errors)
+
+    def fixed(self, runs: int) -> Tensors:
+        """Every run's own."""
+        own = [fixed_state(objective.module) for objective in self.objectives]
+        return {name: torch.stack([state[name] for state in own]) for name in own[0]}
+
+    def restore(self, fixed: Tensors) -> None:
+        """To every run its own."""
+        for run, objective in enumerate(self.objectives):
+            objective.module.load_state_dict({name: value[run] for name, value in fixed.items()}, strict=False)
+
+
+def fixed_state(module: nn.Module) -> Tensors:
+    """Buffers, and parameters that ask for no gradient."""
+    trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    return {name: value.detach() for name, value in module.state_dict().items() if name not in trained}
+
+
+def _prefixed(parameters: Tensors) -> Tensors:
+    return {f"module.{name}": value for name, value in parameters.items()}
+
+
+class Program:
+    """One training step and one evaluation of an ensemble.
+
+    Arguments:
+        models: how losses and gradients are computed.
+        module: any one of the models, for its bounds and sparsity error.
+        recipe: what decides the graph; numbers in it that may differ between variants arrive as ``scalars``.
+        batch: how draws become inputs and targets.
+        columns: names of the scalars of an iteration, in the order in which they arrive.
+        compiled: whether to compile.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        module: nn.Module,
+        recipe: Recipe,
+        batch: Batch,
+        columns: list[str],
+        compiled: bool,
+    ) -> None:
+        self.models = models
+        self._step = Compiled(_step(models, module, recipe, batch, columns), recipe.architecture, compiled)
+        self._evaluate = Compiled(_evaluate(models, module), recipe.architecture, compiled)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether steps are compiled."""
+        return self._step.compiled
+
+    def train(self, snapshot: Snapshot, iterations: Iterations, placement: Placement) -> tuple[Snapshot, Report]:
+        """The snapshot after some iterations, and the report of the first."""
+        return self._step.repeat(snapshot, iterations, placement)
+
+    def evaluate(self, parameters: Tensors, validation: HeldOut, test: HeldOut) -> tuple[Tensor, Tensor, Tensor]:
+        """Validation, test and sparsity errors of all runs."""
+        return self._evaluate(parameters, validation, test)
+
+
+Step = Callable[[Snapshot, Iterations, Placement], tuple[Snapshot, Report]]
+Evaluate = Callable[[Tensors, HeldOut, HeldOut], tuple[Tensor, Tensor, Tensor]]
+
+
+def _step(models: Models, module: nn.Module, recipe: Recipe, batch: Batch, columns: list[str]) -> Step:
+    rule = optimizer(recipe)
+    bounds = module.bounds() if isinstance(module, ArithmeticModule) else {}
+
+    def step(snapshot: Snapshot, iteration: Iterations, placement: Placement) -> tuple[Snapshot, Report]:
+        scalars = dict(zip(columns, iteration.scalars.unbind(0), strict=True))
+        inputs, targets = batch(iteration.drawn, placement)
+        gradients, criterion, penalty = models.gradients(
+            snapshot.parameters, inputs.transpose(1, 2), targets.unsqueeze(-1), scalars, iteration.own
+        )
+        gradients = clip_gradients(gradients, scalars)
+        updated, state = rule.update(snapshot.parameters, gradients, snapshot.optimizer, scalars)
+        updated = {name: value.clamp(*bounds[name]) if name in bounds else value for name, value in updated.items()}
+        alive = snapshot.diverged_at < 0
+        broken = torch.stack([value.isnan().flatten(1).any(1) for value in updated.values()]).any(0)
+        after = Snapshot(
+            {name: _where(alive, value, snapshot.parameters[name]) for name, value in updated.items()},
+            state,
+            torch.where(alive & broken, iteration.number + 1, snapshot.diverged_at),
+        )
+        return after, (criterion, penalty)
+
+    return step
+
+
+def _evaluate(models: Models, module: nn.Module) -> Evaluate:
+    known_sparsity = _SparsityError(module)
+
+    def error(parameters: Tensors, data: HeldOut) -> Tensor:
+        inputs = data.inputs[data.input_index].transpose(1, 2)
+        return models.errors(parameters, inputs, data.targets[data.target_index].unsqueeze(-1))
+
+    def evaluate(parameters: Tensors, validation: HeldOut, test: HeldOut) -> tuple[Tensor, Tensor, Tensor]:
+        sparsity = vmap(lambda own: functional_call(known_sparsity, own, ()))(_prefixed(parameters))
+        return error(parameters, validation), error(parameters, test), sparsity
+
+    return evaluate
+
+
+class _SparsityError(nn.Module):
+    """A module's own sparsity error; NaN where it does not know any."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self) -> Tensor:
+        if isinstance(self.module, ArithmeticModule):
+            return self.module.sparsity_error()
+        return next(self.module.parameters()).new_full((), float("nan"))
+
+
+def _where(alive: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)

@@ -1,0 +1,1 @@
+"""Whole jobs: reproduce a figure, train one module, measure the speed."""

@@ -1,0 +1,201 @@
+"""What a run's iteration costs: the ensemble beside a plain PyTorch loop."""
+
+import importlib.util
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from nalm.errors import NalmError
+from nalm.experiments.catalog import default_recipe, load_experiment
+from nalm.experiments.runs import Run, Shard
+from nalm.modules import ArithmeticModule, operations
+from nalm.spec.document import valid
+from nalm.spec.ranges import Interval
+from nalm.spec.recipe import PARAMETER_NORMS, Recipe
+from nalm.store.store import Store
+from nalm.tasks.subsets.task import Task
+from nalm.training.ensemble.loop import Ensemble
+from nalm.workflows.single import one_input_each
+
+__all__ = ["EVALUATE_EVERY", "REPETITIONS", "SEEDS", "benchmark", "benchmark_tasks", "plain_loop"]
+
+REPETITIONS = 5
+ENSEMBLE_ITERATIONS = 4000
+PLAIN_ITERATIONS = 1000
+SEEDS = 25
+OPERATIONS = ("add", "sub", "mul", "div")
+"""What two layers learn."""
+EVALUATE_EVERY = 1000
+
+Floor = Callable[[str, int], float | None]
+REPOSITORY_FLOOR = Path(__file__).parents[3] / "benchmarks" / "floor.py"
+
+
+def benchmark(
+    modules: Sequence[str] | None = None,
+    inputs: Sequence[int] = (2,),
+    say: Callable[[str], None] = lambda message: None,
+    floor: Path | None = None,
+    two_layers: bool = False,
+) -> list[dict[str, Any]]:
+    """Measures division over the nine ranges with 25 seeds each, in one process with one thread.
+
+    With two layers, it is four operations on two sums of 100 inputs, which share their random numbers.
+
+    The ensemble's time has everything in it: sampling, objective, clipping, optimizer, projection, evaluation every
+    1,000 iterations, and storing; not compiling. The plain loop trains one model, with the faster of torch's default
+    and fused Adam. Both are measured in turn, five times; times are medians.
+
+    Arguments:
+        modules: names; those of Figure 3 by default. With two layers, labels of variants of that experiment; NAU and
+            NMU by default.
+        inputs: numbers of inputs, of a single module.
+        say: hears what is being measured.
+        floor: a Python file with a function ``floor(module, inputs)`` to microseconds, or to None where it knows none:
+            what a run's iteration takes at least. By default the repository's benchmarks/floor.py, where nalm runs
+            from it and the floor can be measured; there is none of two layers.
+        two_layers: whether to measure networks.
+
+    Raises:
+        NalmError: a module is unknown, there are too few inputs to divide, or the floor cannot be measured.
+
+    Returns:
+        A row per module and number of inputs: ``module``, ``inputs``, ``runs``, ``us_per_run_iteration``,
+        ``plain_us`` (both microseconds), their ``ratio``, ``floor_us``, and ``floor_factor``, by how much a run's
+        iteration takes longer (both None without a floor).
+    """
+    file = floor or (REPOSITORY_FLOOR if REPOSITORY_FLOOR.is_file() else None)
+    lowest = _load_floor(file) if file else lambda module, inputs: None
+    if min(inputs) < 2:
+        raise NalmError(f"found {min(inputs)} inputs, expected at least 2")
+    rows = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        if two_layers:
+            experiment = load_experiment("two-layer").narrowed(range(SEEDS), modules or ["NAU", "NMU"], OPERATIONS)
+            for label, recipe in experiment.variants.items():
+                say(f"measuring {label} with two layers")
+                rows.append(_measure(label, recipe, list(experiment.tasks.values())))
+            return rows
+        for module in modules or ["RealNPU", "NRU", "NMRU"]:
+            for count in inputs:
+                say(f"measuring {module} with {count} inputs")
+                try:
+                    microseconds = lowest(module, count)
+                except RuntimeError as error:
+                    if floor:
+                        raise NalmError(f"cannot measure the floor: {error}") from error
+                    say(f"cannot measure the floor: {error}")
+                    microseconds = None
+                tasks = benchmark_tasks(count)
+                recipe = valid(Recipe, default_recipe(module))
+                recipe.check(count)
+                row = _measure(module, recipe, tasks)
+                row["floor_us"] = microseconds
+                row["floor_factor"] = microseconds and row["us_per_run_iteration"] / microseconds
+                rows.append(row)
+    finally:
+        torch.set_num_threads(threads)
+    return rows
+
+
+def _load_floor(path: Path) -> Floor:
+    if not path.is_file():
+        raise NalmError(f"found no file {path}, expected a Python file with a function floor(module, inputs)")
+    spec = importlib.util.spec_from_file_location("nalm_floor", path)
+    if spec is None or spec.loader is None:
+        raise NalmError(f"found {path}, expected a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    if not callable(function := getattr(module, "floor", None)):
+        raise NalmError(f"found no function floor(module, inputs) in {path}")
+    return cast(Floor, function)
+
+
+def _measure(name: str, recipe: Recipe, tasks: list[Task]) -> dict[str, Any]:
+    recipe = recipe.model_copy(update={"iterations": ENSEMBLE_ITERATIONS - 1, "evaluate_every": EVALUATE_EVERY})
+    runs = tuple(Run(recipe, task, seed) for task in tasks for seed in range(SEEDS))
+    _time_ensemble(recipe.model_copy(update={"iterations": 10}), runs)  # compiles
+    ensemble_times, plain_times = [], []
+    for _ in range(REPETITIONS):
+        ensemble_times.append(_time_ensemble(recipe, runs) / ENSEMBLE_ITERATIONS / len(runs))
+        plain_times.append(min(plain_loop(recipe, tasks[0], PLAIN_ITERATIONS, fused) for fused in (False, True)))
+    ensemble, plain = statistics.median(ensemble_times), statistics.median(plain_times)
+    return {
+        "module": name,
+        "inputs": tasks[0].input_size,
+        "runs": len(runs),
+        "us_per_run_iteration": ensemble * 1e6,
+        "plain_us": plain * 1e6,
+        "ratio": plain / ensemble,
+        "floor_us": None,
+        "floor_factor": None,
+    }
+
+
+def benchmark_tasks(inputs: int) -> list[Task]:
+    """Division over the nine ranges, of one input by another."""
+    size = {"input_size": inputs, "subset_ratio": one_input_each(inputs)}
+    return [task.model_copy(update=size) for task in load_experiment("figure-3").tasks.values()]
+
+
+def _time_ensemble(recipe: Recipe, runs: tuple[Run, ...]) -> float:
+    with tempfile.TemporaryDirectory() as directory:
+        store = Store(Path(directory))
+        store.make_directories()
+        start = time.perf_counter()
+        ensemble = Ensemble(recipe, [(run.task, run.seed) for run in runs])
+        store.add(Shard(recipe, runs), ensemble.train(), {})
+        return time.perf_counter() - start
+
+
+def plain_loop(recipe: Recipe, task: Task, iterations: int, fused: bool) -> float:
+    """Trains one model as one would write it in plain PyTorch, and returns the seconds per iteration."""
+    torch.manual_seed(0)
+    module = recipe.build(task.input_size, task.hidden_size)
+    optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=fused)
+    assert isinstance(task.train, Interval)
+    ((low, high),) = task.train.intervals
+
+    compute, slices = operations.OPERATIONS[task.operation].apply, [slice(*ends) for ends in task.slices(0)]
+
+    def sample(rng: np.random.RandomState, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        x = rng.uniform(low, high, (rows, task.input_size))
+        operands = [x[:, columns].sum(1, keepdims=True) for columns in slices]
+        return torch.tensor(x, dtype=torch.float32), torch.tensor(compute(operands), dtype=torch.float32)
+
+    train_rng, held_out = np.random.RandomState(0), [sample(np.random.RandomState(seed), 10_000) for seed in (1, 2)]
+    coefficients = {name: term.values(np.arange(iterations)) for name, term in recipe.regularizers.items()}
+    start = time.perf_counter()
+    for iteration in range(iterations):
+        if iteration % EVALUATE_EVERY == 0:
+            module.eval()
+            with torch.no_grad():
+                _errors = [((module(x) - target) ** 2).mean().item() for x, target in held_out]
+            module.train()
+        x, target = sample(train_rng, recipe.batch_size)
+        optimizer.zero_grad()
+        loss = ((module(x) - target) ** 2).mean()
+        terms = module.regularizers() if isinstance(module, ArithmeticModule) else {}
+        for name, values in coefficients.items():
+            if name in PARAMETER_NORMS:
+                term = sum(torch.linalg.vector_norm(p, PARAMETER_NORMS[name]) for p in module.parameters())
+            else:
+                term = terms[name]
+            loss = loss + values[iteration] * term
+        loss.backward()
+        if recipe.clip_gradient_norm is not None:
+            torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.clip_gradient_norm)
+        optimizer.step()
+        if isinstance(module, ArithmeticModule):
+            module.project_()
+    return (time.perf_counter() - start) / iterations

@@ -1,0 +1,189 @@
+"""Trains one module ad hoc."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import BaseModel
+from torch import nn
+
+from nalm.errors import NalmError
+from nalm.execution.run import check_device
+from nalm.experiments.catalog import default_recipe, load_experiment
+from nalm.experiments.experiment import Experiment
+from nalm.experiments.seeds import LARGEST_SEED
+from nalm.spec.document import valid
+from nalm.spec.recipe import Recipe
+from nalm.spec.task import HIDDEN_SIZE
+from nalm.tasks.digits.task import SequenceTask
+from nalm.tasks.judging import check_tasks, run_threshold
+from nalm.tasks.subsets.task import Task
+from nalm.tasks.trainings import Training, start
+
+__all__ = ["SingleRun", "one_input_each", "single_run", "single_sequence_run", "train_single"]
+
+SEQUENCE_EXPERIMENTS = {
+    "add": "sequential-mnist-sum",
+    "mul": "sequential-mnist-product",
+    "div": "sequential-mnist-quotient",
+}
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class SingleRun:
+    """A trained module, whether it solved its task or diverged, and its errors after the last update.
+
+    ``solved`` is None where only other runs could tell.
+    """
+
+    module: nn.Module
+    solved: bool | None
+    diverged_at: int | None
+    validation_error: float
+    test_error: float
+
+
+def single_run(
+    module: str,
+    operation: str,
+    train: Sequence[float] = (1, 2),
+    test: Sequence[float] = (2, 6),
+    inputs: int = 2,
+    seed: int = 0,
+    *,
+    second: str | None = None,
+    hidden_size: int = HIDDEN_SIZE,
+    subset_ratio: float | None = None,
+    overlap_ratio: float = 0.0,
+) -> Experiment:
+    """An experiment of one run, with the module's usual recipe; every operand is one input, unless told otherwise.
+
+    Arguments:
+        module: what learns, or the first layer.
+        operation: what it learns.
+        train: ends of the training range.
+        test: ends of the test range.
+        inputs: how many there are.
+        seed: of the run.
+        second: the second layer, if there is one.
+        hidden_size: of what there are between two layers.
+        subset_ratio: share of the inputs that each operand sums.
+        overlap_ratio: share of an operand's inputs that the next one sums too.
+
+    Raises:
+        NalmError: the module, the operation or a range is wrong.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise NalmError(f"found seed {seed}, expected 0 to {LARGEST_SEED}")
+    operands = min(2, inputs)
+    fields = {
+        "operation": operation,
+        "train": list(train),
+        "test": list(test),
+        "input_size": inputs,
+        "subset_ratio": one_input_each(inputs) if subset_ratio is None else float(subset_ratio),
+        "overlap_ratio": float(overlap_ratio),
+        "subsets": operands,
+        "hidden_size": hidden_size,
+    }
+    task = valid(Task, fields)
+    recipe = valid(Recipe, default_recipe(module, second))
+    _check(recipe, task)
+    label = module if second is None else recipe.architecture
+    return Experiment(
+        name="single",
+        title=f"{label} learns {operation}",
+        variants={label: recipe},
+        tasks={task.label: task},
+        seeds=(seed,),
+    )
+
+
+def single_sequence_run(
+    module: str, operation: str, length: int, test_length: int | None = None, seed: int = 0
+) -> Experiment:
+    """An experiment of one run on sequences of digits, with the recipe of the catalog's, if one trains the module.
+
+    Arguments:
+        module: its name, or that of a cell.
+        operation: ``add``, ``mul`` or ``div``.
+        length: of the sequences that it is trained on.
+        test_length: of those that it is tested on; ten times as long if none is given.
+        seed: of the run.
+
+    Raises:
+        NalmError: the module, the operation or a length is wrong.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise NalmError(f"found seed {seed}, expected 0 to {LARGEST_SEED}")
+    digits = "0-9" if operation == "add" else "1-9"
+    tested = 10 * length if test_length is None else test_length
+    fields = {"operation": operation, "length": length, "test_length": tested, "digits": digits}
+    task = valid(SequenceTask, fields)
+    known = load_experiment(SEQUENCE_EXPERIMENTS[operation]).variants.values()
+    usual = valid(Recipe, {"module": module, "batch_size": 64, "iterations": 3000, "evaluate_every": 100})
+    recipe = next((recipe for recipe in known if recipe.module.name == module), usual)
+    _check(recipe, task)
+    return Experiment(
+        name="single",
+        title=f"{module} learns {operation} of digits",
+        variants={module: recipe},
+        tasks={task.label: task},
+        seeds=(seed,),
+    )
+
+
+def _check(recipe: Recipe, task: Task) -> None:
+    try:
+        check_tasks(recipe, [task])
+    except ValueError as error:
+        raise NalmError(str(error)) from None
+
+
+def one_input_each(inputs: int) -> float:
+    """The subset ratio with which every operand is one input, in spite of rounding."""
+    return min(1.0, math.nextafter(1 / inputs, 2))
+
+
+def train_single(
+    experiment: Experiment,
+    device: str = "cpu",
+    compiled: bool = True,
+    on_evaluation: Callable[[int, float, float], None] | None = None,
+) -> SingleRun:
+    """Trains the one run of an experiment and returns its module; nothing is stored.
+
+    Arguments:
+        experiment: of one variant, task and seed.
+        device: where it trains.
+        compiled: whether to compile where that is possible.
+        on_evaluation: called with iteration, validation error and test error.
+
+    Raises:
+        NalmError: the run cannot be trained.
+    """
+    check_device(device)
+    ((recipe,), (task,), (seed,)) = experiment.variants.values(), experiment.tasks.values(), experiment.seeds
+    _check(recipe, task)
+    ensemble = start(recipe, [(task, seed)], device, compiled)
+
+    def report(ensemble: Training) -> None:
+        history = ensemble.history
+        if on_evaluation is not None:
+            on_evaluation(ensemble.iteration, history.validation_errors[-1].item(), history.test_errors[-1].item())
+
+    history = ensemble.train(report)
+    validation, test = (
+        [errors.item() for errors in series] for series in (history.validation_errors, history.test_errors)
+    )
+    threshold = run_threshold(recipe, task)
+    return SingleRun(
+        ensemble.module(0),
+        None if math.isnan(threshold.value) else threshold.solved(validation, test),
+        history.diverged_at.item() if history.diverged_at.item() >= 0 else None,
+        history.final_validation_errors.item(),
+        history.final_test_errors.item(),
+    )

@@ -1,0 +1,23 @@
+"""What the tests of faults share: processes that do not outlive them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.execution.processes import Process, launch
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    """Starts processes, and kills them in the end."""
+    started: list[Process] = []
+
+    def call(*command: object, **options: Any) -> Process:
+        process = launch(*command, **options)
+        started.append(process)
+        return process
+
+    yield call
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,118 @@
+"""The executor for Dask, on real workers."""
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.execution.command import FIGURE, Command, trained_locally
+from tests.execution.processes import rows, wait_until
+
+from nalm.errors import NalmError
+from nalm.execution.executors.settings import DaskSettings, ExecutorSettings, open_executor
+
+WORKER = ("--nthreads", "1", "--no-nanny", "--no-dashboard")
+
+
+@pytest.fixture(scope="module")
+def local() -> list[str]:
+    return trained_locally()
+
+
+@contextlib.contextmanager
+def dask(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of Dask's own command."""
+    command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def scheduling() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A scheduler, and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with dask("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard") as process:
+        yield process, f"tcp://127.0.0.1:{port}"
+
+
+@pytest.mark.slow
+def test_the_shard_of_a_worker_that_is_killed_is_trained_by_another(local: list[str], tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    directories = [("--local-directory", str(tmp_path / name)) for name in ("first", "second")]
+    with (
+        scheduling() as (_, address),
+        dask("dask_worker", address, *WORKER, *directories[0]) as first,
+        dask("dask_worker", address, *WORKER, *directories[1]),
+    ):
+        with Command("run", *FIGURE, "--executor", "dask", "--dask-scheduler", address, "--out", results) as command:
+            wait_until(lambda: len(list(results.glob("running/*.json"))) == 2)
+            first.kill()
+            command.ended()
+        assert first.wait() < 0
+    assert rows(results) == local
+    assert not list((results / "running").iterdir())
+
+
+@pytest.mark.slow
+def test_a_cluster_of_this_machine_trains_the_same(local: list[str], tmp_path: Path) -> None:
+    with Command("run", *FIGURE, "--executor", "dask", "--workers", 2, "--out", tmp_path / "results") as command:
+        _, said = command.ended()
+    assert "WARNING" not in said
+    assert rows(tmp_path / "results") == local
+
+
+@pytest.mark.slow
+def test_a_command_that_is_told_to_stop_has_its_workers_write_checkpoints(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    with Command("run", *FIGURE, "--executor", "dask", "--workers", 2, "--out", results) as command:
+        wait_until(lambda: len(list(results.glob("running/*.json"))) == 2)
+        command.process.send_signal(signal.SIGTERM)
+        command.ended(143)
+    assert [path.suffix for path in (results / "running").iterdir()] == [".checkpoint"] * 2
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_lost_ends_the_command(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    with (
+        scheduling() as (process, address),
+        dask("dask_worker", address, *WORKER),
+        Command("run", *FIGURE, "--executor", "dask", "--dask-scheduler", address, "--out", results) as command,
+    ):
+        wait_until(lambda: bool(list(results.glob("running/*.json"))))
+        process.kill()
+        _, said = command.ended(2)
+    assert "BrokenExecutor: the scheduler of Dask is lost" in said.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_does_not_answer_is_wrong_input(tmp_path: Path) -> None:
+    nowhere = ("--dask-scheduler", "tcp://127.0.0.1:1")
+    with Command("run", *FIGURE, "--executor", "dask", *nowhere, "--out", tmp_path / "results") as command:
+        _, said = command.ended(2)
+    assert said.splitlines()[-1].startswith("nalm: found no scheduler of Dask at 'tcp://127.0.0.1:1': ")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_scheduler_decides_how_many_workers_there_are() -> None:
+    settings = ExecutorSettings(executor="dask", dask=DaskSettings(scheduler="tcp://127.0.0.1:1"))
+    with pytest.raises(NalmError, match="found 2 workers for a scheduler of Dask"), open_executor(settings, 2):
+        pass
+
+
+def test_without_distributed_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with (
+        pytest.raises(NalmError, match=r"needs distributed: pip install 'nalm\[dask\]'"),
+        open_executor(ExecutorSettings(executor="dask")),
+    ):
+        pass

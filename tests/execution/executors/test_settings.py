@@ -1,0 +1,168 @@
+"""Which executor trains: the configuration file, and what is typed."""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+import nalm
+from nalm.errors import NalmError
+from nalm.execution.executors.settings import (
+    ExecutorSettings,
+    SlurmSettings,
+    load_settings,
+    open_executor,
+    settings_path,
+)
+
+Configure = Callable[[str], Path]
+
+FILE = """\
+executor: slurm
+slurm:
+  partition: main
+  time: 30
+  options: {account: me, exclusive: }
+  setup: [module load gcc]
+"""
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+    def write(text: str) -> Path:
+        path = tmp_path / "config" / "nalm" / "config.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_without_a_file_shards_train_on_local_workers() -> None:
+    settings = load_settings()
+    assert settings == ExecutorSettings()
+    with open_executor(settings) as executor:
+        assert executor is None
+
+
+def test_the_file_lies_in_the_users_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert settings_path() == tmp_path / "nalm" / "config.yaml"
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert settings_path() == tmp_path / "home" / ".config" / "nalm" / "config.yaml"
+
+
+def test_what_is_typed_comes_before_the_file(configure: Configure) -> None:
+    configure(FILE)
+    settings = load_settings({"slurm": {"time": 5, "options": {"account": "you", "qos": "low"}}})
+    assert settings.executor == "slurm"
+    assert settings.slurm == SlurmSettings(
+        partition="main",
+        time=5,
+        options={"account": "you", "exclusive": None, "qos": "low"},
+        setup=("module load gcc",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("executor: sge", ":1: executor: found 'sge', expected 'local', 'slurm' or 'dask'"),
+        ("slrum: {}", ":1: slrum: found unknown field 'slrum', expected one of: executor, slurm, dask (did you mean "),
+        ("slurm:\n  tiem: 5", ":2: slurm.tiem: found unknown field 'tiem', expected one of: time, cpus, memory, "),
+        ("slurm:\n  time: 1 hour", ":2: slurm.time: found '1 hour', expected an integer"),
+        ("slurm:\n  cpus: 0", ":2: slurm.cpus: found 0, expected greater than or equal to 1"),
+        ("slurm:\n  memory: lots", ":2: slurm.memory: found 'lots', expected a number and K, M, G or T, such as 4G"),
+        ("slurm:\n  setup: module load gcc", ":2: slurm.setup: found 'module load gcc', expected a list"),
+        ("dask: tcp://host:8786", ":1: dask: found 'tcp://host:8786', expected a mapping of fields"),
+        ("[1, 2]", ":1: found [1, 2], expected a mapping of fields"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_line(configure: Configure, text: str, sentence: str) -> None:
+    path = configure(text)
+    with pytest.raises(NalmError) as error:
+        load_settings()
+    assert str(error.value).startswith(f"{path}{sentence}")
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[ExecutorSettings]:
+    """Settings with which commands would have trained."""
+    found: list[ExecutorSettings] = []
+
+    def take(settings: ExecutorSettings, workers: int | None) -> AbstractContextManager[None]:
+        found.append(settings)
+        return nullcontext()
+
+    monkeypatch.setattr("nalm.cli.training.open_executor", take)
+    monkeypatch.setattr(nalm, "run", lambda *_, **__: None, raising=False)
+    return found
+
+
+def test_options_of_the_command_line_become_settings(
+    nalm_cli: Callable[..., CompletedProcess[str]], tiny: Path, opened: list[ExecutorSettings]
+) -> None:
+    numbers = ("--slurm-time", 90, "--slurm-cpus", 2, "--slurm-parallel", 50)
+    words = ("--slurm-partition", "main", "--slurm-memory", "4G")
+    several = ("--slurm-option", "account=a=b", "--slurm-option=--exclusive")
+    lines = ("--slurm-setup", "module load x", "--slurm-setup", "export Y=1")
+    assert nalm_cli("run", tiny, "--executor", "slurm", *numbers, *words, *several, *lines).returncode == 0
+    (settings,) = opened
+    assert settings == ExecutorSettings(
+        executor="slurm",
+        slurm=SlurmSettings(
+            partition="main",
+            time=90,
+            cpus=2,
+            memory="4G",
+            parallel=50,
+            options={"account": "a=b", "exclusive": None},
+            setup=("module load x", "export Y=1"),
+        ),
+    )
+
+
+def test_commands_train_as_the_file_says(
+    nalm_cli: Callable[..., CompletedProcess[str]], tiny: Path, opened: list[ExecutorSettings], configure: Configure
+) -> None:
+    configure(FILE)
+    assert nalm_cli("run", tiny).returncode == 0
+    assert nalm_cli("run", tiny, "--executor", "local").returncode == 0
+    assert [settings.executor for settings in opened] == ["slurm", "local"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--slurm-partition", "main"), "found options of slurm for the executor local, expected --executor slurm"),
+        (("--executor", "slurm", "--dask-scheduler", "tcp://a:1"), "found options of dask for the executor slurm, "),
+        (("--executor", "slurm", "--slurm-memory", "4"), "slurm.memory: found '4', expected a number and K, M, G or "),
+        (("--executor", "slurm", "--slurm-option", "=5"), "found option '=5' of sbatch, expected KEY=VALUE or KEY"),
+        (
+            ("--executor", "slurm", "--workers", 2),
+            "found 2 workers for the executor slurm, expected none: use ",
+        ),
+    ],
+)
+def test_wrong_options_of_an_executor(
+    refused: Callable[..., str], tiny: Path, options: tuple[object, ...], sentence: str
+) -> None:
+    assert refused("run", tiny, *options).startswith(sentence)
+
+
+def test_without_submitit_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(NalmError, match=r"needs submitit: pip install 'nalm\[slurm\]'"):
+        open_executor(nalm.ExecutorSettings(executor="slurm"))
+
+
+def test_away_from_a_cluster_slurm_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NalmError, match="found no command srun, expected a machine from which jobs of Slurm can be"):
+        open_executor(nalm.ExecutorSettings(executor="slurm"))

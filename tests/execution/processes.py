@@ -1,0 +1,95 @@
+"""Processes that run experiments, to be killed and stopped."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nalm.store.store import Store
+
+Process = subprocess.Popen[str]
+Start = Callable[..., Process]
+
+DRIVER = """
+import os, sys
+import nalm
+from nalm.sweeps import checkpoints
+from nalm.training.ensemble import Ensemble
+
+experiment, out, log, compiled, often = sys.argv[1:]
+if often == "often":
+    checkpoints.SECONDS_AT_LEAST, checkpoints.TIMES_ITS_COST = 0.05, 0
+descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+advance = Ensemble._advance
+
+def counted(ensemble, steps):
+    os.write(descriptor, b"%d\\n" % steps)  # before they are made: those that a kill cuts short count in full
+    advance(ensemble, steps)
+
+Ensemble._advance = counted
+nalm.run(experiment, out, workers=0, compiled=compiled == "compiled")
+"""
+"""Runs an experiment, and logs the iterations that it executes."""
+
+
+def launch(*command: object, prepare: Callable[[], None] | None = None, **options: Any) -> Process:
+    """Starts Python, which listens to interrupts, although a shell that runs tests in its background has not let it."""
+
+    def listen() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if prepare is not None:
+            prepare()
+
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen,
+        **options,
+    )
+
+
+def drive(start: Start, path: Path, out: Path, log: Path, how: str = "eager", often: bool = True) -> Process:
+    return start("-c", DRIVER, path, out, log, how, "often" if often else "usual")
+
+
+def run_command(path: Path, out: Path, *options: object) -> list[object]:
+    return ["-m", "nalm", "run", path, "--out", out, "--no-compile", *options]
+
+
+def ended(process: Process) -> str:
+    """Waits for a process and returns what it said."""
+    said: str = process.communicate(timeout=1800)[1]
+    return said
+
+
+def iterations(log: Path) -> int:
+    return sum(map(int, log.read_text().split())) if log.exists() else 0
+
+
+def wait_until(condition: Callable[[], Any], process: Process | None = None, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        assert process is None or process.poll() is None, "it ended before the test was done with it"
+        time.sleep(0.02)
+
+
+def files(directory: Path, pattern: str) -> list[Path]:
+    return sorted((directory / "running").glob(pattern))
+
+
+def rows(directory: Path) -> list[str]:
+    """Every run without its times, as text, in which NaN is NaN."""
+    tables = [table.drop_columns(["wall_time"]) for table, _ in Store(directory).runs()]
+    return sorted(str(row) for table in tables for row in table.to_pylist())
+
+
+def assert_every_shard_is_there_once(directory: Path, shards: int) -> None:
+    names = [path.stem.partition("-")[0] for path in (directory / "shards").iterdir()]
+    assert len(names) == len(set(names)) == shards
+    assert list((directory / "running").iterdir()) == []

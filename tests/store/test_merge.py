@@ -1,0 +1,174 @@
+"""Results of several directories in one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+import nalm
+from nalm.errors import NalmError
+from nalm.experiments.experiment import Experiment
+from nalm.experiments.runs import shard_name
+from nalm.store.store import Store
+
+Cli = Callable[..., CompletedProcess[str]]
+Contents = dict[str, bytes | None]
+
+
+@pytest.fixture
+def train(tiny_experiment: Experiment, tmp_path: Path) -> Callable[..., Path]:
+    """Trains seeds, or another experiment, into a directory of that name."""
+
+    def call(name: str, seeds: list[int], experiment: Experiment | None = None) -> Path:
+        chosen = (experiment or tiny_experiment).narrowed(seeds)
+        return nalm.run(chosen, tmp_path / name, workers=0, compiled=False).path
+
+    return call
+
+
+def stored(directory: Path) -> list[str]:
+    """Keys of all rows, also of those that are there twice."""
+    return sorted(key for path in directory.glob("shards/*") for key in pq.read_table(path)["key"].to_pylist())
+
+
+def test_runs_of_several_directories_come_together(results: Path, train: Callable[..., Path], tmp_path: Path) -> None:
+    merged = nalm.merge([train("a", [0]), train("b", [1, 2])], tmp_path / "all")
+    assert merged == nalm.Merged(shards=4, runs=12, duplicates=0, different=0, damaged=[])
+    assert nalm.load(tmp_path / "all").experiment == nalm.load(results).experiment
+    assert nalm.load(tmp_path / "all").runs().equals(nalm.load(results).runs())
+
+
+def test_runs_are_taken_over_with_where_they_come_from_and_the_directories_stay(
+    results: Path, tmp_path: Path, contents: Callable[[Path], Contents]
+) -> None:
+    before = contents(results)
+    nalm.merge([results], tmp_path / "all")
+    assert contents(results) == before
+    taken_over = zip(Store(tmp_path / "all").runs(), Store(results).runs(), strict=True)
+    assert all(mine == theirs for mine, theirs in taken_over)
+
+
+def test_of_a_run_that_several_have_the_first_is_kept(train: Callable[..., Path], tmp_path: Path) -> None:
+    sources = [train("a", [0, 1]), train("b", [1, 2])]
+    merged = nalm.merge(sources, tmp_path / "all")
+    assert (merged.runs, merged.duplicates, merged.different) == (12, 4, 0)
+    assert stored(tmp_path / "all") == sorted(Store(tmp_path / "all").finished())
+    assert nalm.load(tmp_path / "all").missing == 0
+    provenance = nalm.load(tmp_path / "all").run("NMRU", "negative", 2).provenance
+    assert provenance == nalm.load(sources[1]).run("NMRU", "negative", 2).provenance
+
+
+def test_runs_that_came_out_otherwise_are_counted(results: Path, train: Callable[..., Path], tmp_path: Path) -> None:
+    other = train("other", [0, 1])
+    (rows, about), *_ = Store(other).runs()
+    (path,) = other.glob(f"shards/{shard_name(rows['key'].to_pylist())}-*")
+    path.unlink()
+    errors = pa.array([1.0, *rows["final_test_error"].to_pylist()[1:]])
+    Store(other).add_rows(
+        rows.set_column(rows.column_names.index("final_test_error"), "final_test_error", errors), about
+    )
+    merged = nalm.merge([results, other], tmp_path / "all")
+    assert (merged.runs, merged.duplicates, merged.different) == (12, 8, 1)
+    assert nalm.load(tmp_path / "all").runs().equals(nalm.load(results).runs())
+
+
+def test_a_diverged_run_is_the_same_as_itself(write_yaml: Callable[..., Path], tmp_path: Path) -> None:
+    variants = "variants: [{label: A, recipe: {module: 'torch.nn:Linear', optimizer: sgd, learning_rate: 1e30}}]"
+    path = str(write_yaml(variants=variants))
+    for name in ("a", "b"):
+        nalm.run(path, tmp_path / name, workers=0, compiled=False)
+    (shard,) = (tmp_path / "a" / "shards").iterdir()
+    assert pc.any(pc.is_nan(pq.read_table(shard)["final_test_error"])).as_py()
+    assert nalm.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all").different == 0
+
+
+def test_a_merge_can_be_repeated(results: Path, tmp_path: Path, contents: Callable[[Path], Contents]) -> None:
+    nalm.merge([results], tmp_path / "all")
+    before = contents(tmp_path / "all")
+    merged = nalm.merge([results], tmp_path / "all")
+    assert (merged.shards, merged.runs, merged.duplicates, merged.different) == (0, 0, 12, 0)
+    assert contents(tmp_path / "all") == before
+
+
+def test_a_merge_that_was_interrupted_can_be_repeated(
+    results: Path, train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = train("more", [3])
+    written: list[Path] = []
+
+    def interrupt(path: Path, content: bytes) -> None:
+        if written:
+            raise KeyboardInterrupt
+        path.write_bytes(content)
+        written.append(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store.add_rows, "__defaults__", (interrupt,))
+        with pytest.raises(KeyboardInterrupt):
+            nalm.merge([results, more], tmp_path / "all")
+    assert Store(tmp_path / "all").experiment_names() == []  # whose runs are there when they are
+    merged = nalm.merge([results, more], tmp_path / "all")
+    assert (merged.runs, merged.duplicates) == (10, 6)
+    assert nalm.load(tmp_path / "all").missing == 0
+
+
+def test_damaged_files_are_left_out_and_named(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = min((results / "shards").iterdir())
+    path.write_bytes(path.read_bytes()[:-1])
+    merged = nalm.merge([results], tmp_path / "all")
+    assert (merged.runs, merged.damaged) == (6, [path])
+    assert f"{path} is damaged and is left out" in capsys.readouterr().err
+
+
+def test_a_whole_file_takes_the_place_of_a_damaged_one(results: Path, tmp_path: Path) -> None:
+    nalm.merge([results], tmp_path / "all")
+    damaged = min((tmp_path / "all" / "shards").iterdir())
+    damaged.write_bytes(b"")
+    assert nalm.merge([results], tmp_path / "all").runs == 6
+    assert len(Store(tmp_path / "all").finished()) == 12
+
+
+def test_a_changed_recipe_is_refused_and_nothing_is_written(
+    results: Path, train: Callable[..., Path], tiny_experiment: Experiment, tmp_path: Path
+) -> None:
+    other = train("other", [5], tiny_experiment.with_setting("NMRU.learning_rate=1.0"))
+    sentence = f"the recipe of 'NMRU' of tiny in '{other}' is another one than in '{results}': use --replace"
+    with pytest.raises(NalmError, match=sentence):
+        nalm.merge([results, other], tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+
+    nalm.merge([results, other], tmp_path / "all", replace=True)
+    assert nalm.load(tmp_path / "all").experiment.variants["NMRU"].learning_rate == 1
+    assert len(Store(tmp_path / "all").finished()) == 16
+
+
+# The command
+
+
+def test_the_command_says_what_it_did(nalm_cli: Cli, results: Path, train: Callable[..., Path]) -> None:
+    done = nalm_cli("merge", results, train("more", [2, 3]), "--into", "all")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines() == [
+        "added 16 runs in 4 shards to all",
+        "4 runs were there already, 0 of them with other numbers, as other machines give: the first of each is kept",
+    ]
+
+
+@pytest.mark.parametrize("where", ["results", "results/../results"])
+def test_a_directory_is_not_merged_into_itself(refused: Callable[..., str], results: Path, where: str) -> None:
+    assert refused("merge", results, "--into", where).startswith(f"found '{results}' among the directories to merge")
+
+
+def test_a_directory_without_results_is_refused(refused: Callable[..., str], results: Path, tmp_path: Path) -> None:
+    assert refused("merge", results, tmp_path / "empty", "--into", "all").startswith("found no results in ")
+
+
+def test_a_target_that_cannot_be_written_to(refused: Callable[..., str], results: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert refused("merge", results, "--into", "file/all").startswith("cannot write results to 'file/all': ")
