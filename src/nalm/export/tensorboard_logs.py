@@ -21,6 +21,7 @@ from nalm.export.event_records import framed
 from nalm.export.gradients import recomputed_gradients
 from nalm.paths import write_atomically
 from nalm.spec.fields import leaves
+from nalm.store.columns import BUFFER, COLUMNS, PARAMETER
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -29,13 +30,7 @@ __all__ = ["check_tensorboard", "export_tensorboard"]
 
 Array = npt.NDArray[np.float64]
 
-SCALARS = {
-    "error/validation": "validation_error",
-    "error/test": "test_error",
-    "error/sparsity": "sparsity_error",
-    "loss/criterion": "criterion",
-    "loss/regularizers": "penalty",
-}
+SCALARS = {column.tag: column.name for column in COLUMNS if column.tag}
 """Tags and the columns of the store that they show; ``loss/total`` is the sum of the losses."""
 OUTCOME = ("solved", "iteration_solved", "validation_error", "test_error", "sparsity_error")
 """What became of a run, once, as ``outcome/…``."""
@@ -88,7 +83,7 @@ def export_tensorboard(
     folders = _Folders(Path(out))
     exported = Exported(missing=len(selection.places))
     for table, about in selection.shards():
-        names = [name for name in table.column_names if not name.startswith(("parameter.", "buffer."))]
+        names = [name for name in table.column_names if not name.startswith((PARAMETER, BUFFER))]
         rows = table.select(names).to_pylist()
         events = {
             folders.of(place): _events(place, TrainedRun(place.variant, place.task, place.run, row, about), extra)
@@ -153,14 +148,14 @@ def _extras(
     except ValueError as error:  # it is somebody's own, and not here
         raise NalmError(str(error)) from None
     shapes = {name: value.shape for name, value in module.named_parameters()}
-    stored = [name for name in shapes if f"parameter.{name}" in table.column_names]
+    stored = [name for name in shapes if PARAMETER + name in table.column_names]
     everywhere = {name: (len(iterations) + 1) * shapes[name].numel() for name in stored}
-    if any(len(row) != count for name, count in everywhere.items() for row in table[f"parameter.{name}"].to_pylist()):
+    if any(len(row) != count for name, count in everywhere.items() for row in table[PARAMETER + name].to_pylist()):
         return [{}] * table.num_rows  # too many to be kept, or of runs that were retired
     parameters = {
-        name: np.array(table[f"parameter.{name}"].to_pylist()).reshape(len(runs), -1, *shape)[:, : len(iterations)]
+        name: np.array(table[PARAMETER + name].to_pylist()).reshape(len(runs), -1, *shape)[:, : len(iterations)]
         for name, shape in shapes.items()
-        if f"parameter.{name}" in table.column_names
+        if PARAMETER + name in table.column_names
     }
     extras: list[dict[str, Array]] = [{} for _ in runs]
     if verbose:

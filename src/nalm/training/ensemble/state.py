@@ -11,14 +11,14 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from nalm.training.ensemble.loop import Ensemble
 from nalm.training.ensemble.step import Snapshot
+from nalm.training.history import SERIES
 
-__all__ = ["ERRORS", "State", "capture", "restore"]
+__all__ = ["State", "capture", "restore"]
 
 State = dict[str, Any]
 """Nested dictionaries and lists of tensors on the CPU, and the iteration."""
 GROWING = ("history", "restarts")
 """Parts whose tensors get longer while an ensemble trains."""
-ERRORS = ("validation_errors", "test_errors", "sparsity_errors", "criteria", "penalties")
 
 
 def capture(ensemble: Ensemble) -> State:
@@ -41,7 +41,7 @@ def capture(ensemble: Ensemble) -> State:
         "restarts": torch.tensor(restarts, dtype=torch.int64).reshape(-1, 2),
         "history": {
             "wall_times": _stacked(history.wall_times, ()),
-            **{name: _stacked(getattr(history, name), (runs,)) for name in ERRORS},
+            **{name: _stacked(getattr(history, name), (runs,)) for name in SERIES},
             "parameters": {
                 name: _stacked([values[name] for values in history.parameters], (runs, *parameter.shape[1:]))
                 for name, parameter in ensemble.snapshot.parameters.items()
@@ -87,7 +87,7 @@ def restore(ensemble: Ensemble, state: Any) -> None:
     history, series = ensemble.history, state["history"]
     history.iterations = evaluations
     history.wall_times = series["wall_times"].tolist()
-    for name in ERRORS:
+    for name in SERIES:
         setattr(history, name, list(series[name].numpy()))
     parameters = {name: values.numpy() for name, values in series["parameters"].items()}
     kept = range(len(evaluations) if ensemble.keeps_parameters else 0)
