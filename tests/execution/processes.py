@@ -16,7 +16,7 @@ Start = Callable[..., Process]
 DRIVER = """
 import os, sys
 import nalm
-from nalm.sweeps import checkpoints
+from nalm.execution import checkpoints
 from nalm.training.ensemble import Ensemble
 
 experiment, out, log, compiled, often = sys.argv[1:]
