@@ -113,7 +113,7 @@ def test_names_and_keys_are_the_documented_hashes(results: Path) -> None:
 @pytest.mark.parametrize("example", [PANDAS, DUCKDB, POLARS], ids=["pandas", "duckdb", "polars"])
 def test_other_tools_find_the_same_median_errors(results: Path, example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(results.parent)
-    errors = np.array([trained.row["test_error"] for trained in nalm.load(results).trained])
+    errors = np.array([trained.test_errors for trained in nalm.load(results).trained])
     expected = dict(zip((0, 10, 20), np.median(errors, axis=0).tolist(), strict=True))
     found = eval(printed(example), {})
     assert found.keys() == expected.keys()

@@ -152,7 +152,7 @@ def _imported_before(store: Store, keys: Collection[str]) -> dict[str, tuple[str
         row["key"]: (" or ".join(about["imported"]), row)
         for table, about in store.runs(keys)
         if "imported" in about
-        for row in table.to_pylist()
+        for row in table.select(["key", *(column.name for column in EVALUATION_COLUMNS)]).to_pylist()
     }
 
 

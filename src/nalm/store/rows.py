@@ -1,6 +1,7 @@
-"""From the history of a shard to its rows."""
+"""Rows of a shard: written from the history of its training, and read as typed runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,86 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nalm.experiments.runs import Shard
-from nalm.store.columns import BUFFER, EVALUATION_COLUMNS, PARAMETER, run_table
+from nalm.store.columns import BUFFER, COLUMNS, EVALUATION_COLUMNS, PARAMETER, run_table
 from nalm.training.history import History
 
-__all__ = ["shard_table"]
+__all__ = ["StoredRun", "shard_table", "stored_runs"]
 
 Array = npt.NDArray[Any]
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+TASK_AND_SEED = ("task", "seed")
+"""Columns that `StoredRun` leaves out: whoever reads runs knows them from the experiment."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StoredRun:
+    """One run as the store keeps it.
+
+    Arrays have one entry per evaluation, unless said otherwise. `nalm.store.columns` says what each field means.
+
+    Arguments:
+        key: the run's identity.
+        diverged_at: iteration of the first NaN weight, if there was one.
+        restarts: iterations before which parameters were drawn anew.
+        iterations: iterations of the evaluations.
+        wall_times: their times, in seconds since the epoch.
+        validation_errors: validation errors.
+        test_errors: test errors.
+        sparsity_errors: sparsity errors.
+        criteria: training criterion.
+        penalties: weighted sum of the regularizers.
+        final_validation_error: validation error after the last update; None for imported runs.
+        final_test_error: test error after the last update; None for imported runs.
+        flat_parameters: parameters by name, at every evaluation and after training, flat.
+        flat_buffers: buffers by name, after training, flat.
+        provenance: what the shard's file says about how its runs were made.
+    """
+
+    key: str
+    diverged_at: int | None
+    restarts: Integers
+    iterations: Integers
+    wall_times: Floats
+    validation_errors: Floats
+    test_errors: Floats
+    sparsity_errors: Floats
+    criteria: Floats
+    penalties: Floats
+    final_validation_error: float | None
+    final_test_error: float | None
+    flat_parameters: Mapping[str, Floats]
+    flat_buffers: Mapping[str, Floats]
+    provenance: dict[str, Any]
+
+
+def stored_runs(table: pa.Table, provenance: dict[str, Any]) -> Iterator[StoredRun]:
+    """Yield the runs of a shard's table, as `shard_table` writes it."""
+    known = {
+        column.field if column.per_evaluation else column.name: _values(table[column.name])
+        for column in COLUMNS
+        if column.name not in TASK_AND_SEED
+    }
+    parameters, buffers = (
+        {name.removeprefix(prefix): _values(table[name]) for name in table.column_names if name.startswith(prefix)}
+        for prefix in (PARAMETER, BUFFER)
+    )
+    for row in range(table.num_rows):
+        yield StoredRun(
+            **{attribute: values[row] for attribute, values in known.items()},
+            flat_parameters={name: values[row] for name, values in parameters.items()},
+            flat_buffers={name: values[row] for name, values in buffers.items()},
+            provenance=provenance,
+        )
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Return the values of a column, an array for each run if it has lists; arrays can be written to, as torch asks."""
+    if pa.types.is_list(column.type):
+        return [values.values.to_numpy(zero_copy_only=False).copy() for values in column]
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def shard_table(shard: Shard, history: History) -> pa.Table:
