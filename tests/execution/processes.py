@@ -17,7 +17,7 @@ DRIVER = """
 import os, sys
 import nalm
 from nalm.execution import checkpoints
-from nalm.training.ensemble import Ensemble
+from nalm.training.ensemble.loop import Ensemble
 
 experiment, out, log, compiled, often = sys.argv[1:]
 if often == "often":
