@@ -42,7 +42,7 @@ def test_what_is_missing_or_left_out_is_said(nalm_cli: Cli, results: Path, tiny_
         workers=0,
         compiled=False,
     )
-    Store(results).save_experiment(
+    Store(results).experiments.save(
         tiny_experiment.model_copy(update={"name": "short", "variants": {"short": nmru}, "seeds": (0, 1, 2)})
     )
     done = nalm_cli("export", results, "--csv", "--schema", "original")

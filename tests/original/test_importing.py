@@ -61,7 +61,7 @@ def test_a_run_that_diverged_comes_back_as_lost(
     known = tiny_experiment.narrowed(variants=["NRU"])
     store = Store(tmp_path / "ours")
     store.make_directories()
-    store.save_experiment(known)
+    store.experiments.save(known)
     for shard in plan([known], ()).shards:
         runs = len(shard.runs)
         store.add(shard, history([[1.0] * runs] * 3, [[2.0] * runs] * 3, [20, 15, *[-1] * (runs - 2)]), {})
@@ -99,7 +99,7 @@ def test_runs_of_the_original_in_its_csv_are_summarized_as_the_same_runs_in_our_
     figure = load_experiment("figure-3").narrowed(seeds=[0])
     store = Store(tmp_path / "ours")
     store.make_directories()
-    store.save_experiment(figure)
+    store.experiments.save(figure)
     by_key: dict[str, list[dict[str, str]]] = {}
     for run, row in rows:
         by_key.setdefault(run.key, []).append(row)

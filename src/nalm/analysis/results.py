@@ -14,7 +14,7 @@ from torch import nn
 from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
 from nalm.experiments.catalog import figures_called
-from nalm.experiments.experiment import Experiment
+from nalm.experiments.experiment import Experiment, check_labels
 from nalm.experiments.runs import Run, runs_of
 from nalm.modules import ArithmeticModule, TwoLayers, expression
 from nalm.spec.thresholds import Threshold, best_row
@@ -218,12 +218,8 @@ class Results:
         Raises:
             NalmError: it is not there.
         """
-        for kind, found, known in (
-            ("variant", variant, self.experiment.variants),
-            ("task", task, self.experiment.tasks),
-        ):
-            if found not in known:
-                raise NalmError(f"found unknown {kind} {found!r}, expected one of: {', '.join(known)}")
+        check_labels("variant", [variant], self.experiment.variants)
+        check_labels("task", [task], self.experiment.tasks)
         for trained in self.trained:
             if (trained.variant, trained.task, trained.run.seed) == (variant, task, seed):
                 return trained
@@ -248,7 +244,7 @@ def load(directory: Path | str, experiment: str | None = None) -> Results:
         NalmError: there are no results, or not of this experiment.
     """
     store = Store.existing(directory)
-    known = store.experiment_names()
+    known = store.experiments.names()
     if experiment is None and len(known) > 1:
         raise NalmError(f"{str(directory)!r} holds several experiments, name one of: {', '.join(known)}")
     name = known[0] if experiment is None else experiment
@@ -256,7 +252,7 @@ def load(directory: Path | str, experiment: str | None = None) -> Results:
         (name,) = called
     if name not in known:
         raise NalmError(f"found unknown experiment {name!r} in {str(directory)!r}, expected one of: {', '.join(known)}")
-    return Results(store.experiment(name), store)
+    return Results(store.experiments.read(name), store)
 
 
 def _at(values: Sequence[float], index: int | None) -> float | None:

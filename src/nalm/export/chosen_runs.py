@@ -66,7 +66,7 @@ def select(
     elif experiment is not None:
         chosen = [load(directory, experiment).experiment]
     else:
-        chosen = [store.experiment(name) for name in store.experiment_names()]
+        chosen = [store.experiments.read(name) for name in store.experiments.names()]
     if variants:
         if len(chosen) > 1:
             raise NalmError(f"found variants with {len(chosen)} experiments, expected them with one")

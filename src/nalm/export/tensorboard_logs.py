@@ -18,7 +18,7 @@ from nalm.export.chosen_runs import Place, Selection, select
 from nalm.export.csv_files import Exported
 from nalm.export.event_records import framed
 from nalm.export.gradients import recomputed_gradients
-from nalm.paths import write_atomically
+from nalm.paths import write_atomically, writing
 from nalm.spec.fields import leaves
 from nalm.store.columns import COLUMNS
 from nalm.store.rows import StoredRun, stored_runs
@@ -123,11 +123,9 @@ class _Folders:
 
 
 def _write(folder: Path, content: bytes) -> None:
-    try:
+    with writing(str(folder / FILE)):
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / FILE, content, durable=False)  # it can be written anew
-    except OSError as error:
-        raise NalmError(f"cannot write {folder / FILE}: {error.strerror}") from None
+        write_atomically(folder / FILE, content, durable=False)  # it can be written again
 
 
 Extra = Mapping[str, Array]

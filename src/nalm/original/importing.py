@@ -20,6 +20,7 @@ from nalm.original.files import Series, read_csv, read_tensorboard
 from nalm.original.labels import recipe_labels, task_labels
 from nalm.original.parse_names import named_run
 from nalm.original.write_names import named_recipe, named_task
+from nalm.paths import writing
 from nalm.spec.recipe import Recipe
 from nalm.store.columns import EVALUATION_COLUMNS, run_table
 from nalm.store.schema import about_shard
@@ -90,7 +91,7 @@ def import_results(
         raise NalmError(f"found no run of {experiment} among {len(series)} runs, expected some")
     meant = _experiment(name or IMPORTED, known, labels, found)
     store = Store(out)
-    store.merged(meant)  # which may refuse them
+    store.experiments.merged(meant)  # which may refuse them
     named = [
         (variant, Run(meant.variants[variant], meant.tasks[task], seed), one) for variant, task, seed, one in found
     ]
@@ -262,14 +263,12 @@ def _last(recipe: Recipe) -> int:
 
 def _write(store: Store, experiment: Experiment, variants: Iterable[Named]) -> None:
     store.make_directories()
-    try:
+    with writing(f"results to {str(store.path)!r}"):
         for runs in variants:
             for start in range(0, len(runs), RUNS_IN_FILE):
                 some = runs[start : start + RUNS_IN_FILE]
                 store.add_rows(_table(some), _about(some))
-    except OSError as error:
-        raise NalmError(f"cannot write results to {str(store.path)!r}: {error.strerror}") from None
-    store.add_experiment(experiment)
+    store.experiments.add(experiment)
 
 
 def _about(runs: Named) -> dict[str, Any]:

@@ -34,8 +34,8 @@ def training_costs(store: Store, names: Sequence[str] | None = None) -> Costs:
 
     A shard's time is shared out evenly among its runs.
     """
-    names = store.experiment_names() if names is None else names
-    keys_of = {name: {run.key for _, _, run in runs_of(store.experiment(name))} for name in names}
+    names = store.experiments.names() if names is None else names
+    keys_of = {name: {run.key for _, _, run in runs_of(store.experiments.read(name))} for name in names}
     wanted = set().union(*keys_of.values())
     seconds_of: dict[str, float] = {}
     intervals: list[tuple[float, float]] = []
