@@ -112,7 +112,7 @@ def test_runs_without_a_name_of_their_own_are_left_out_with_the_reason(
     assert (len(rows), result.runs, result.missing) == (6, 6, 6)
     assert result.left_out == {
         "B: the original gives other runs the same names": 6,
-        "C: the original has no clip_gradient_value like that": 6,
+        "C: the original's names cannot express the clip_gradient_value": 6,
     }
 
 
