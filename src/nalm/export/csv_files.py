@@ -23,7 +23,7 @@ Schema = Literal["tidy", "original"]
 
 EVALUATION = tuple(column.name for column in EVALUATION_COLUMNS)
 TIDY_COLUMNS = ("experiment", "variant", "task", "seed", *EVALUATION, "key")
-"""Columns of the tidy table, which has one row per run and evaluation. ``key`` is the run's key in the Parquet files."""
+"""Columns of the tidy table, which has one row per run and evaluation. ``key`` is the run's key in Parquet files."""
 
 
 @dataclass

@@ -137,7 +137,7 @@ def _flags(words: Words) -> str:
 
 
 def _weight(module: str, terms: Mapping[str, Term]) -> str:
-    """Return the weight penalty: the default for units without it, and 0 for power units, as in the papers' commands."""
+    """Return the weight penalty: its default for units without it, 0 for power units, as in the papers' commands."""
     if module in BOUNDED:
         return _typed(terms, "weight", 10) if "weight" in terms else "0.0"
     return "0.0" if module in POWER else "10"
