@@ -74,7 +74,7 @@ def happened(tmp_path: Path, history: Callable[..., History]) -> Callable[..., R
         store.make_directories()
         seeds = tuple(range(len(fates)))
         experiment = Experiment(name="fates", title="Fates", variants={"A": RECIPE}, tasks={"one": TASK}, seeds=seeds)
-        store.save_experiment(experiment)
+        store.experiments.save(experiment)
         shard = Shard(RECIPE, tuple(Run(RECIPE, TASK, seed) for seed in seeds))
         store.add(shard, history(np.transpose(validation), np.transpose(test), list(diverged)), {"device": "cpu"})
         return nalm.load(store.path)
@@ -188,7 +188,7 @@ def test_a_task_summary_has_no_totals(results: Path) -> None:
 
 
 def test_missing_runs_are_counted(results: Path, tiny_experiment: Experiment) -> None:
-    Store(results).save_experiment(tiny_experiment.narrowed(range(5)))
+    Store(results).experiments.save(tiny_experiment.narrowed(range(5)))
     found = nalm.load(results)
     assert (found.experiment.runs, len(found.trained), found.missing) == (20, 12, 8)
     assert len(found.runs()) == 12
@@ -198,7 +198,7 @@ def test_missing_runs_are_counted(results: Path, tiny_experiment: Experiment) ->
 def test_an_experiment_of_which_nothing_is_there_has_empty_tables(tmp_path: Path, tiny_experiment: Experiment) -> None:
     store = Store(tmp_path / "empty")
     store.make_directories()
-    store.save_experiment(tiny_experiment)
+    store.experiments.save(tiny_experiment)
     found = nalm.load(store.path)
     assert (found.missing, len(found.runs()), len(found.summary())) == (12, 0, 0)
 
@@ -206,7 +206,7 @@ def test_an_experiment_of_which_nothing_is_there_has_empty_tables(tmp_path: Path
 def test_a_task_summary_of_nothing_is_empty(tmp_path: Path, tiny_experiment: Experiment) -> None:
     store = Store(tmp_path / "empty")
     store.make_directories()
-    store.save_experiment(tiny_experiment)
+    store.experiments.save(tiny_experiment)
     assert len(nalm.load(store.path).task_summary()) == 0
 
 

@@ -85,7 +85,7 @@ def test_what_is_missing_is_counted(results: Path) -> None:
 def test_a_run_that_experiments_share_stands_in_both_but_has_one_name(
     results: Path, tiny_experiment: Experiment
 ) -> None:
-    Store(results).save_experiment(tiny_experiment.model_copy(update={"name": "twin"}))
+    Store(results).experiments.save(tiny_experiment.model_copy(update={"name": "twin"}))
     tidy, _ = exported(results)
     assert [row["experiment"] for row in tidy].count("twin") == [row["experiment"] for row in tidy].count("tiny") == 36
     original, result = exported(results, schema="original")
@@ -105,14 +105,14 @@ def test_runs_without_a_name_of_their_own_are_left_out_with_the_reason(
     experiment = tiny_experiment.model_copy(update={"variants": variants})
     store = Store(tmp_path / "results")
     store.make_directories()
-    store.save_experiment(experiment)
+    store.experiments.save(experiment)
     for shard in plan([experiment.narrowed(variants=["A", "B", "C"])], ()).shards:
         store.add(shard, history([[1.0] * 6], [[1.0] * 6]), {})
     rows, result = exported(store.path, schema="original")
     assert (len(rows), result.runs, result.missing) == (6, 6, 6)
     assert result.left_out == {
         "B: the original gives other runs the same names": 6,
-        "C: the original has no clip_gradient_value like that": 6,
+        "C: the original's names cannot express the clip_gradient_value": 6,
     }
 
 
@@ -121,7 +121,7 @@ def test_what_is_not_known_is_empty_and_infinity_is_a_number(
 ) -> None:
     store = Store(tmp_path / "results")
     store.make_directories()
-    store.save_experiment(tiny_experiment)
+    store.experiments.save(tiny_experiment)
     for shard in plan([tiny_experiment], ()).shards:
         store.add(shard, history([[np.nan] * 6], [[np.inf] * 6]), {})
     for schema, validation, test in (
@@ -140,7 +140,7 @@ def test_an_unknown_schema_is_refused(results: Path) -> None:
 
 
 def test_variants_need_one_experiment(results: Path, tiny_experiment: Experiment) -> None:
-    Store(results).save_experiment(tiny_experiment.model_copy(update={"name": "twin"}))
+    Store(results).experiments.save(tiny_experiment.model_copy(update={"name": "twin"}))
     with pytest.raises(nalm.NalmError, match="found variants with 2 experiments"):
         exported(results, variants=["NRU"])
 

@@ -130,7 +130,7 @@ def test_another_export_takes_the_place_of_the_first(results: Path, logs: Path) 
 def test_labels_that_no_folder_can_have_are_written_another_way(results: Path, tiny_experiment: Experiment) -> None:
     nmru, nru = tiny_experiment.variants.values()
     variants = {"../up": nmru, ".._up": nru}
-    Store(results).save_experiment(tiny_experiment.model_copy(update={"variants": variants}))
+    Store(results).experiments.save(tiny_experiment.model_copy(update={"variants": variants}))
     out = results.parent / "out" / "logs"
     assert nalm.export_tensorboard(results, out).runs == 12
     assert sorted(path.name for path in (out / "tiny").iterdir()) == ["_up", "_up_"]

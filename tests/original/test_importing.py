@@ -44,7 +44,7 @@ def old(results: Path, tmp_path: Path) -> Path:
 
 def test_what_is_exported_and_imported_has_the_same_summary(results: Path, old: Path, tiny: Path) -> None:
     imported = nalm.import_results([old], results.parent / "new", str(tiny))
-    assert (imported.runs, imported.there, imported.strangers, imported.short) == (12, 0, 0, 0)
+    assert (imported.runs, imported.there, imported.not_in_experiment, imported.short) == (12, 0, 0, 0)
     ours, theirs = nalm.load(results), nalm.load(results.parent / "new")
     assert theirs.experiment == ours.experiment
     pd.testing.assert_frame_equal(theirs.summary(), ours.summary())
@@ -61,7 +61,7 @@ def test_a_run_that_diverged_comes_back_as_lost(
     known = tiny_experiment.narrowed(variants=["NRU"])
     store = Store(tmp_path / "ours")
     store.make_directories()
-    store.save_experiment(known)
+    store.experiments.save(known)
     for shard in plan([known], ()).shards:
         runs = len(shard.runs)
         store.add(shard, history([[1.0] * runs] * 3, [[2.0] * runs] * 3, [20, 15, *[-1] * (runs - 2)]), {})
@@ -99,7 +99,7 @@ def test_runs_of_the_original_in_its_csv_are_summarized_as_the_same_runs_in_our_
     figure = load_experiment("figure-3").narrowed(seeds=[0])
     store = Store(tmp_path / "ours")
     store.make_directories()
-    store.save_experiment(figure)
+    store.experiments.save(figure)
     by_key: dict[str, list[dict[str, str]]] = {}
     for run, row in rows:
         by_key.setdefault(run.key, []).append(row)
@@ -249,7 +249,7 @@ def test_runs_of_another_experiment_are_left_out_and_counted(tmp_path: Path) -> 
     ]
     path = write_rows(tmp_path / "x.csv", rows)
     imported = nalm.import_results([path], tmp_path / "new", "figure-3")
-    assert (imported.runs, imported.strangers) == (1, 1)
+    assert (imported.runs, imported.not_in_experiment, imported.strangers) == (1, 1, 1)
     with pytest.raises(nalm.NalmError, match="found no run of figure-4 among 2 runs"):
         nalm.import_results([path], tmp_path / "other", "figure-4")
     assert not (tmp_path / "other").exists()
@@ -271,11 +271,11 @@ def test_runs_of_one_name_and_different_values_are_refused(refused: Callable[...
     write_rows(tmp_path / "b.csv", [(run, 1, 0, 0, 2, 0.1)])
     write_rows(tmp_path / "longer.csv", [(run, 1, 0, 0, 1, 0.1), (run, 1, 1000, 0, 1, 0.1)])
     write_rows(tmp_path / "renamed.csv", [(f"{run}_id7", 1, 0, 0, 1, 0.2)])
-    expected = "are not those that it has in a.csv, expected the same or one of them only"
+    expected = "differ from those in a.csv, expected the same, or only one of them"
     for other, what in (("b", "test errors"), ("longer", "iterations"), ("renamed", "sparsity errors")):
         sentence = refused("import", "a.csv", f"{other}.csv", "--out", "new")
         ending = f"{run}_id7" if other == "renamed" else run
-        assert sentence == f"found a run in {other}.csv whose {what} {expected}: {ending}"
+        assert sentence == f"the {what} of a run in {other}.csv {expected}: {ending}"
 
 
 def test_a_run_with_other_values_than_it_was_imported_with_is_refused(
@@ -286,7 +286,7 @@ def test_a_run_with_other_values_than_it_was_imported_with_is_refused(
     write_rows(tmp_path / "b.csv", [(run, 3, 0, 0, 1, 0.1)])
     assert nalm_cli("import", "a.csv", "--out", "new").returncode == 0
     sentence = refused("import", "b.csv", "--out", "new")
-    assert sentence.startswith("found a run in b.csv whose validation errors are not those that it has in a.csv, ")
+    assert sentence.startswith("the validation errors of a run in b.csv differ from those in a.csv, ")
 
 
 def test_a_changed_recipe_under_a_known_name_is_refused(old: Path, tiny: Path, tmp_path: Path) -> None:

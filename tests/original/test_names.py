@@ -102,7 +102,7 @@ def test_every_golden_configuration_is_what_its_name_means(configuration: str) -
         ({"module": "RealNPU", "regularizers": {"weight": {"ramp": [1, 2]}, "gate": {"ramp": [1, 3]}}}, {}, "gate"),
         ({"module": "RealNPU", "regularizers": {"l1": {}}}, {}, "regularizer l1"),
         ({"module": {"name": "NALU", "multiplication": "nmu"}}, {}, "nmu"),
-        ({"module": "NRU"}, {"train": {"exponential": {"scale": 2}}}, "two distributions"),
+        ({"module": "NRU"}, {"train": {"exponential": {"scale": 2}}}, "one distribution"),
         (
             {"module": "NRU"},
             {

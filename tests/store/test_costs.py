@@ -11,8 +11,8 @@ from nalm.store.store import Store
 
 def test_shared_runs_are_counted_with_the_first_experiment_that_has_them(results: Path) -> None:
     store = Store(results)
-    tiny = store.experiment("tiny")
-    store.save_experiment(tiny.narrowed(seeds=[0, 1]).model_copy(update={"name": "part"}))
+    tiny = store.experiments.read("tiny")
+    store.experiments.save(tiny.narrowed(seeds=[0, 1]).model_copy(update={"name": "part"}))
     costs = training_costs(store, ["part", "tiny"])
     assert costs.experiments[["experiment", "runs", "new"]].values.tolist() == [["part", 8, 8], ["tiny", 12, 4]]
     assert costs.experiments["core_seconds"].sum() == pytest.approx(costs.core_seconds)

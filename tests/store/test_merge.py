@@ -110,7 +110,7 @@ def test_a_merge_that_was_interrupted_can_be_repeated(
         patch.setattr(Store.add_rows, "__defaults__", (interrupt,))
         with pytest.raises(KeyboardInterrupt):
             nalm.merge([results, more], tmp_path / "all")
-    assert Store(tmp_path / "all").experiment_names() == []  # whose runs are there when they are
+    assert Store(tmp_path / "all").experiments.names() == []  # whose runs are there when they are
     merged = nalm.merge([results, more], tmp_path / "all")
     assert (merged.runs, merged.duplicates) == (10, 6)
     assert nalm.load(tmp_path / "all").missing == 0
@@ -138,7 +138,7 @@ def test_a_changed_recipe_is_refused_and_nothing_is_written(
     results: Path, train: Callable[..., Path], tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     other = train("other", [5], tiny_experiment.with_setting("NMRU.learning_rate=1.0"))
-    sentence = f"the recipe of 'NMRU' of tiny in '{other}' is another one than in '{results}': use --replace"
+    sentence = f"the recipe of 'NMRU' of tiny differs between '{results}' and '{other}': use --replace"
     with pytest.raises(NalmError, match=sentence):
         nalm.merge([results, other], tmp_path / "all")
     assert not (tmp_path / "all").exists()

@@ -254,7 +254,7 @@ def test_an_experiment_that_cannot_be_saved_leaves_the_old_one(
     before = contents(results)
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(NalmError, match=r"^cannot write results to '.*': No space left on device$"):
-        Store(results).save_experiment(tiny_experiment.narrowed([99]))
+        Store(results).experiments.save(tiny_experiment.narrowed([99]))
     assert contents(results) == before
 
 
@@ -263,21 +263,21 @@ def test_an_experiment_that_cannot_be_saved_leaves_the_old_one(
 
 def test_an_experiment_comes_back_as_it_was_saved(store: Store) -> None:
     experiment = nalm.load_experiment("figure-3")
-    store.save_experiment(experiment)
-    assert store.experiment("figure-3") == experiment
+    store.experiments.save(experiment)
+    assert store.experiments.read("figure-3") == experiment
 
 
 def test_experiments_run_into_a_directory_are_merged(store: Store, tiny_experiment: Experiment) -> None:
-    store.save_experiment(tiny_experiment.narrowed([0, 1], ["NMRU"]))
-    merged = store.merged(tiny_experiment.narrowed([5], ["NRU"]))
+    store.experiments.save(tiny_experiment.narrowed([0, 1], ["NMRU"]))
+    merged = store.experiments.merged(tiny_experiment.narrowed([5], ["NRU"]))
     assert set(merged.variants) == {"NMRU", "NRU"}
     assert merged.seeds == (0, 1, 5)
     assert merged.tasks == tiny_experiment.tasks
 
 
 def test_variants_keep_their_order_when_some_of_them_are_run_again(store: Store, tiny_experiment: Experiment) -> None:
-    store.save_experiment(tiny_experiment)
-    assert list(store.merged(tiny_experiment.narrowed(variants=["NRU"])).variants) == ["NMRU", "NRU"]
+    store.experiments.save(tiny_experiment)
+    assert list(store.experiments.merged(tiny_experiment.narrowed(variants=["NRU"])).variants) == ["NMRU", "NRU"]
 
 
 @pytest.mark.parametrize(
@@ -291,21 +291,23 @@ def test_variants_keep_their_order_when_some_of_them_are_run_again(store: Store,
 def test_a_changed_recipe_is_refused_unless_it_is_to_replace_the_old_one(
     store: Store, tiny_experiment: Experiment, field: str, difference: str
 ) -> None:
-    store.save_experiment(tiny_experiment)
+    store.experiments.save(tiny_experiment)
     changed = tiny_experiment.with_setting(field)
     with pytest.raises(NalmError, match=r"use --replace to go on with the new one \(old runs stay\)") as error:
-        store.merged(changed)
+        store.experiments.merged(changed)
     assert difference in str(error.value)
-    assert store.merged(changed, replace=True) == changed
+    assert store.experiments.merged(changed, replace=True) == changed
     one_variant = changed.narrowed([5], ["NRU"])
-    assert store.merged(one_variant, replace=True).variants == tiny_experiment.variants | one_variant.variants
+    assert (
+        store.experiments.merged(one_variant, replace=True).variants == tiny_experiment.variants | one_variant.variants
+    )
 
 
 def test_a_changed_task_is_refused(store: Store, tiny_experiment: Experiment) -> None:
-    store.save_experiment(tiny_experiment)
+    store.experiments.save(tiny_experiment)
     other = Task.model_validate({"operation": "mul", "train": [1, 2], "test": [2, 6]})
-    with pytest.raises(NalmError, match=r"^the task 'U\[1,2\)' in .* is another one \(operation: 'div' there, 'mul'"):
-        store.merged(tiny_experiment.model_copy(update={"tasks": {"U[1,2)": other}}))
+    with pytest.raises(NalmError, match=r"^the task 'U\[1,2\)' in .* has changed \(operation: 'div' there, 'mul'"):
+        store.experiments.merged(tiny_experiment.model_copy(update={"tasks": {"U[1,2)": other}}))
 
 
 @pytest.mark.parametrize("name", ["../escaped", "/tmp/escaped", "..", ".hidden", "", "a\\b"])
@@ -319,7 +321,7 @@ def test_an_experiment_that_names_itself_after_other_files_is_refused(results: P
 def test_an_experiment_that_has_the_name_of_another_is_refused(results: Path) -> None:
     path = results / "experiments" / "tiny.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"name": "other"}))
-    with pytest.raises(NalmError, match=r"is not what it says: found the name 'other', expected 'tiny'$"):
+    with pytest.raises(NalmError, match=r"does not have the name of its file: found 'other', expected 'tiny'$"):
         nalm.load(results)
 
 
@@ -328,14 +330,14 @@ def test_an_experiment_that_cannot_be_read_is_named(store: Store, text: str) -> 
     path = store.path / "experiments" / "tiny.json"
     path.write_text(text)
     with pytest.raises(NalmError) as error:
-        store.experiment("tiny")
+        store.experiments.read("tiny")
     assert str(error.value).startswith(f"{path} is not an experiment that this version of nalm can read: ")
 
 
 def test_an_experiment_that_cannot_be_read_says_why(store: Store) -> None:
     (store.path / "experiments" / "tiny.json").write_text('{"name": "tiny"}')
     with pytest.raises(NalmError, match=r"this version of nalm can read: .*(title|variants|tasks|seeds)"):
-        store.experiment("tiny")
+        store.experiments.read("tiny")
 
 
 # Directories

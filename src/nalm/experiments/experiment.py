@@ -1,7 +1,7 @@
 """An experiment: variants × tasks × seeds, read from a YAML file."""
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -27,7 +27,7 @@ from nalm.tasks.families import task_kind
 from nalm.tasks.judging import check_tasks
 from nalm.tasks.subsets.task import Task
 
-__all__ = ["Experiment", "read_experiment"]
+__all__ = ["Experiment", "check_labels", "read_experiment"]
 
 Fields = dict[str, Any]
 T = TypeVar("T")
@@ -125,11 +125,25 @@ class Experiment(BaseModel):
         return self.changed({target[len(label) + 1 :]: parse_value(value)}, None if label == "*" else label)
 
 
-def _only(kind: str, known: dict[str, T], labels: Sequence[str] | None) -> dict[str, T]:
-    """What has one of the labels, in the known order; all if there are none."""
-    for label in labels or ():
+def check_labels(kind: str, labels: Iterable[str], known: Iterable[str]) -> None:
+    """Check that an experiment has all of some labels.
+
+    Arguments:
+        kind: what they label: ``variant`` or ``task``.
+        labels: the labels that were asked for.
+        known: the labels that the experiment has.
+
+    Raises:
+        NalmError: it lacks one of them.
+    """
+    for label in labels:
         if label not in known:
             raise NalmError(f"found unknown {kind} {label!r}, expected one of: {', '.join(known)}")
+
+
+def _only(kind: str, known: dict[str, T], labels: Sequence[str] | None) -> dict[str, T]:
+    """Return what has one of the labels, in the known order; all of it if labels is None."""
+    check_labels(kind, labels or (), known)
     return {label: value for label, value in known.items() if labels is None or label in labels}
 
 

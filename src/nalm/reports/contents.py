@@ -107,7 +107,7 @@ def contents(
     sections = []
     for number, store in enumerate(stores):
         prefix = f"{number}-" if number else ""
-        names = in_the_papers_order([*store.experiment_names(), *COMPUTED_FIGURES])
+        names = in_the_papers_order([*store.experiments.names(), *COMPUTED_FIGURES])
         trained = [name for name in names if name not in COMPUTED_FIGURES]
         where = f" in {store.path}" if len(stores) > 1 else ""
         sections.append(_overview(store, trained, prefix, where))
