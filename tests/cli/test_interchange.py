@@ -69,7 +69,7 @@ def test_an_import_says_what_became_of_runs(nalm_cli: Cli, results: Path, tiny: 
     again = nalm_cli("import", "old.csv", "--out", "new", "--experiment", tiny)
     assert again.stderr.splitlines() == [
         "added 0 runs of tiny to new",
-        "nalm: 12 runs were there already or were found again: the first of each is kept",
+        "nalm: 12 runs were there already or were found more than once: the first of each is kept",
     ]
 
 
