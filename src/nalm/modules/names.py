@@ -78,7 +78,7 @@ def _layers_of_original(name: str) -> Layers:
 
 def _network(layers: Layers) -> ModuleFactory:
     """Return what builds one layer, or two with a hidden size between them."""
-    first, *rest = [partial[nn.Module](MODULES[name], **options) for name, options in layers]
+    first, *rest = [partial(resolve(name), **options) for name, options in layers]
     if not rest:
         return first
     (second,) = rest
