@@ -5,17 +5,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from plotnine import aes, geom_point, ggplot
+from plotnine import ggplot
 
 from nalm.errors import NalmError
 from nalm.figures.saving import save
+from nalm.figures.style import plotnine
 
 SIGNATURES = {".pdf": b"%PDF", ".png": b"\x89PNG", ".svg": b"<?xml"}
 
 
 @pytest.fixture
 def figure() -> ggplot:
-    return ggplot(pd.DataFrame({"x": [1, 2], "y": [3, 4]}), aes("x", "y")) + geom_point()
+    p9 = plotnine()
+    plot: ggplot = p9.ggplot(pd.DataFrame({"x": [1, 2], "y": [3, 4]}), p9.aes("x", "y")) + p9.geom_point()
+    return plot
 
 
 @pytest.mark.parametrize("suffix", [".pdf", ".png", ".svg", ".PNG"])
