@@ -43,7 +43,7 @@ from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import show_seeds
 from nalm.experiments.sequences import with_iterations
 from nalm.export.tensorboard_logs import check_tensorboard
-from nalm.modules.names import import_paths
+from nalm.registry import import_paths
 
 __all__ = ["tensorboard_logs", "train_and_report"]
 
