@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MOST_PARAMETERS", "History"]
+__all__ = ["MOST_PARAMETERS", "SERIES", "History"]
 
 MOST_PARAMETERS = 200_000
 """Numbers kept of a run's parameters: where all evaluations have more, only those after training are kept."""
+
+SERIES = ("validation_errors", "test_errors", "sparsity_errors", "criteria", "penalties")
+"""Fields of a history that have one number per evaluation and run."""
 
 Array = npt.NDArray[np.float64]
 

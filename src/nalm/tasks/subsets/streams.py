@@ -10,9 +10,9 @@ from torch import Tensor
 
 from nalm.modules.operations import OPERATIONS
 from nalm.spec.ranges import Place, Range
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask, SumsTask
 
-__all__ = ["Batch", "HeldOut", "Placement", "Sampler", "fixed_test_rows", "layout", "parent_draws", "sample"]
+__all__ = ["Batch", "HeldOut", "Placement", "Sampler", "fixed_test_rows", "parent_draws", "sample"]
 
 VALIDATION_SEED = 43953907
 TEST_SEED = 8689336
@@ -101,21 +101,21 @@ class Sampler:
 
     def __init__(
         self,
-        runs: Sequence[tuple[Task, int]],
+        runs: Sequence[tuple[SubsetTask, int]],
         batch_size: int,
         dtype: torch.dtype,
         device: torch.device,
         faster: Callable[[int], Any] | None = None,
     ):
         first = runs[0][0]
-        if len({layout(task) for task, _ in runs}) > 1:
+        if len({task.group for task, _ in runs}) > 1:
             raise ValueError("runs that train together must have the same input layout, hidden size and kind of range")
         self.batch_size = batch_size
         self.dtype = dtype
         self.device = device
         self.columns = first.input_size
         self.operations = list(dict.fromkeys(task.operation for task, _ in runs))
-        self.layout = layout(first)
+        self.layout = first.group
         self._range = first.train
         self.batch: Batch = partial(_batch, place=first.train.place, operations=self.operations, dtype=dtype)
 
@@ -216,20 +216,14 @@ class Sampler:
         )
 
 
-def layout(task: Task) -> tuple[object, ...]:
-    """What tasks must have in common to be trained together."""
-    lengths = tuple(end - start for start, end in task.slices(0))
-    return (task.input_size, task.hidden_size, lengths, task.train.stream)
-
-
-def parent_draws(task: Task, seed: int) -> tuple[int, int]:
+def parent_draws(task: SumsTask, seed: int) -> tuple[int, int]:
     """Offset of the slices, and seed of the training stream, as the original's parent generator yields them."""
     parent = np.random.RandomState(seed)
     offset = task.offset(parent)
     return offset, int(parent.randint(0, 2**32 - 1, dtype=np.int64))
 
 
-def fixed_test_rows(task: Task, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def fixed_test_rows(task: SubsetTask, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Inputs ``(rows, columns)`` and targets ``(rows, 1)`` of the test error, with the slices at offset 0."""
     inputs = _held_out_inputs(task.test, task.input_size, TEST_SEED)
     targets = _targets(inputs, task.slices(0), task.operation)
