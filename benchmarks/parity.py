@@ -46,10 +46,10 @@ def main() -> int:
     for (variant, text), (validation, test) in golden.items():
         label = labels[json.dumps([float(end) for end in json.loads(text)])]
         trained = results.run(variant, label, 0)
-        row, threshold = trained.row, trained.run.threshold
+        threshold = trained.run.threshold
         theirs = threshold.solved(validation, test)
-        ours = threshold.solved(row["validation_error"], row["test_error"])
-        last = row["test_error"][-1]
+        ours = threshold.solved(trained.validation_errors.tolist(), trained.test_errors.tolist())
+        last = trained.test_errors[-1]
         print(f"{variant:22}{label:16}{_word(theirs):>12}{_word(ours):>12}{test[-1]:>13.4g}{last:>13.4g}")
         same += theirs == ours
         if not theirs and not ours:

@@ -17,6 +17,7 @@ import pytest
 import nalm
 from nalm.export.csv_files import TIDY_COLUMNS
 from nalm.original.files import ORIGINAL_COLUMNS
+from nalm.store.columns import COLUMNS, MODULE_COLUMNS
 from tests.test_docs import ROOT, blocks
 
 DOCUMENT = "docs/results-format.md"
@@ -28,6 +29,7 @@ TYPES = {
     "list of int64": "list<element: int64>",
     "list of float64": "list<element: double>",
 }
+"""Types of columns as the page names them, and as the schema of a file does."""
 PANDAS, DUCKDB, POLARS, METADATA = blocks(DOCUMENT, "python")
 
 
@@ -57,6 +59,18 @@ def test_every_column_is_documented_with_its_type(schemas: list[pq.ParquetFile])
         found = {field.name: str(field.type) for field in file.schema_arrow}
         assert found.pop("parameter.weight") == patterns["parameter.NAME"] == patterns["buffer.NAME"]
         assert found == documented
+
+
+def test_the_table_of_columns_is_the_declared_one() -> None:
+    rows = [(f"`{column.name}`", column.type, column.unit, column.meaning) for column in (*COLUMNS, *MODULE_COLUMNS)]
+    declared = [" ".join(["|", *(f"{cell} |" if cell else "|" for cell in row)]) for row in rows]
+    text = (ROOT / DOCUMENT).read_text(encoding="utf-8").partition("## Columns of a shard\n")[2]
+    assert re.findall(r"^\| `.+ \|$", text.partition("\n## ")[0], re.MULTILINE) == declared
+
+
+def test_every_tag_of_a_column_is_documented() -> None:
+    documented = " ".join(table("TensorBoard"))
+    assert [column.tag for column in COLUMNS if f"`{column.tag}`" not in documented and column.tag] == []
 
 
 def test_every_field_of_the_metadata_is_documented(schemas: list[pq.ParquetFile]) -> None:
@@ -99,7 +113,7 @@ def test_names_and_keys_are_the_documented_hashes(results: Path) -> None:
 @pytest.mark.parametrize("example", [PANDAS, DUCKDB, POLARS], ids=["pandas", "duckdb", "polars"])
 def test_other_tools_find_the_same_median_errors(results: Path, example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(results.parent)
-    errors = np.array([trained.row["test_error"] for trained in nalm.load(results).trained])
+    errors = np.array([trained.test_errors for trained in nalm.load(results).trained])
     expected = dict(zip((0, 10, 20), np.median(errors, axis=0).tolist(), strict=True))
     found = eval(printed(example), {})
     assert found.keys() == expected.keys()

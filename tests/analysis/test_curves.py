@@ -1,11 +1,11 @@
 """Quantiles of errors over iterations."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.trained import changed
 
 import nalm
 from nalm.analysis.curves import QUANTILES, error_quantiles
@@ -19,7 +19,7 @@ def nmru(found: Results) -> list[TrainedRun]:
 
 def with_errors(found: Results, *errors: list[float]) -> Results:
     """The results with these test errors instead of those of some runs."""
-    runs = [replace(run, row=run.row | {"test_error": of}) for run, of in zip(nmru(found), errors, strict=False)]
+    runs = [changed(run, test_errors=of) for run, of in zip(nmru(found), errors, strict=False)]
     found.trained[:] = runs
     return found
 
@@ -35,7 +35,7 @@ def test_there_is_a_row_per_variant_task_error_and_evaluation(results: Path) -> 
 
 def test_the_median_of_three_runs_is_the_middle_one(results: Path) -> None:
     found = nalm.load(results)
-    errors = np.array([run.row["validation_error"] for run in nmru(found)])
+    errors = np.array([run.validation_errors for run in nmru(found)])
     table = error_quantiles(found, ["NMRU"], ["U[1,2)"]).query("error == 'validation'")
     assert table["median"].tolist() == np.median(errors, axis=0).tolist()
     assert table["low"].tolist() == errors.min(axis=0).tolist()
@@ -52,8 +52,7 @@ def test_errors_that_are_no_numbers_are_the_worst_and_disturb_no_others(results:
 def test_a_run_that_diverged_is_the_worst_from_then_on(results: Path) -> None:
     found = nalm.load(results)
     first, *rest = nmru(found)
-    lists = {name: of[:1] for name, of in first.row.items() if isinstance(of, list)}
-    found.trained[:] = [replace(first, row=first.row | lists | {"diverged_at": 3}), *rest]
+    found.trained[:] = [changed(first, 1, diverged_at=3), *rest]
     table = error_quantiles(found).query("error == 'test'")
     assert table["runs"].tolist() == [3, 3, 3]
     assert np.isinf(table["high"]).tolist() == [False, True, True]
@@ -62,8 +61,7 @@ def test_a_run_that_diverged_is_the_worst_from_then_on(results: Path) -> None:
 
 def test_where_all_runs_diverged_at_once_every_error_is_infinite(results: Path) -> None:
     found = nalm.load(results)
-    lists: dict[str, list[float]] = {name: [] for name, of in found.trained[0].row.items() if isinstance(of, list)}
-    found.trained[:] = [replace(run, row=run.row | lists | {"diverged_at": 0}) for run in nmru(found)]
+    found.trained[:] = [changed(run, 0, diverged_at=0) for run in nmru(found)]
     table = error_quantiles(found)
     assert table["iteration"].tolist() == [0, 10, 20] * 2
     assert np.isinf(table[list(QUANTILES)]).all(axis=None)
@@ -72,8 +70,7 @@ def test_where_all_runs_diverged_at_once_every_error_is_infinite(results: Path) 
 def test_a_run_that_was_looked_at_less_often_counts_where_it_was(results: Path) -> None:
     found = nalm.load(results)
     first, *rest = nmru(found)
-    lists = {name: of[:2] for name, of in first.row.items() if isinstance(of, list)}
-    found.trained[:] = [replace(first, row=first.row | lists), *rest]
+    found.trained[:] = [changed(first, 2), *rest]
     assert error_quantiles(found).query("error == 'test'")["runs"].tolist() == [3, 3, 2]
 
 

@@ -234,7 +234,7 @@ def test_a_trained_module_has_the_error_that_was_stored(
     with torch.no_grad():
         error = ((module(x) - target) ** 2).mean().item()
     # 1e-4: a sum of 10,000 float32 numbers; 1e-13: where all that is left is the rounding of each.
-    assert error == pytest.approx(trained.row["final_test_error"], rel=1e-4, abs=1e-13)
+    assert error == pytest.approx(trained.final_test_error, rel=1e-4, abs=1e-13)
 
 
 def test_a_module_is_that_of_its_run(results: Path) -> None:

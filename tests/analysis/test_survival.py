@@ -3,7 +3,6 @@
 import importlib
 import math
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import assume, example, given, strategies as st
+from tests.trained import changed
 
 import nalm
 from nalm.analysis.survival import kaplan_meier
@@ -137,8 +137,7 @@ def test_medians_count_every_run_and_are_infinite_where_most_are_not_solved(resu
 def test_a_run_that_diverged_stays_unsolved_until_its_training_would_have_ended(results: Path) -> None:
     found = nalm.load(results)
     nru = [run for run in found.trained if (run.variant, run.task) == ("NRU", "U[1,2)")]
-    lists = {name: of[:1] for name, of in nru[0].row.items() if isinstance(of, list)}
-    lost = replace(nru[0], row=nru[0].row | lists | {"diverged_at": 1, "test_error": [1.0]})
+    lost = changed(nru[0], 1, diverged_at=1, test_errors=[1.0])
     found.trained[:] = [lost, *nru[1:]]
     steps = nalm.survival_steps(found)
     assert steps["iteration"].tolist()[-1] == 20

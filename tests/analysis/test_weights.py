@@ -1,11 +1,11 @@
 """Weights of runs beside gold weights."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.trained import changed, without_parameters
 
 import nalm
 from nalm.analysis.results import Results
@@ -86,10 +86,7 @@ def test_a_module_without_gold_weights_shows_its_parameters(write_yaml: Write, t
 
 def test_runs_without_weights_are_refused_and_left_out_beside_others(results: Path) -> None:
     found = nalm.load(results)
-    bare = [
-        replace(run, row={name: of for name, of in run.row.items() if not name.startswith("parameter.")})
-        for run in found.trained
-    ]
+    bare = [without_parameters(run) for run in found.trained]
     found.trained[:] = [*bare[:-1], found.trained[-1]]
     assert set(nalm.final_weights(found)["variant"]) == {"NRU"}
     found.trained[:] = bare
@@ -100,12 +97,10 @@ def test_runs_without_weights_are_refused_and_left_out_beside_others(results: Pa
 def test_a_run_that_diverged_ends_with_weights_that_are_no_numbers(results: Path) -> None:
     found = nalm.load(results)
     first = found.trained[0]
-    values = [*first.row["parameter.weight"][:4], *[float("nan")] * 12]
-    lists = {name: of[:1] for name, of in first.row.items() if isinstance(of, list)}
-    found.trained[:] = [replace(first, row=first.row | lists | {"diverged_at": 5, "parameter.weight": values})]
+    weights = {"weight": np.array([*first.flat_parameters["weight"][:4], *[np.nan] * 12])}
+    found.trained[:] = [changed(first, 1, diverged_at=5, flat_parameters=weights)]
     assert nalm.weight_histories(found)["iteration"].tolist() == [0] * 4
     assert nalm.final_weights(found)["value"].isna().all()
-    nothing: dict[str, list[float]] = {name: [] for name in lists if not name.startswith("parameter.")}
-    found.trained[:] = [replace(first, row=first.row | nothing | {"diverged_at": 0})]
+    found.trained[:] = [changed(first, 0, diverged_at=0)]
     with pytest.raises(NalmError, match=r"^found no weights in the runs of tiny, expected runs that kept them$"):
         nalm.weight_histories(found)

@@ -16,8 +16,8 @@ Start = Callable[..., Process]
 DRIVER = """
 import os, sys
 import nalm
-from nalm.sweeps import checkpoints
-from nalm.training.ensemble import Ensemble
+from nalm.execution import checkpoints
+from nalm.training.ensemble.loop import Ensemble
 
 experiment, out, log, compiled, often = sys.argv[1:]
 if often == "often":

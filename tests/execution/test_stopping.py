@@ -45,7 +45,7 @@ def results(sums: Path) -> nalm.Results:
 
 
 def test_solved_runs_end_where_they_are_solved_and_others_where_training_ends(results: nalm.Results) -> None:
-    outcomes = [(run.outcome(), run.row["iteration"][-1]) for run in results.trained]
+    outcomes = [(run.outcome(), run.iterations[-1]) for run in results.trained]
     assert {outcome["task"] for outcome, _ in outcomes if outcome["solved"]} == {"sub"}
     for outcome, last in outcomes:
         assert (last < 700) == outcome["solved"]
@@ -56,10 +56,10 @@ def test_solved_runs_end_where_they_are_solved_and_others_where_training_ends(re
 def test_the_history_and_the_module_of_a_retired_run_are_those_of_its_last_evaluation(results: nalm.Results) -> None:
     run = next(run for run in results.trained if run.outcome()["solved"])
     history = run.history()
-    assert len(history) == len(run.row["iteration"])
+    assert len(history) == len(run.iterations)
     weight = run.module().get_parameter("second.weight").detach().numpy().ravel()
     np.testing.assert_array_equal(history[["second.weight.0", "second.weight.1"]].iloc[-1], weight)
-    assert run.row["final_test_error"] == history["test_error"].iloc[-1]
+    assert run.final_test_error == history["test_error"].iloc[-1]
 
 
 def test_weights_over_iterations_and_the_figure_are_there_all_the_same(results: nalm.Results, tmp_path: Path) -> None:

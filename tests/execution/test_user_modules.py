@@ -146,7 +146,7 @@ def test_a_users_trained_module_has_the_error_that_was_stored(
     x, target = test_rows(2, 6)
     with torch.no_grad():
         error = ((trained.module()(x) - target) ** 2).mean().item()
-    assert error == pytest.approx(trained.row["final_test_error"], rel=1e-4)  # sums of 10,000 float32 numbers
+    assert error == pytest.approx(trained.final_test_error, rel=1e-4)  # sums of 10,000 float32 numbers
 
 
 @pytest.mark.parametrize(("name", "source"), [("single_plain", PLAIN), ("single_normalized", NORMALIZED)])
@@ -197,7 +197,7 @@ def test_what_a_module_does_not_train_is_the_seeds_own_and_stays(train: Train, n
     alone = nalm.single_run(f"{name}:MyUnit", "div", seed=1).changed({"iterations": 20, "learning_rate": 1e-2})
     trained = nalm.train_single(alone, compiled=False)
     assert trained.module.state_dict()["fixed"].item() == values[1]
-    assert trained.test_error == pytest.approx(second.row["final_test_error"], rel=1e-5)
+    assert trained.test_error == pytest.approx(second.final_test_error, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,10 @@ def test_the_originals_table_has_its_columns_and_names(results: Path) -> None:
     assert [int(row["step"]) for row in own] == [0, 10, 20]
     for theirs, ours in zip(
         ORIGINAL_COLUMNS[1:],
-        ("validation_error", "iteration", "wall_time", "test_error", "sparsity_error"),
+        ("validation_errors", "iterations", "wall_times", "test_errors", "sparsity_errors"),
         strict=True,
     ):
-        assert [float(row[theirs]) for row in own] == trained.row[ours]
+        assert [float(row[theirs]) for row in own] == getattr(trained, ours).tolist()
 
 
 def test_only_some_variants_are_exported(results: Path) -> None:

@@ -215,12 +215,12 @@ def test_runs_that_diverged_are_written_as_far_as_they_went(results: Path, tiny_
     wild = tiny_experiment.model_copy(update={"name": "wild"}).narrowed(variants=["NRU"])
     wild = wild.changed({"module": "Linear", "optimizer": "sgd", "learning_rate": 1e30, "regularizers": {}})
     nalm.run(wild, results, workers=0, compiled=False)
-    diverged = [run for run in nalm.load(results, "wild").trained if run.row["diverged_at"] is not None]
+    diverged = [run for run in nalm.load(results, "wild").trained if run.diverged_at is not None]
     assert diverged
     nalm.export_tensorboard(results, results.parent / "logs", "wild", verbose=True, gradients=True)
     for run in diverged:
         found = read(results.parent / "logs" / "wild" / run.variant / run.task / f"seed {run.run.seed}")
-        assert len(scalars(found, "error/test")) == len(run.row["iteration"])
+        assert len(scalars(found, "error/test")) == len(run.iterations)
 
 
 @pytest.mark.parametrize(

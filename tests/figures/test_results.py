@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -14,6 +13,7 @@ from matplotlib.collections import LineCollection, PathCollection, PolyCollectio
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from plotnine import ggplot, labs
+from tests.trained import changed, without_parameters
 
 import nalm
 from nalm.analysis.results import Results
@@ -107,11 +107,10 @@ def test_every_kind_is_drawn_of_one_variant_on_one_task_or_asks_for_another(foun
 @pytest.mark.parametrize("kind", OF_ANY_TASKS)
 def test_every_kind_is_drawn_when_runs_diverged_and_errors_are_not_finite(found: Results, kind: str) -> None:
     for index, run in enumerate(found.trained):
-        lists = {name: of[:1] for name, of in run.row.items() if isinstance(of, list)}
-        weights = {name: [math.nan] * len(of) for name, of in run.row.items() if name.startswith("parameter.")}
-        wrong = {"test_error": [math.inf], "validation_error": [math.nan], "sparsity_error": [math.nan]}
+        weights = {name: np.full_like(values, math.nan) for name, values in run.flat_parameters.items()}
+        wrong = {"test_errors": [math.inf], "validation_errors": [math.nan], "sparsity_errors": [math.nan]}
         if run.run.seed:
-            found.trained[index] = replace(run, row=run.row | lists | weights | wrong | {"diverged_at": 1})
+            found.trained[index] = changed(run, 1, flat_parameters=weights, diverged_at=1, **wrong)
     variants, tasks = ONE.get(kind, ([], []))
     drawn(nalm.draw(found, kind, variants=variants, tasks=tasks))
 
@@ -120,9 +119,7 @@ def test_every_kind_is_drawn_when_runs_diverged_and_errors_are_not_finite(found:
 @pytest.mark.parametrize("error", [0.0, 1.0])
 def test_every_kind_is_drawn_of_runs_that_were_looked_at_once(found: Results, kind: str, error: float) -> None:
     for index, run in enumerate(found.trained):
-        lists = {name: of[:1] for name, of in run.row.items() if isinstance(of, list)}
-        weights = {name: of for name, of in run.row.items() if name.startswith("parameter.")}
-        found.trained[index] = replace(run, row=run.row | lists | weights | {"test_error": [error]})
+        found.trained[index] = changed(run, 1, test_errors=[error])
     variants, tasks = ONE.get(kind, ([], []))
     drawn(nalm.draw(found, kind, variants=variants, tasks=tasks))
 
@@ -169,7 +166,7 @@ def test_curves_have_a_panel_per_variant_and_task_with_both_medians_and_the_thre
 
 def test_errors_of_0_are_drawn_at_the_lower_edge_and_infinite_ones_at_the_upper(found: Results) -> None:
     for index, run in enumerate(found.trained):
-        found.trained[index] = replace(run, row=run.row | {"test_error": [math.inf, 1.0, 0.0]})
+        found.trained[index] = changed(run, test_errors=[math.inf, 1.0, 0.0])
     axes = drawn(nalm.training_curves(found, ["NRU"], ["negative"])).axes[0]
     test = next(line[:, 1] for line in lines_of(axes) if len(line) == 3 and line[1, 1] == 0)
     low, high = axes.get_ylim()
@@ -181,9 +178,9 @@ def test_curves_that_are_never_finite_are_drawn(found: Results) -> None:
     for index, run in enumerate(found.trained):
         errors = {
             name: [math.nan] * 3 if run.variant == "NRU" else [0.1, 3.7, 77.7]
-            for name in ("test_error", "validation_error")
+            for name in ("test_errors", "validation_errors")
         }
-        found.trained[index] = replace(run, row=run.row | errors)
+        found.trained[index] = changed(run, None, **errors)
     for axes in drawn(nalm.training_curves(found)).axes:
         heights = {float(y) for line in lines_of(axes) if len(line) == 3 for y in line[:, 1]}
         assert np.isfinite(list(heights)).all()
@@ -263,10 +260,7 @@ def test_a_map_has_a_cell_per_weight_and_seed_gold_values_above_and_crosses(foun
 
 
 def test_runs_without_weights_have_no_map(found: Results) -> None:
-    found.trained[:] = [
-        replace(run, row={name: of for name, of in run.row.items() if not name.startswith("parameter.")})
-        for run in found.trained
-    ]
+    found.trained[:] = [without_parameters(run) for run in found.trained]
     with pytest.raises(NalmError, match=r"^found no weights in the runs of tiny, expected runs that kept them$"):
         nalm.weight_map(found, ["NMRU"])
 

@@ -302,7 +302,7 @@ def test_columns_of_weights_are_ignored_and_what_is_not_there_is_not_known(tmp_p
     nalm.import_results([path], tmp_path / "new", "figure-3")
     (run,) = nalm.load(tmp_path / "new").trained
     outcome = run.outcome()
-    assert (outcome["solved"], outcome["iteration_solved"], run.row["wall_time"]) == (False, None, [5.5])
+    assert (outcome["solved"], outcome["iteration_solved"], run.wall_times.tolist()) == (False, None, [5.5])
     assert np.isnan([outcome["validation_error"], outcome["test_error"], outcome["sparsity_error"]]).all()
 
 

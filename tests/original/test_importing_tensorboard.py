@@ -72,7 +72,7 @@ def test_the_imaginary_sparsity_error_is_added_and_that_of_gates_is_not(tmp_path
     write_events(tmp_path / "logs" / name("figure-15", "NPU (no constraints)", "U[1,2)"), errors | sparsity)
     nalm.import_results([tmp_path / "logs"], tmp_path / "new", "figure-15")
     (run,) = nalm.load(tmp_path / "new").trained
-    assert run.row["sparsity_error"] == [0.75]
+    assert run.sparsity_errors.tolist() == [0.75]
 
 
 def test_a_run_that_ended_between_two_scalars_has_what_is_whole(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_run_that_ended_between_two_scalars_has_what_is_whole(tmp_path: Path) 
     write_events(tmp_path / RUN, errors)
     nalm.import_results([tmp_path / RUN], tmp_path / "new")
     (run,) = nalm.load(tmp_path / "new").trained
-    assert (run.row["iteration"], np.isnan(run.row["sparsity_error"]).all()) == ([0], True)
+    assert (run.iterations.tolist(), bool(np.isnan(run.sparsity_errors).all())) == ([0], True)
 
 
 def test_wrong_logs_are_refused(refused: Callable[..., str], tmp_path: Path) -> None:

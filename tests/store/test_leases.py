@@ -22,7 +22,7 @@ from nalm.store.leases import Holder, Lease, LeaseLost, Watch, acquire, holder, 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from nalm.sweeps.leases import acquire
+from nalm.store.leases import acquire
 with acquire(Path(sys.argv[1])):
     print("mine", flush=True)
     time.sleep(600)

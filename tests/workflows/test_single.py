@@ -58,9 +58,9 @@ def test_a_module_that_has_learnt_to_divide_is_told_apart() -> None:
 
 def test_a_single_run_is_the_same_run_as_in_an_experiment(results: Path) -> None:
     trained = nalm.train_single(single("NMRU"), compiled=False)
-    row = nalm.load(results).run("NMRU", "U[1,2)", 0).row
-    assert trained.test_error == pytest.approx(row["final_test_error"], rel=1e-6)
-    assert trained.validation_error == pytest.approx(row["final_validation_error"], rel=1e-6)
+    row = nalm.load(results).run("NMRU", "U[1,2)", 0)
+    assert trained.test_error == pytest.approx(row.final_test_error, rel=1e-6)
+    assert trained.validation_error == pytest.approx(row.final_validation_error, rel=1e-6)
 
 
 def test_evaluations_are_told_as_they_are_made() -> None:

@@ -11,7 +11,7 @@ from nalm.analysis.results import Results, TrainedRun
 from nalm.analysis.selection import selected
 
 QUANTILES = {"low": 0.1, "lower": 0.25, "median": 0.5, "upper": 0.75, "high": 0.9}
-ERRORS = {"validation": "validation_error", "test": "test_error"}
+ERRORS = {"validation": "validation_errors", "test": "test_errors"}
 
 
 def error_quantiles(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> pd.DataFrame:
@@ -47,11 +47,10 @@ def _quantiles(runs: Sequence[TrainedRun], field: str) -> pd.DataFrame:
     iterations = sorted({iteration for run in runs for iteration in _looked_at(run)})
     table = np.full((len(runs), len(iterations)), np.nan)
     for values, run in zip(table, runs, strict=True):
-        own = run.row["iteration"]
-        errors = np.asarray(run.row[field], dtype=np.float64)
-        values[np.searchsorted(iterations, own)] = np.where(np.isnan(errors), np.inf, errors)
-        if run.row["diverged_at"] is not None:
-            values[np.asarray(iterations) >= run.row["diverged_at"]] = np.inf
+        errors = getattr(run, field)
+        values[np.searchsorted(iterations, run.iterations)] = np.where(np.isnan(errors), np.inf, errors)
+        if run.diverged_at is not None:
+            values[np.asarray(iterations) >= run.diverged_at] = np.inf
     there = [column[~np.isnan(column)] for column in table.T]
     rows = [np.quantile(column, list(QUANTILES.values()), method="inverted_cdf") for column in there]
     columns = {"iteration": iterations, "runs": [len(column) for column in there]}
@@ -60,6 +59,6 @@ def _quantiles(runs: Sequence[TrainedRun], field: str) -> pd.DataFrame:
 
 def _looked_at(run: TrainedRun) -> Iterable[int]:
     """Iterations of its evaluations; of a run that diverged, also those that there would have been."""
-    if run.row["diverged_at"] is None:
-        return run.row["iteration"]  # type: ignore[no-any-return]
+    if run.diverged_at is None:
+        return list(map(int, run.iterations))
     return range(0, run.run.recipe.iterations + 1, run.run.recipe.evaluate_every)

@@ -18,56 +18,68 @@ from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, runs_of
 from nalm.modules import ArithmeticModule, TwoLayers, expression
 from nalm.spec.thresholds import Threshold, best_row
+from nalm.store.columns import EVALUATION_COLUMNS
+from nalm.store.rows import StoredRun, stored_runs
 from nalm.store.store import Store
 from nalm.tasks.digits.reference import reference_thresholds
 
 __all__ = ["Results", "TrainedRun", "learnt_expression", "load"]
 
 
-@dataclass(frozen=True)
-class TrainedRun:
-    """One run: its place in the experiment, its row of the store, and what the shard's file says."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainedRun(StoredRun):
+    """A run of an experiment, with what happened to it.
+
+    Arguments:
+        variant: label of its variant.
+        task: label of its task.
+        run: its recipe, task and seed.
+        reference: threshold that was found from other runs, for tasks that are judged by one.
+    """
 
     variant: str
     task: str
     run: Run
-    row: dict[str, Any]
-    provenance: dict[str, Any]
     reference: Threshold | None = None
-    """What judges it, if that was found from other runs."""
+
+    @classmethod
+    def from_stored(cls, stored: StoredRun, variant: str, task: str, run: Run) -> "TrainedRun":
+        """Return a stored run with its place in an experiment."""
+        return cls(**vars(stored), variant=variant, task=task, run=run)
 
     @property
     def threshold(self) -> Threshold:
-        """What judges it.
+        """The threshold that decides whether it is solved.
 
         Raises:
-            NalmError: it cannot be judged.
+            NalmError: the task's threshold cannot be computed for this run.
         """
         return self.run.threshold if self.reference is None else self.reference
 
     def outcome(self) -> dict[str, Any]:
-        """What became of it: solved or not, when, and its errors at the best validation row."""
-        validation, test = self.row["validation_error"], self.row["test_error"]
+        """Return whether the run was solved, when, and its errors at the best validation row."""
+        validation, test = self.validation_errors.tolist(), self.test_errors.tolist()
         threshold = self.threshold
         best = best_row(validation, threshold.rows) if validation else None
-        good_enough = [threshold.met(error) for error in test]
+        crossings = [
+            iteration for iteration, error in zip(self.iterations.tolist(), test, strict=True) if threshold.met(error)
+        ]
         return {
             "variant": self.variant,
             "task": self.task,
             "seed": self.run.seed,
             "solved": threshold.solved(validation, test),
-            "iteration_solved": self.row["iteration"][good_enough.index(True)] if any(good_enough) else None,
+            "iteration_solved": crossings[0] if crossings else None,
             "validation_error": _at(validation, best),
             "test_error": _at(test, best),
-            "sparsity_error": _at(self.row["sparsity_error"], best),
-            "diverged_at": self.row["diverged_at"],
+            "sparsity_error": _at(self.sparsity_errors.tolist(), best),
+            "diverged_at": self.diverged_at,
         }
 
     def history(self) -> pd.DataFrame:
-        """A row per evaluation, with the parameters, if they were kept, as ``parameter.index`` columns."""
-        names = ("iteration", "wall_time", "validation_error", "test_error", "sparsity_error", "criterion", "penalty")
-        columns = {name: np.asarray(self.row[name]) for name in names}
-        evaluations = len(columns["iteration"])
+        """Return a row per evaluation, with ``parameter.index`` columns if parameters were kept at every evaluation."""
+        columns = {column.name: getattr(self, column.field) for column in EVALUATION_COLUMNS}
+        evaluations = len(self.iterations)
         for name, values in self.parameters().items() if self.has_parameter_histories else ():
             for index, series in enumerate(values.reshape(len(values), -1).T):
                 columns[f"{name}.{index}"] = series[:evaluations]
@@ -75,8 +87,8 @@ class TrainedRun:
 
     @property
     def has_parameter_histories(self) -> bool:
-        """Whether its parameters are known at every evaluation: where they would be too many, the last ones are."""
-        return all(len(values) > len(self.row["iteration"]) for values in self.parameters().values())
+        """Whether its parameters are known at every evaluation, not only after training."""
+        return all(len(values) > len(self.iterations) for values in self.parameters().values())
 
     @property
     def has_parameters(self) -> bool:
@@ -97,7 +109,7 @@ class TrainedRun:
         state = {name: torch.tensor(values[-1]) for name, values in self.parameters().items()}
         for name, buffer in module.state_dict().items():
             if name not in state:
-                state[name] = torch.tensor(self.row[f"buffer.{name}"]).reshape(buffer.shape)
+                state[name] = torch.tensor(self.flat_buffers[name]).reshape(buffer.shape)
         module.load_state_dict(state)
         return module.eval()
 
@@ -122,9 +134,9 @@ class TrainedRun:
     def parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
         """Every parameter that was kept, with a first axis: its values at each evaluation, then after training."""
         return {
-            name: np.asarray(self.row[f"parameter.{name}"]).reshape(-1, *parameter.shape)
+            name: self.flat_parameters[name].reshape(-1, *parameter.shape)
             for name, parameter in self._untrained().named_parameters()
-            if f"parameter.{name}" in self.row
+            if name in self.flat_parameters
         }
 
 
@@ -154,11 +166,11 @@ class Results:
     def trained(self) -> list[TrainedRun]:
         """The experiment's runs that are there, in the experiment's order."""
         places = list(runs_of(self.experiment))
-        stored = self._store.runs({run.key for _, _, run in places})
-        rows = {row["key"]: (row, about) for table, about in stored for row in table.to_pylist()}
-        trained = [TrainedRun(*place, *rows[place[-1].key]) for place in places if place[-1].key in rows]
+        tables = self._store.runs({run.key for _, _, run in places})
+        stored = {run.key: run for table, about in tables for run in stored_runs(table, about)}
+        trained = [TrainedRun.from_stored(stored[place[-1].key], *place) for place in places if place[-1].key in stored]
         references = reference_thresholds(
-            (run.task, run.run.recipe, run.run.task, run.row["validation_error"], run.row["test_error"])
+            (run.task, run.run.recipe, run.run.task, run.validation_errors.tolist(), run.test_errors.tolist())
             for run in trained
         )
         return [replace(run, reference=references.get(run.task)) for run in trained]

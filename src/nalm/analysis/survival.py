@@ -154,7 +154,6 @@ def _end(run: TrainedRun) -> tuple[float, bool]:
     outcome = run.outcome()
     if outcome["solved"]:
         return float(outcome["iteration_solved"]), True
-    looked = run.row["iteration"]
-    if outcome["diverged_at"] is not None or not looked:
+    if outcome["diverged_at"] is not None or not len(run.iterations):
         return float(run.run.recipe.iterations), False
-    return float(looked[-1]), False
+    return float(run.iterations[-1]), False

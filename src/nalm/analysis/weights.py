@@ -47,7 +47,7 @@ def weight_histories(results: Results, variants: Sequence[str] = (), tasks: Sequ
     """
 
     def moments(run: TrainedRun) -> Moments:
-        return list(enumerate(run.row["iteration"])) if run.has_parameter_histories else []
+        return list(enumerate(run.iterations.tolist())) if run.has_parameter_histories else []
 
     return _table(results, variants, tasks, moments)
 

@@ -15,12 +15,13 @@ from nalm.errors import NalmError
 from nalm.export.chosen_runs import Place, Selection, select
 from nalm.original.files import ORIGINAL_COLUMNS, ORIGINAL_EVALUATION
 from nalm.original.write_names import name_form
+from nalm.store.columns import EVALUATION_COLUMNS
 
 __all__ = ["TIDY_COLUMNS", "Exported", "Schema", "export_csv"]
 
 Schema = Literal["tidy", "original"]
 
-EVALUATION = ("iteration", "wall_time", "validation_error", "test_error", "sparsity_error", "criterion", "penalty")
+EVALUATION = tuple(column.name for column in EVALUATION_COLUMNS)
 TIDY_COLUMNS = ("experiment", "variant", "task", "seed", *EVALUATION, "key")
 """One row per run and evaluation; labels and seed say which run it is, and ``key`` is its key in the Parquet files."""
 

@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from nalm.analysis.results import TrainedRun
 from nalm.errors import NalmError
@@ -21,6 +20,8 @@ from nalm.export.event_records import framed
 from nalm.export.gradients import recomputed_gradients
 from nalm.paths import write_atomically
 from nalm.spec.fields import leaves
+from nalm.store.columns import COLUMNS
+from nalm.store.rows import StoredRun, stored_runs
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -29,14 +30,8 @@ __all__ = ["check_tensorboard", "export_tensorboard"]
 
 Array = npt.NDArray[np.float64]
 
-SCALARS = {
-    "error/validation": "validation_error",
-    "error/test": "test_error",
-    "error/sparsity": "sparsity_error",
-    "loss/criterion": "criterion",
-    "loss/regularizers": "penalty",
-}
-"""Tags and the columns of the store that they show; ``loss/total`` is the sum of the losses."""
+SCALARS = {column.tag: column.field for column in COLUMNS if column.tag}
+"""Tags, and the fields of a run that they show; ``loss/total`` is the sum of the losses."""
 OUTCOME = ("solved", "iteration_solved", "validation_error", "test_error", "sparsity_error")
 """What became of a run, once, as ``outcome/…``."""
 FILE = "events.out.tfevents.nalm"
@@ -88,17 +83,16 @@ def export_tensorboard(
     folders = _Folders(Path(out))
     exported = Exported(missing=len(selection.places))
     for table, about in selection.shards():
-        names = [name for name in table.column_names if not name.startswith(("parameter.", "buffer."))]
-        rows = table.select(names).to_pylist()
+        stored = list(stored_runs(table, about))
         events = {
-            folders.of(place): _events(place, TrainedRun(place.variant, place.task, place.run, row, about), extra)
-            for row, extra in zip(rows, _extras(table, selection, about, verbose, gradients), strict=True)
-            for place in selection.places[row["key"]]
+            folders.of(place): _events(place, stored_run, extra)
+            for stored_run, extra in zip(stored, _extras(stored, selection, verbose, gradients), strict=True)
+            for place in selection.places[stored_run.key]
         }
         records = iter(framed([event for of_run in events.values() for event in of_run]))
         for folder, of_run in events.items():
             _write(folder, b"".join(islice(records, len(of_run))))
-        exported.runs += len(rows)
+        exported.runs += len(stored)
     exported.missing -= exported.runs
     return exported
 
@@ -140,28 +134,24 @@ Extra = Mapping[str, Array]
 """What is shown of a run besides, at each evaluation: ``(evaluations)`` or, with a histogram, ``(evaluations, …)``."""
 
 
-def _extras(
-    table: pa.Table, selection: Selection, about: Mapping[str, Any], verbose: bool, gradients: bool
-) -> Iterable[Extra]:
-    if not (verbose or gradients) or "imported" in about:
-        return [{}] * table.num_rows
-    runs = [selection.places[key][0].run for key in table["key"].to_pylist()]
+def _extras(stored: Sequence[StoredRun], selection: Selection, verbose: bool, gradients: bool) -> Iterable[Extra]:
+    nothing: list[Extra] = [{} for _ in stored]
+    if not (verbose or gradients) or not stored or "imported" in stored[0].provenance:
+        return nothing
+    runs = [selection.places[run.key][0].run for run in stored]
     recipe = runs[0].recipe
     iterations = list(range(0, recipe.iterations + 1, recipe.evaluate_every))
     try:
         module = recipe.probe(runs[0].task.module_inputs, runs[0].task.hidden_size)
     except ValueError as error:  # it is somebody's own, and not here
         raise NalmError(str(error)) from None
-    shapes = {name: value.shape for name, value in module.named_parameters()}
-    stored = [name for name in shapes if f"parameter.{name}" in table.column_names]
-    everywhere = {name: (len(iterations) + 1) * shapes[name].numel() for name in stored}
-    if any(len(row) != count for name, count in everywhere.items() for row in table[f"parameter.{name}"].to_pylist()):
-        return [{}] * table.num_rows  # too many to be kept, or of runs that were retired
-    parameters = {
-        name: np.array(table[f"parameter.{name}"].to_pylist()).reshape(len(runs), -1, *shape)[:, : len(iterations)]
-        for name, shape in shapes.items()
-        if f"parameter.{name}" in table.column_names
-    }
+    parameters: dict[str, Array] = {}
+    for name, parameter in module.named_parameters():
+        if name in stored[0].flat_parameters:
+            kept = [run.flat_parameters[name] for run in stored]
+            if any(len(values) != (len(iterations) + 1) * parameter.numel() for values in kept):
+                return nothing  # too many to be kept, or of runs that were stopped early
+            parameters[name] = np.stack(kept).reshape(len(runs), -1, *parameter.shape)[:, : len(iterations)]
     extras: list[dict[str, Array]] = [{} for _ in runs]
     if verbose:
         factors = {
@@ -171,8 +161,8 @@ def _extras(
             extra |= factors | {f"parameter/{name}": values[run] for name, values in parameters.items()}
     if gradients:
         errors = np.full((len(iterations), len(runs)), np.nan)
-        for run, values in enumerate(table["validation_error"].to_pylist()):
-            errors[: len(values), run] = values
+        for run, known in enumerate(stored):
+            errors[: len(known.validation_errors), run] = known.validation_errors
         trained = {name: values.swapaxes(0, 1) for name, values in parameters.items()}
         of_runs = [(run.task, run.seed) for run in runs]
         found = recomputed_gradients(recipe, of_runs, trained, iterations, errors) or {}
@@ -181,18 +171,19 @@ def _extras(
     return extras
 
 
-def _events(place: Place, trained: TrainedRun, extra: Extra) -> list[bytes]:
+def _events(place: Place, stored: StoredRun, extra: Extra) -> list[bytes]:
     """What stands in a run's event file."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
-    row = trained.row
-    times = [time for time in row["wall_time"] if math.isfinite(time)]
+    trained = TrainedRun.from_stored(stored, place.variant, place.task, place.run)
+    iterations, wall_times = trained.iterations.tolist(), trained.wall_times.tolist()
+    times = [time for time in wall_times if math.isfinite(time)]
     start, end = (times[0], times[-1]) if times else (trained.provenance["started"],) * 2
     name = f"{place.experiment}/{place.variant}/{place.task}/seed {place.run.seed}"
     hparams = hparams_pb(_hyperparameters(place), trial_id=name, start_time_secs=start)
-    steps = list(zip(row["iteration"], row["wall_time"], _summaries(row, extra), strict=True))
-    last = row["iteration"][-1] if row["iteration"] else 0
+    steps = list(zip(iterations, wall_times, _summaries(trained, extra), strict=True))
+    last = iterations[-1] if iterations else 0
     events = [
         Event(wall_time=start, file_version="brain.Event:2"),
         Event(wall_time=start, summary=hparams),
@@ -229,7 +220,7 @@ def _hyperparameters(place: Place) -> dict[str, bool | float | str]:
     return {name: value if isinstance(value, int | float | str) else str(value) for name, value in values.items()}
 
 
-def _summaries(row: Mapping[str, Any], extra: Extra) -> Iterator["Summary"]:
+def _summaries(run: StoredRun, extra: Extra) -> Iterator["Summary"]:
     """One for each evaluation."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -239,15 +230,16 @@ def _summaries(row: Mapping[str, Any], extra: Extra) -> Iterator["Summary"]:
 
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in (BUCKETS, 3)])
     metadata = create_summary_metadata(display_name=None, description=None)
-    columns = {tag: row[column] for tag, column in SCALARS.items()}
-    columns["loss/total"] = [sum(losses) for losses in zip(row["criterion"], row["penalty"], strict=True)]
+    evaluations = len(run.iterations)
+    columns = {tag: getattr(run, field).tolist() for tag, field in SCALARS.items()}
+    columns["loss/total"] = (run.criteria + run.penalties).tolist()
     flat = {tag: values.reshape(len(values), -1) for tag, values in extra.items() if values.ndim > 1}
     columns |= {tag: values.tolist() for tag, values in extra.items() if values.ndim == 1}
     for tag, values in flat.items():
         columns |= {f"{tag}/{index}": series for index, series in enumerate(values.T.tolist())}
-    histograms = {tag: _histograms(values[: len(row["iteration"])]) for tag, values in flat.items()}
+    histograms = {tag: _histograms(values[:evaluations]) for tag, values in flat.items()}
     described: set[str] = set()
-    for evaluation in range(len(row["iteration"])):
+    for evaluation in range(evaluations):
         summary = Summary(
             value=[Summary.Value(tag=tag, simple_value=values[evaluation]) for tag, values in columns.items()]
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nalm.errors import NalmError
+from nalm.store.columns import EVALUATION_COLUMNS
 
 __all__ = ["ORIGINAL_COLUMNS", "ORIGINAL_EVALUATION", "Series", "read_csv", "read_tensorboard"]
 
@@ -21,53 +22,54 @@ ORIGINAL_EVALUATION = {
 ORIGINAL_COLUMNS = ("name", *ORIGINAL_EVALUATION)
 """One row per run and evaluation, as the original's export has them, in its order."""
 
-VALIDATION, TEST = "metric/valid/interpolation", "metric/test/extrapolation"
-CRITERION, PENALTY = "loss/train/critation", "loss/train/regualizer"
+TAGS = {
+    "validation_error": "metric/valid/interpolation",
+    "test_error": "metric/test/extrapolation",
+    "criterion": "loss/train/critation",
+    "penalty": "loss/train/regualizer",
+}
+"""Tags of the original's TensorBoard logs, by our columns."""
 SPARSITY = ("W/sparsity_error", "W_real/sparsity_error")
 IMAGINARY = "W_im/sparsity_error"
 """Ends of the tags of weights; the export adds the imaginary one to the largest of the others."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Series:
-    """What is known of a run, a value per evaluation; what is not known is NaN."""
+    """The evaluations of one run.
+
+    Arguments:
+        name: the original's name of the run.
+        source: the file or folder that has it.
+        origin: the file or folder that was asked for.
+    """
 
     name: str
     source: str
-    """The file or folder that was found to have it."""
     origin: Path
-    """The file or folder that was named."""
-    iterations: list[int] = field(default_factory=list)
-    wall_times: list[float] = field(default_factory=list)
-    validation_errors: list[float] = field(default_factory=list)
-    test_errors: list[float] = field(default_factory=list)
-    sparsity_errors: list[float] = field(default_factory=list)
-    criteria: list[float] = field(default_factory=list)
-    penalties: list[float] = field(default_factory=list)
+    values: dict[str, list[float]] = field(default_factory=lambda: {column.name: [] for column in EVALUATION_COLUMNS})
+    """One number per evaluation, by our columns; NaN where it is not known."""
 
-    def add(
-        self,
-        iteration: int,
-        wall_time: float,
-        errors: tuple[float, float],
-        sparsity_error: float,
-        losses: tuple[float, float] = (math.nan, math.nan),
-    ) -> None:
-        """Adds an evaluation.
+    @property
+    def iterations(self) -> list[int]:
+        """The iterations of its evaluations."""
+        return [int(iteration) for iteration in self.values["iteration"]]
+
+    def add(self, evaluation: Mapping[str, float]) -> None:
+        """Add an evaluation.
+
+        Arguments:
+            evaluation: numbers by our columns, without those that are not known.
 
         Raises:
-            NalmError: it does not come after the last one.
+            NalmError: its iteration is no integer, or not greater than that of the last evaluation.
         """
-        if iteration < 0 or (self.iterations and iteration <= self.iterations[-1]):
-            after = f"one after {self.iterations[-1]}" if self.iterations else "one from 0"
+        iteration, known = evaluation["iteration"], self.values["iteration"]
+        if iteration < 0 or (known and iteration <= known[-1]):
+            after = f"one after {known[-1]}" if known else "one from 0"
             raise NalmError(f"{self.source}: found step {iteration}, expected {after}: {self.name}")
-        self.iterations.append(iteration)
-        self.wall_times.append(wall_time)
-        for values, value in zip((self.validation_errors, self.test_errors), errors, strict=True):
-            values.append(value)
-        self.sparsity_errors.append(sparsity_error)
-        for values, value in zip((self.criteria, self.penalties), losses, strict=True):
-            values.append(value)
+        for column, values in self.values.items():
+            values.append(evaluation.get(column, math.nan))
 
 
 def read_csv(path: Path) -> list[Series]:
@@ -99,16 +101,18 @@ def read_csv(path: Path) -> list[Series]:
 def _series(rows: Iterator[list[str]], places: Sequence[int], source: Path, width: int) -> list[Series]:
     by_name: dict[str, Series] = {}
     for line, row in enumerate(rows, 2):
+        where = f"{source}:{line}"
         if len(row) != width:
-            raise NalmError(f"{source}:{line}: found {len(row)} cells, expected {width} as in the header")
+            raise NalmError(f"{where}: found {len(row)} cells, expected {width} as in the header")
         name, *cells = (row[place] for place in places)
-        validation, step, wall_time, test, sparsity_error = (
-            _number(text, column, f"{source}:{line}") for text, column in zip(cells, ORIGINAL_COLUMNS[1:], strict=True)
-        )
-        if not float(step).is_integer():
-            raise NalmError(f"{source}:{line}: found step {step}, expected an integer")
-        known = by_name.setdefault(name, Series(name, str(source), source))
-        known.add(int(step), wall_time, (validation, test), sparsity_error)
+        evaluation = {
+            column: _number(text, theirs, where)
+            for text, (theirs, column) in zip(cells, ORIGINAL_EVALUATION.items(), strict=True)
+        }
+        if not evaluation["iteration"].is_integer():
+            raise NalmError(f"{where}: found step {evaluation['iteration']}, expected an integer")
+        evaluation["iteration"] = int(evaluation["iteration"])
+        by_name.setdefault(name, Series(name, str(source), source)).add(evaluation)
     return list(by_name.values())
 
 
@@ -143,19 +147,20 @@ def _read_events(path: Path, origin: Path) -> Series:
     wall_times: dict[int, float] = {}
     for tag, step, wall_time, value in _scalars(path):
         values[tag][step] = value
-        if tag == VALIDATION:
+        if tag == TAGS["validation_error"]:
             wall_times[step] = wall_time
-    for tag in (VALIDATION, TEST):
+    needed = [TAGS["validation_error"], TAGS["test_error"]]
+    for tag in needed:
         if not values[tag]:
             raise NalmError(f"{path}: found no scalars {tag!r}, expected those that the original writes")
     series = Series(path.parent.name, str(path.parent), origin)
-    for step, error in sorted(values[VALIDATION].items()):
-        if step in values[TEST]:  # else it ended between the two
-            losses = tuple(values[tag].get(step, math.nan) for tag in (CRITERION, PENALTY))
-            errors = (error, values[TEST][step])
-            series.add(step, wall_times[step], errors, _sparsity_error(values, step), (losses[0], losses[1]))
+    for step in sorted(wall_times):
+        if all(step in values[tag] for tag in needed):  # the log may end between the two
+            scalars = {column: values[tag][step] for column, tag in TAGS.items() if step in values[tag]}
+            known = {"iteration": step, "wall_time": wall_times[step], "sparsity_error": _sparsity_error(values, step)}
+            series.add(known | scalars)
     if not series.iterations:
-        raise NalmError(f"{path}: found no step with both {VALIDATION!r} and {TEST!r}, expected one")
+        raise NalmError(f"{path}: found no step with both {needed[0]!r} and {needed[1]!r}, expected one")
     return series
 
 
@@ -171,7 +176,7 @@ def _scalars(path: Path) -> Iterator[tuple[str, int, float, float]]:
         from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
     except ImportError:
         raise NalmError("reading TensorBoard's files needs `pip install 'nalm[tensorboard]'`") from None
-    wanted = (VALIDATION, TEST, CRITERION, PENALTY, *SPARSITY, IMAGINARY)
+    wanted = (*TAGS.values(), *SPARSITY, IMAGINARY)
     try:
         path.open("rb").close()  # TensorBoard's reader has errors of its own for what it cannot open
         for event in LegacyEventFileLoader(str(path)).Load():

@@ -15,12 +15,13 @@ from pydantic import ValidationError
 from nalm.errors import NalmError
 from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
-from nalm.experiments.runs import Run, Shard, task_fields
+from nalm.experiments.runs import Run, Shard
 from nalm.original.files import Series, read_csv, read_tensorboard
 from nalm.original.labels import recipe_labels, task_labels
 from nalm.original.parse_names import named_run
 from nalm.original.write_names import named_recipe, named_task
 from nalm.spec.recipe import Recipe
+from nalm.store.columns import EVALUATION_COLUMNS, run_table
 from nalm.store.schema import about_shard
 from nalm.store.store import Store
 from nalm.tasks.subsets.task import Task
@@ -103,7 +104,7 @@ def import_results(
             again += 1
         else:
             there.add(run.key)
-            known_as[run.key] = (one.source, _evaluations(one))
+            known_as[run.key] = (one.source, one.values)
             new[variant].append((run, one))
     _write(store, meant, new.values())
     last = {label: _last(recipe) for label, recipe in meant.variants.items()}
@@ -138,7 +139,7 @@ def _read(sources: Sequence[Path | str]) -> tuple[list[Series], int]:
         for series in read_tensorboard(source) if source.is_dir() else read_csv(source):
             first = by_name.setdefault(series.name, series)
             if first is not series:
-                _check_same(series, first.source, _evaluations(first))
+                _check_same(series, first.source, first.values)
                 again += 1
     if not by_name:
         raise NalmError("found no files, expected at least one")
@@ -151,7 +152,7 @@ def _imported_before(store: Store, keys: Collection[str]) -> dict[str, tuple[str
         row["key"]: (" or ".join(about["imported"]), row)
         for table, about in store.runs(keys)
         if "imported" in about
-        for row in table.to_pylist()
+        for row in table.select(["key", *(column.name for column in EVALUATION_COLUMNS)]).to_pylist()
     }
 
 
@@ -161,10 +162,11 @@ def _check_same(series: Series, source: str, known: Evaluations) -> None:
     Raises:
         NalmError: it is another one.
     """
-    found = _evaluations(series)
     for column in ("iteration", "validation_error", "test_error", "sparsity_error"):
         with np.errstate(over="ignore"):
-            one, other = (np.array(values[column], dtype=np.float64).astype(np.float32) for values in (found, known))
+            one, other = (
+                np.array(values[column], dtype=np.float64).astype(np.float32) for values in (series.values, known)
+            )
         if not np.array_equal(one, other, equal_nan=True):
             raise NalmError(
                 f"found a run in {series.source} whose {column.replace('_', ' ')}s are not those that it has in "
@@ -276,7 +278,7 @@ def _about(runs: Named) -> dict[str, Any]:
     ``seconds`` is 0, not None, and so is ``started`` without wall times: they are added up and shown as dates.
     """
     about = about_shard(Shard(runs[0][0].recipe, tuple(run for run, _ in runs)))
-    times = [time for _, series in runs for time in series.wall_times if math.isfinite(time)]
+    times = [time for _, series in runs for time in series.values["wall_time"] if math.isfinite(time)]
     return about | {
         "versions": dict.fromkeys(about["versions"], "unknown"),
         "host": None,
@@ -291,18 +293,6 @@ def _about(runs: Named) -> dict[str, Any]:
     }
 
 
-def _evaluations(series: Series) -> Evaluations:
-    return {
-        "iteration": series.iterations,
-        "wall_time": series.wall_times,
-        "validation_error": series.validation_errors,
-        "test_error": series.test_errors,
-        "sparsity_error": series.sparsity_errors,
-        "criterion": series.criteria,
-        "penalty": series.penalties,
-    }
-
-
 def _diverged_at(run: Run, series: Series) -> int | None:
     """The evaluation that it did not come to: the original stops when a weight becomes NaN, and does not say so."""
     last = series.iterations[-1]
@@ -310,19 +300,12 @@ def _diverged_at(run: Run, series: Series) -> int | None:
 
 
 def _table(runs: Named) -> pa.Table:
-    integers = pa.list_(pa.int64())
-    kinds = dict.fromkeys(_evaluations(runs[0][1]), pa.list_(pa.float64())) | {"iteration": integers}
-    columns = {
-        "key": pa.array([run.key for run, _ in runs]),
-        "task": pa.array([json.dumps(task_fields(run.task), sort_keys=True) for run, _ in runs]).dictionary_encode(),
-        "seed": pa.array([run.seed for run, _ in runs], pa.int64()),
-        "diverged_at": pa.array([_diverged_at(run, series) for run, series in runs], pa.int64()),
-        "restarts": pa.array([[] for _ in runs], integers),
-        **{
-            column: pa.array([_evaluations(series)[column] for _, series in runs], kind)
-            for column, kind in kinds.items()
+    values = {column.name: [series.values[column.name] for _, series in runs] for column in EVALUATION_COLUMNS}
+    return run_table(
+        [run for run, _ in runs],
+        {
+            **values,
+            "diverged_at": [_diverged_at(run, series) for run, series in runs],
+            "restarts": [[] for _ in runs],
         },
-        "final_validation_error": pa.nulls(len(runs), pa.float64()),
-        "final_test_error": pa.nulls(len(runs), pa.float64()),
-    }
-    return pa.table(columns)
+    )

@@ -341,7 +341,7 @@ def _by_expression(runs: Sequence[TrainedRun], most: int) -> dict[str, list[Trai
 
 
 def _learnt(run: TrainedRun) -> str:
-    if run.row["diverged_at"] is not None:
+    if run.diverged_at is not None:
         return "diverged"
     if not run.has_parameters:
         return "weights are not known"

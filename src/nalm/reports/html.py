@@ -16,7 +16,7 @@ __all__ = ["html"]
 def html(sections: Sequence[Section]) -> str:
     """The page; whatever stands in labels and titles stays text."""
     environment = Environment(
-        loader=PackageLoader("nalm.pages", "templates"),
+        loader=PackageLoader("nalm.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

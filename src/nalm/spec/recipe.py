@@ -51,24 +51,23 @@ class ModuleChoice(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _parse(cls, value: Any) -> Any:
+    def _parse(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str):
             value = {"name": value}
-        if isinstance(value, dict) and isinstance(value.get("name"), str):
-            options = value.get("options", {key: item for key, item in value.items() if key != "name"})
-            name, implied = canonical(value["name"])
-            return {"name": name, "options": implied | options}
-        raise ValueError("expected a module's name, or {name: …, option: …}")
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+            raise ValueError("expected a module's name, or {name: …, option: …}")
+        name, options = canonical(value["name"])
+        options |= value.get("options", {key: item for key, item in value.items() if key != "name"})
+        if info.context != STORED:
+            defaults = option_defaults(name, options)
+            # An option that repeats its default must not make another run of it.
+            options = {key: _like(defaults[key], item) for key, item in options.items() if item != defaults[key]}
+        return {"name": name, "options": options}
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
-        if info.context != STORED:
-            defaults = option_defaults(self.name, self.options)
-            if self.name in MODULES:  # somebody's own may want other sizes: Recipe.check builds it with the task's
-                self.probe(2)
-            # An option that says what is the default anyway must not make another run of it.
-            kept = {name: _like(defaults[name], item) for name, item in self.options.items() if item != defaults[name]}
-            object.__setattr__(self, "options", kept)
+        if info.context != STORED and self.name in MODULES:  # others may take other sizes: Recipe.check builds them
+            self.probe(2)
         return self
 
     @model_serializer

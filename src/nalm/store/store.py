@@ -9,8 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,12 +16,13 @@ from pydantic import ValidationError
 
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
-from nalm.experiments.runs import Shard, shard_name, task_fields
+from nalm.experiments.runs import Shard, shard_name
 from nalm.log import notices
 from nalm.paths import content_hash, write_atomically
 from nalm.spec.document import sentence
 from nalm.spec.recipe import STORED
 from nalm.store.leases import locked
+from nalm.store.rows import shard_table
 from nalm.store.schema import about_shard, check_schema, upgraded
 from nalm.training.history import History
 
@@ -244,7 +243,7 @@ class Store:
             provenance: what its file shall say about how it came to be, besides what is known of it anyway.
             write: writes a file atomically.
         """
-        path = self.add_rows(_table(shard, history), about_shard(shard) | provenance, write)
+        path = self.add_rows(shard_table(shard, history), about_shard(shard) | provenance, write)
         _failure_path(self.path, shard).unlink(missing_ok=True)
         return path
 
@@ -288,47 +287,3 @@ def _failure_path(directory: Path, shard: Shard) -> Path:
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     changed = [name for name in new if old.get(name) != new[name]]
     return "; ".join(f"{name}: {old.get(name)!r} there, {new[name]!r} now" for name in changed)
-
-
-def _table(shard: Shard, history: History) -> pa.Table:
-    """A row per run; a diverged run has the evaluations before its first NaN weight, as the original logs them, and a
-    retired one those until it was solved.
-    """
-    iterations = np.array(history.iterations)
-    kept = [history.evaluations(run) for run in range(len(shard.runs))]
-
-    def lists(values: list[npt.NDArray[np.float64]]) -> pa.Array:
-        by_run = np.stack(values, axis=1)
-        return pa.array([row[:count] for row, count in zip(by_run, kept, strict=True)], pa.list_(pa.float64()))
-
-    columns = {
-        "key": pa.array([run.key for run in shard.runs]),
-        "task": pa.array([json.dumps(task_fields(run.task), sort_keys=True) for run in shard.runs]).dictionary_encode(),
-        "seed": pa.array([run.seed for run in shard.runs], pa.int64()),
-        "diverged_at": pa.array([end if end >= 0 else None for end in history.diverged_at.tolist()], pa.int64()),
-        "restarts": pa.array(history.restarts, pa.list_(pa.int64())),
-        "iteration": pa.array([iterations[:count] for count in kept], pa.list_(pa.int64())),
-        "wall_time": pa.array([np.array(history.wall_times)[:count] for count in kept], pa.list_(pa.float64())),
-        "validation_error": lists(history.validation_errors),
-        "test_error": lists(history.test_errors),
-        "sparsity_error": lists(history.sparsity_errors),
-        "criterion": lists(history.criteria),
-        "penalty": lists(history.penalties),
-        "final_validation_error": pa.array(history.final_validation_errors),
-        "final_test_error": pa.array(history.final_test_errors),
-    }
-    for name in history.parameters[0]:
-        values = np.stack([snapshot[name] for snapshot in history.parameters], axis=1)
-        rows = [_until(history, run, row).reshape(-1) for run, row in enumerate(values)]
-        columns[f"parameter.{name}"] = pa.array(rows, pa.list_(pa.float64()))
-    for name, values in history.buffers.items():
-        columns[f"buffer.{name}"] = pa.array([row.reshape(-1) for row in values], pa.list_(pa.float64()))
-    return pa.table(columns)
-
-
-def _until(history: History, run: int, parameters: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Parameters of a run without those of evaluations after it was retired; the last ones are those after training."""
-    *evaluated, last = parameters
-    if not evaluated or not (history.stopped_at[run : run + 1] >= 0).any():
-        return parameters
-    return np.stack([*evaluated[: history.evaluations(run)], last])

@@ -1,4 +1,4 @@
-"""What happened to the runs of an ensemble."""
+"""What happened to the runs of a shard while they trained."""
 
 from dataclasses import dataclass, field
 
@@ -8,24 +8,37 @@ import numpy.typing as npt
 __all__ = ["MOST_PARAMETERS", "SERIES", "History"]
 
 MOST_PARAMETERS = 200_000
-"""Numbers kept of a run's parameters: where all evaluations have more, only those after training are kept."""
+"""Most numbers kept of a run's parameters; a run with more keeps those after training only."""
 
 SERIES = ("validation_errors", "test_errors", "sparsity_errors", "criteria", "penalties")
-"""Fields of a history that have one number per evaluation and run."""
+"""Names of the lists of a history that have one number per run and evaluation."""
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass
 class History:
-    """What happened to every run: arrays of ``(evaluations, runs)`` unless said otherwise.
+    """What happened to every run.
 
-    ``iterations`` and ``wall_times`` (seconds since the epoch) are ``(evaluations)``; ``parameters`` holds one array
-    of ``(runs, …)`` per evaluation, unless they would be too many, and one after the last update; ``buffers`` and the
-    ``final`` errors are those after the last update, with the runs first; ``restarts`` lists, for each run, the
-    iterations before which its parameters were drawn anew; ``diverged_at``, ``(runs)``, is the iteration of the first
-    NaN weight, or -1; ``stopped_at``, ``(runs)``, that of the evaluation at which it was retired, or -1: what comes
-    after is NaN, and what is final is as it was then.
+    Lists have one entry per evaluation, unless said otherwise.
+
+    Arguments:
+        iterations: number of updates before each evaluation.
+        wall_times: time of each evaluation, in seconds since the epoch.
+        validation_errors: arrays of shape ``(runs)``.
+        test_errors: likewise.
+        sparsity_errors: likewise; NaN where a module has none.
+        criteria: training criterion on the batch of that iteration, likewise.
+        penalties: weighted sum of the regularizers, likewise.
+        parameters: values by name, of shape ``(runs, …)``; one entry more than there are evaluations, for the values
+            after the last update. Of large modules, that entry is the only one.
+        buffers: values by name after the last update, of shape ``(runs, …)``.
+        final_validation_errors: errors after the last update, of shape ``(runs)``.
+        final_test_errors: likewise.
+        restarts: for each run, the iterations before which its parameters were drawn anew.
+        diverged_at: for each run, the iteration of its first NaN weight, or -1.
+        stopped_at: for each run, the evaluation at which early stopping retired it, or -1. Its later entries are NaN,
+            and its final errors and parameters are those of that evaluation.
     """
 
     iterations: list[int] = field(default_factory=list)
@@ -44,7 +57,7 @@ class History:
     stopped_at: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def evaluations(self, run: int) -> int:
-        """How many evaluations a run has, before it diverged, and until it was retired."""
+        """Return how many evaluations count for a run: those before it diverged, and up to its early stop."""
         if run < len(self.diverged_at) and (end := self.diverged_at[run]) >= 0:
             return int(np.searchsorted(self.iterations, end))
         if run < len(self.stopped_at) and (stop := self.stopped_at[run]) >= 0:

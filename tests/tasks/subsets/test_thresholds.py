@@ -17,7 +17,7 @@ from nalm.tasks.subsets.streams import Sampler, fixed_test_rows
 from nalm.tasks.subsets.task import Task
 from nalm.tasks.subsets.thresholds import gold_error, perturbed_errors, threshold
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "gold-thresholds.csv"
+GOLDEN = Path(__file__).parents[2] / "golden" / "gold-thresholds.csv"
 EPS32 = 2.0**-23
 NAN = math.nan
 UNION = {"union": [[-6, -2], [2, 6]]}
