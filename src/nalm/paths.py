@@ -7,7 +7,7 @@ import os
 import uuid
 from pathlib import Path
 
-__all__ = ["content_hash", "disk_is_full", "last_line", "write_atomically"]
+__all__ = ["cache_directory", "content_hash", "disk_is_full", "last_line", "write_atomically"]
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What a system says when there is no room: on the disk, in the user's quota, under ``ulimit -f``."""
@@ -51,3 +51,9 @@ def write_atomically(path: Path, content: bytes, beside: Path | None = None, dur
     finally:
         with contextlib.suppress(OSError):  # what failed before is what matters
             first.unlink(missing_ok=True)
+
+
+def cache_directory() -> Path:
+    """Return the user's directory for what can be fetched or computed again: ``nalm`` in ``$XDG_CACHE_HOME``."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "nalm"

@@ -7,12 +7,12 @@ import pytest
 from tests.training.configurations import CONFIGURATIONS, golden_task
 
 from nalm.experiments.catalog import experiment_names, load_experiment
-from nalm.experiments.runs import recipe_fields, task_fields
+from nalm.experiments.runs import recipe_fields
 from nalm.original.parse_names import named_run
 from nalm.original.write_names import name_form, named_recipe, named_task
 from nalm.spec.recipe import Recipe
 from nalm.tasks.recurrent import RecurrentTask
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 BASELINE = (
     "realnpu_op-div_oob-c_rs-linear-none_eps-0_rl-1000000-2000000_r-0.0-0-1_i-1-2_e-2-6_z-2-0.5-0.0_b128_s0_h2_z2_"
@@ -23,8 +23,8 @@ UNNAMEABLE = {"GNALU", "INALU", "MCFC", "MulMCFC", "DMU"}
 """Modules of later papers: the original has none, or nothing is known of their names."""
 
 
-def division(**fields: Any) -> Task:
-    return Task.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]} | fields)
+def division(**fields: Any) -> SubsetTask:
+    return SubsetTask.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]} | fields)
 
 
 def test_the_original_names_a_run_as_it_was_measured_to_do() -> None:
@@ -88,7 +88,7 @@ def test_every_golden_configuration_is_what_its_name_means(configuration: str) -
     recipe = Recipe.model_validate(CONFIGURATIONS[configuration])
     task = golden_task(configuration, "[1,2]", "[2,6]")
     run = named_run(name_form(recipe, task).replace("{seed}", "0"))
-    assert (recipe_fields(run.recipe), task_fields(run.task)) == (named_recipe(recipe), named_task(task))
+    assert (recipe_fields(run.recipe), run.task.identity) == (named_recipe(recipe), named_task(task))
 
 
 @pytest.mark.parametrize(

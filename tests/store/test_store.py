@@ -20,7 +20,7 @@ from nalm.experiments.runs import Run, Shard
 from nalm.spec.recipe import Recipe
 from nalm.store.schema import SCHEMA_VERSION
 from nalm.store.store import Store
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.training.history import History
 
 Contents = dict[str, bytes | None]
@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def shard() -> Shard:
     recipe = Recipe.model_validate({"module": "NRU", "iterations": 20, "evaluate_every": 10})
-    task = Task.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]})
+    task = SubsetTask.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]})
     return Shard(recipe, tuple(Run(recipe, task, seed) for seed in (3, 4)))
 
 
@@ -303,7 +303,7 @@ def test_a_changed_recipe_is_refused_unless_it_is_to_replace_the_old_one(
 
 def test_a_changed_task_is_refused(store: Store, tiny_experiment: Experiment) -> None:
     store.save_experiment(tiny_experiment)
-    other = Task.model_validate({"operation": "mul", "train": [1, 2], "test": [2, 6]})
+    other = SubsetTask.model_validate({"operation": "mul", "train": [1, 2], "test": [2, 6]})
     with pytest.raises(NalmError, match=r"^the task 'U\[1,2\)' in .* is another one \(operation: 'div' there, 'mul'"):
         store.merged(tiny_experiment.model_copy(update={"tasks": {"U[1,2)": other}}))
 

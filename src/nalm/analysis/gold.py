@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from nalm.modules import NMRU, NRU, ArithmeticModule, RealNPU
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.tasks.subsets.thresholds import gold_error
 
 __all__ = ["gold_errors"]
@@ -42,7 +42,7 @@ def gold_errors() -> pd.DataFrame:
         for task, fields in TASKS.items():
             for exponent in EXPONENTS:
                 high = float(f"1e{exponent}")
-                learnt = Task.model_validate(fields | {"train": [0, high], "test": [0, high]})
+                learnt = SubsetTask.model_validate(fields | {"train": [0, high], "test": [0, high]})
                 rows.append(
                     {
                         "module": module,

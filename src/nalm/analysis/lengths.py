@@ -11,7 +11,6 @@ from nalm.analysis.results import Results
 from nalm.analysis.selection import selected
 from nalm.errors import NalmError
 from nalm.modules.cells import Accumulator
-from nalm.tasks.digits.task import SequenceTask
 
 
 def length_errors(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> pd.DataFrame:
@@ -32,10 +31,10 @@ def length_errors(results: Results, variants: Sequence[str] = (), tasks: Sequenc
         NalmError: no task is on sequences of images, there is no such variant or task, or no runs.
     """
     errors: dict[tuple[str, str], list[float]] = {}
-    lengths: dict[str, SequenceTask] = {}
+    lengths: dict[str, tuple[int, int]] = {}
     for run in selected(results, variants, tasks):
-        if isinstance(run.run.task, SequenceTask):
-            lengths[run.task] = run.run.task
+        if (of_task := run.run.task.lengths) is not None:
+            lengths[run.task] = of_task
             error = run.outcome()["test_error"]
             errors.setdefault((run.variant, run.task), []).append(np.inf if error is None or np.isnan(error) else error)
     if not errors:
@@ -46,8 +45,8 @@ def length_errors(results: Results, variants: Sequence[str] = (), tasks: Sequenc
             {
                 "variant": variant,
                 "task": task,
-                "trained": lengths[task].length,
-                "tested": lengths[task].test_length,
+                "trained": lengths[task][0],
+                "tested": lengths[task][1],
                 "runs": len(found),
                 "median": float(np.median(found)),
                 "low": min(found),

@@ -16,7 +16,7 @@ from nalm.errors import NalmError
 from nalm.modules import ArithmeticModule
 from nalm.modules.functional import SATURATED
 from nalm.spec.recipe import STORED, Recipe
-from nalm.tasks.subsets.task import Task
+from nalm.spec.task import Task
 
 Vector = npt.NDArray[np.float64]
 Moments = list[tuple[int, int]]
@@ -76,7 +76,7 @@ def _of_run(run: TrainedRun, moments: Moments) -> Iterator[pd.DataFrame]:
     """A table for each parameter."""
     rows, iterations = [row for row, _ in moments], [iteration for _, iteration in moments]
     task, seed = run.run.task, run.run.seed
-    gold = _gold(run.run.recipe.model_dump_json(), task, task.offset(np.random.RandomState(seed)))
+    gold = _gold(run.run.recipe.model_dump_json(), task, _gold_operands(task, seed))
     solved = run.outcome()["solved"]
     for name, values in _values(run, rows).items():
         elements = values.shape[1]
@@ -132,15 +132,22 @@ def _weights(module: ArithmeticModule, free: Sequence[str]) -> dict[str, Vector]
     return {name: tensor.double().flatten().numpy().copy() for name, tensor in tensors.items()}
 
 
+def _gold_operands(task: Task, seed: int) -> tuple[int, ...]:
+    try:
+        return tuple(task.gold_operands(seed))
+    except ValueError:
+        return ()
+
+
 @lru_cache(maxsize=1024)
-def _gold(recipe: str, task: Task, offset: int) -> dict[str, Vector]:
-    """Gold values by name, with the operands' slices at an offset; none if there are none."""
-    module = Recipe.model_validate_json(recipe, context=STORED).probe(task.module_inputs, task.hidden_size)
-    if not isinstance(module, ArithmeticModule):
+def _gold(recipe: str, task: Task, operands: tuple[int, ...]) -> dict[str, Vector]:
+    """Return gold values by name; none without operands, or if the module has no gold weights."""
+    module = task.probe(Recipe.model_validate_json(recipe, context=STORED))
+    if not isinstance(module, ArithmeticModule) or not operands:
         return {}
     try:
         free = _free(module)
-        module.gold(task.operation, *(offset + operand for operand in task.gold_operands()))
+        module.gold(task.operation, *operands)
     except ValueError:
         return {}
     weights = _weights(module, free)

@@ -142,7 +142,7 @@ def _extras(stored: Sequence[StoredRun], selection: Selection, verbose: bool, gr
     recipe = runs[0].recipe
     iterations = list(range(0, recipe.iterations + 1, recipe.evaluate_every))
     try:
-        module = recipe.probe(runs[0].task.module_inputs, runs[0].task.hidden_size)
+        module = runs[0].task.probe(recipe)
     except ValueError as error:  # it is somebody's own, and not here
         raise NalmError(str(error)) from None
     parameters: dict[str, Array] = {}
@@ -214,7 +214,7 @@ def _hyperparameters(place: Place) -> dict[str, bool | float | str]:
         "task": place.task,
         "seed": place.run.seed,
         "operation": place.run.task.operation,
-        "input_size": place.run.task.input_size,
+        "input_size": place.run.task.columns,
         **recipe,
     }
     return {name: value if isinstance(value, int | float | str) else str(value) for name, value in values.items()}

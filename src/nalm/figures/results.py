@@ -9,7 +9,6 @@ import pandas as pd
 from nalm.analysis.results import Results
 from nalm.analysis.selection import labels
 from nalm.errors import NalmError
-from nalm.experiments.sequences import has_sequences, is_recurrent
 from nalm.figures.curves import training_curves
 from nalm.figures.lengths import error_lengths
 from nalm.figures.panels import three_panels
@@ -17,6 +16,7 @@ from nalm.figures.style import check_figures, plotnine, save
 from nalm.figures.success import paired_success, success_map
 from nalm.figures.survival import survival_curves
 from nalm.figures.weights import weight_map, weight_trajectories
+from nalm.spec.task import Task
 
 if TYPE_CHECKING:
     from plotnine import ggplot
@@ -80,11 +80,8 @@ def summary_panels(results: Results, variants: Sequence[str] = (), tasks: Sequen
 
 def _panels(results: Results, table: pd.DataFrame) -> "ggplot":
     figure = three_panels(table)
-    if has_sequences(results.experiment):
-        figure += plotnine().labs(x="Sequences", y="")
-    elif is_recurrent(results.experiment):
-        figure += plotnine().labs(x="Task", y="")
-    return figure
+    axes = [task.axis for task in results.experiment.tasks.values() if task.axis != Task.axis]
+    return figure + plotnine().labs(x=axes[0], y="") if axes else figure
 
 
 FIGURES: dict[str, Callable[[Results, Sequence[str], Sequence[str]], "ggplot"]] = {
@@ -114,7 +111,7 @@ def write_figure(results: Results, directory: Path | str) -> list[Path]:
     figure = _panels(results, results.task_summary())
     for path in figures:
         save(figure, path)
-    if has_sequences(results.experiment):
+    if any(task.lengths for task in results.experiment.tasks.values()):
         lengths = [path.with_stem(f"{path.stem}-lengths") for path in figures]
         for path in lengths:
             save(error_lengths(results), path)

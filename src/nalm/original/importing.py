@@ -21,10 +21,10 @@ from nalm.original.labels import recipe_labels, task_labels
 from nalm.original.parse_names import named_run
 from nalm.original.write_names import named_recipe, named_task
 from nalm.spec.recipe import Recipe
+from nalm.spec.task import Task
 from nalm.store.columns import EVALUATION_COLUMNS, run_table
 from nalm.store.schema import about_shard
 from nalm.store.store import Store
-from nalm.tasks.subsets.task import Task
 
 __all__ = ["Imported", "import_results"]
 

@@ -1,9 +1,9 @@
 """Our runs under the names that the original research code gives its own (see `parse_names`)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from nalm.experiments.runs import recipe_fields, task_fields
+from nalm.experiments.runs import recipe_fields
 from nalm.original.parse_names import (
     BOUNDED,
     CLIPS,
@@ -20,8 +20,8 @@ from nalm.original.units import describe_unit
 from nalm.spec.ranges import Benford, Exponential, Halves, Interval, Range, TruncatedNormal, Union
 from nalm.spec.recipe import Recipe
 from nalm.spec.schedules import Term
-from nalm.tasks.recurrent import RecurrentTask
-from nalm.tasks.subsets.task import Task
+from nalm.spec.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 __all__ = ["name_form", "named_recipe", "named_task"]
 
@@ -35,14 +35,14 @@ def name_form(recipe: Recipe, task: Task) -> str:
     Raises:
         ValueError: the original could not have made such a run, or would not give it a name that tells what it is.
     """
-    if isinstance(task, RecurrentTask):
+    if not task.on_rows:
         raise ValueError("the original names runs on sequences otherwise, which is not known here")
     if recipe.second is not None:
         raise ValueError("the original names networks of two layers otherwise, which is not known here")
-    form = "_".join(_fields_of(recipe, task))
+    form = "_".join(_fields_of(recipe, cast(SubsetTask, task)))
     back = named_run(form.replace("{seed}", "0"))
     told = _flat(named_recipe(recipe), named_task(task))
-    meant = _flat(recipe_fields(back.recipe), task_fields(back.task))
+    meant = _flat(recipe_fields(back.recipe), back.task.identity)
     lost = sorted(field for field in told | meant if told.get(field) != meant.get(field))
     if lost:
         raise ValueError(f"the original has no {', '.join(lost)} like that")
@@ -65,10 +65,13 @@ def named_recipe(recipe: Recipe) -> Fields:
 
 
 def named_task(task: Task) -> Fields:
-    """What identifies a task, as far as the original's names tell it."""
-    fields = task_fields(task)
-    halves = isinstance(task.train, Union | Halves)
-    for place, known in (("train", task.train), ("test", task.test)):
+    """Return what identifies a task, as far as the original's names tell it."""
+    fields = task.identity
+    if not task.on_rows:
+        return fields
+    ranges = cast(SubsetTask, task)
+    halves = isinstance(ranges.train, Union | Halves)
+    for place, known in (("train", ranges.train), ("test", ranges.test)):
         if isinstance(known, Union | Halves):
             fields[place] = (Halves if halves else Union)(intervals=known.intervals).written()
     return fields
@@ -79,7 +82,7 @@ def _flat(recipe: Fields, task: Fields) -> Fields:
     return recipe | terms | task
 
 
-def _fields_of(recipe: Recipe, task: Task) -> list[str]:
+def _fields_of(recipe: Recipe, task: SubsetTask) -> list[str]:
     module, terms = recipe.module.name, recipe.regularizers
     unit, words = describe_unit(module, recipe.module.options)
     if unit in UNNAMED:

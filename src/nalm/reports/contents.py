@@ -296,7 +296,7 @@ def _recipes(experiment: Experiment) -> Iterator[Block]:
     ]
     yield Table("Recipes; what is not named is at its default.", ["variant", "module", "iterations", "recipe"], recipes)
     tasks = [
-        [label, task.operation, str(task.input_size), task.trained_on, task.tested_on, str(task.threshold)]
+        [label, task.operation, str(task.columns), task.trained_on, task.tested_on, str(task.threshold)]
         for label, task in experiment.tasks.items()
     ]
     yield Table(

@@ -189,8 +189,7 @@ class Recipe(BaseModel):
         for term in self.regularizers:
             if term not in known:
                 raise ValueError(
-                    f"found regularizer {term!r}, expected one that {self.architecture} has: "
-                    f"{', '.join(sorted(known))}"
+                    f"found regularizer {term!r}, expected one that {self.architecture} has: {', '.join(sorted(known))}"
                 )
 
 

@@ -12,6 +12,7 @@ from nalm.spec.recipe import Recipe
 from nalm.spec.thresholds import Threshold
 
 if TYPE_CHECKING:
+    from nalm.training.ensemble.data import HeldOut
     from nalm.training.trainer import Trainer
 
 __all__ = ["Task"]
@@ -28,13 +29,9 @@ class Task(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     if TYPE_CHECKING:  # each family declares these as fields, with its own types and defaults
-
-        @property
-        def operation(self) -> str: ...
-        @property
-        def threshold(self) -> float | str: ...
-        @property
-        def judged_rows(self) -> int: ...
+        operation: str
+        threshold: float | str
+        judged_rows: int
 
     tasks_per_shard: ClassVar[int]
     """How many tasks of one group train in one shard, at most."""
@@ -42,8 +39,8 @@ class Task(BaseModel):
     """How many seeds: block k holds those from k times as many."""
     scales_schedules: ClassVar[bool] = False
     """Whether a change of the number of iterations rescales the ramps of regularizers."""
-    drawn_alike: ClassVar[bool] = False
-    """Whether training draws batches of rows, for all runs of a shard at once."""
+    on_rows: ClassVar[bool] = False
+    """Whether inputs are rows of numbers, drawn for all runs of a shard at once."""
 
     @classmethod
     @abstractmethod
@@ -70,6 +67,16 @@ class Task(BaseModel):
     axis: ClassVar[str] = "Training range"
     """What labels of tasks name, on the axis of a figure."""
 
+    @property
+    @abstractmethod
+    def columns(self) -> int:
+        """Numbers in a row of inputs, or in a step of a sequence."""
+
+    @property
+    def lengths(self) -> tuple[int, int] | None:
+        """Training and test length of sequences, if errors can be compared over lengths."""
+        return None
+
     # What identifies it
 
     @property
@@ -93,13 +100,13 @@ class Task(BaseModel):
         with torch.random.fork_rng(devices=[]):
             return self.build(recipe)
 
-    def gold_operands(self) -> list[int]:
-        """Return the inputs to which gold weights apply the operation.
+    @abstractmethod
+    def gold_operands(self, seed: int | None = None) -> list[int]:
+        """Return the inputs to which gold weights apply the operation, for a run's seed if it moves them.
 
         Raises:
             ValueError: gold weights are not known for this task.
         """
-        raise ValueError(f"found {self.trained_on}, expected a task with gold weights")
 
     # Training
 
@@ -127,6 +134,10 @@ class Task(BaseModel):
             ValueError: the runs cannot train together.
             NalmError: data cannot be read.
         """
+
+    def validation_rows(self, recipe: Recipe, runs: Sequence[tuple[Self, int]]) -> "HeldOut | None":
+        """Return the validation data of runs, if it is rows of numbers."""
+        return None
 
     @abstractmethod
     def success_threshold(self, recipe: Recipe) -> Threshold:

@@ -85,6 +85,14 @@ class RecurrentTask(Task):
         """Build the module of the network."""
         return recipe.build(self.module_inputs)
 
+    def gold_operands(self, seed: int | None = None) -> list[int]:
+        """Return the inputs to which gold weights apply the operation, if they are known.
+
+        Raises:
+            ValueError: they are not.
+        """
+        raise ValueError(f"found {self.learnt_from}, expected a task on rows of numbers for gold weights")
+
     def check(self, recipe: Recipe) -> None:
         """Check that the recipe's network can be trained on this task.
 
@@ -106,7 +114,9 @@ class RecurrentTask(Task):
             NalmError: the data cannot be read.
         """
         if len({(task.group, seed) for task, seed in runs}) > 1:
-            raise ValueError("runs that share a network must have the same seed, and tasks that differ in their tests only")
+            raise ValueError(
+                "runs that share a network must have the same seed, and tasks that differ in their tests only"
+            )
         tasks, (seed, *_) = zip(*runs, strict=True)
         data = self.data(tasks, seed, recipe, torch.device(device))
         return SingleTraining(recipe, lambda: self.network(recipe), data, len(runs), seed, device)

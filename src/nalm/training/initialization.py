@@ -10,9 +10,7 @@ from nalm.modules.base import ArithmeticModule
 __all__ = ["initial_module", "noise_shape", "redrawn"]
 
 
-def initial_module(
-    build: Callable[[], nn.Module], dtype: torch.dtype, seed: int
-) -> tuple[nn.Module, torch.Generator]:
+def initial_module(build: Callable[[], nn.Module], dtype: torch.dtype, seed: int) -> tuple[nn.Module, torch.Generator]:
     """Return a model with the initial weights of a seed, and a generator that continues the random numbers after them.
 
     It is constructed and then reset once more, as the original does.

@@ -34,9 +34,7 @@ def pcc(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
 
 def pcc_then_mse(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
     """Return :func:`pcc` while ``pcc_share`` is 1, then :func:`mse`."""
-    return torch.where(
-        pcc_share > 0, pcc(prediction, target, pcc_share), mse(prediction, target, pcc_share)
-    )
+    return torch.where(pcc_share > 0, pcc(prediction, target, pcc_share), mse(prediction, target, pcc_share))
 
 
 def _standardized(values: Tensor) -> Tensor:

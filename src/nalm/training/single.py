@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from time import time
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from nalm.spec.recipe import Recipe
 from nalm.threads import one_thread
 from nalm.training.history import SERIES, History
 from nalm.training.loss import Loss
-from nalm.training.optimizers import iteration_scalars
+from nalm.training.optimizers import Tensors, iteration_scalars
 from nalm.training.recurrent import Data, RecurrentNetwork
 
 __all__ = ["SingleTraining"]
@@ -136,14 +136,9 @@ class SingleTraining:
         recipe, network = self.recipe, self.network.train()
         inputs, targets = self.data.batch(self.iteration)
         results, seen = network(inputs)
-        scalars = {
-            name: results.new_tensor(value.item())
-            for name, value in iteration_scalars(recipe, np.array([self.iteration])).items()
-        }
+        scalars = self._scalars()
         criterion = self._loss.criterion(results, targets, scalars["pcc"])
-        last_error = results.new_tensor(self.history.validation_errors[-1][0])
-        terms = network.regularizers(seen) if self._loss.terms else {}
-        penalty = self._loss.penalty(network.module, terms, scalars, last_error, seen.new_zeros(()))
+        penalty = self._penalty(seen, scalars)
         self.optimizer.zero_grad()
         torch.autograd.backward(criterion + penalty)
         if recipe.clip_gradient_norm is not None:
@@ -156,6 +151,18 @@ class SingleTraining:
         if reported:
             self.history.criteria.append(np.full(self.runs, criterion.item()))
             self.history.penalties.append(np.full(self.runs, penalty.item()))
+
+    def _scalars(self) -> Tensors:
+        """Return everything about this iteration that is a number, by name."""
+        values = iteration_scalars(self.recipe, np.array([self.iteration]))
+        return {name: torch.tensor(value.item(), dtype=self.recipe.dtype) for name, value in values.items()}
+
+    def _penalty(self, seen: Tensor, scalars: Tensors) -> Tensor:
+        """Return the weighted sum of the module's regularizers, given the inputs that it has seen."""
+        terms = self.network.regularizers(seen) if self._loss.terms else {}
+        measured = self.history.validation_errors
+        last_error = torch.tensor(measured[-1][0], dtype=self.recipe.dtype) if measured else None
+        return self._loss.penalty(self.network.module, terms, scalars, last_error, seen.new_zeros(()))
 
     def _evaluate(self) -> None:
         history, module = self.history, self.network.module

@@ -15,6 +15,7 @@ from nalm.spec.task import Task
 from nalm.spec.thresholds import JUDGED_ROWS, Threshold
 
 if TYPE_CHECKING:
+    from nalm.training.ensemble.data import HeldOut
     from nalm.training.ensemble.loop import Ensemble
 
 __all__ = ["SubsetTask", "SumsTask"]
@@ -78,6 +79,11 @@ class SumsTask(Task):
             raise ValueError(f"{self.operation} needs {needed} subsets, found {len(slices)}")
         return self
 
+    @property
+    def columns(self) -> int:
+        """Inputs of a row or of a vector."""
+        return self.input_size
+
     def slices(self, offset: int) -> list[tuple[int, int]]:
         """Start and end of every operand's slice of the input."""
         if self.simple:
@@ -103,7 +109,7 @@ class SubsetTask(SumsTask):
 
     tasks_per_shard: ClassVar[int] = 9
     seeds_per_shard: ClassVar[int] = 25
-    drawn_alike: ClassVar[bool] = True
+    on_rows: ClassVar[bool] = True
 
     threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["gold", "perturbed"] = 1e-5
     """The test error must be below this number, or below one that is computed (see thresholds.py)."""
@@ -144,13 +150,13 @@ class SubsetTask(SumsTask):
         """Build the module, or the network of two layers, that a recipe trains on rows of inputs."""
         return recipe.build(self.input_size, self.hidden_size)
 
-    def gold_operands(self) -> list[int]:
-        """Return the inputs to which gold weights apply the operation, with the slices at offset 0.
+    def gold_operands(self, seed: int | None = None) -> list[int]:
+        """Return the inputs to which gold weights apply the operation, with the slices where a seed puts them.
 
         Raises:
             ValueError: an operand is a sum, which no single layer can put into a product.
         """
-        slices = self.slices(0)
+        slices = self.slices(0 if seed is None else self.offset(np.random.RandomState(seed)))
         longest = max(end - start for start, end in slices)
         if longest > 1:
             raise ValueError(f"threshold gold needs subsets of 1 input, found subsets of {longest} inputs")
@@ -173,9 +179,15 @@ class SubsetTask(SumsTask):
         self, recipe: Recipe, runs: Sequence[tuple[Self, int]], device: torch.device | str, compiled: bool
     ) -> "Ensemble":
         """Prepare an ensemble that trains all runs in lockstep."""
-        from nalm.tasks.subsets.trainer import ensemble
+        from nalm.tasks.subsets.trainer import make_ensemble
 
-        return ensemble(recipe, runs, device, compiled)
+        return make_ensemble(recipe, runs, device, compiled)
+
+    def validation_rows(self, recipe: Recipe, runs: Sequence[tuple[Self, int]]) -> "HeldOut":
+        """Return the fixed validation rows of runs."""
+        from nalm.tasks.subsets.streams import Sampler
+
+        return Sampler(runs, 1, recipe.dtype, torch.device("cpu")).validation
 
     def success_threshold(self, recipe: Recipe) -> Threshold:
         """Return the threshold, computed once in a process (see thresholds.py)."""

@@ -1,10 +1,13 @@
 """When a task counts as solved."""
 
+from __future__ import annotations
+
 import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,8 +19,10 @@ from nalm.modules.operations import OPERATIONS
 from nalm.spec.recipe import STORED, Recipe
 from nalm.spec.thresholds import Threshold
 from nalm.tasks.subsets.streams import fixed_test_rows, sample
-from nalm.tasks.subsets.task import SubsetTask
 from nalm.threads import one_thread
+
+if TYPE_CHECKING:
+    from nalm.tasks.subsets.task import SubsetTask
 
 __all__ = ["Simulation", "gold_error", "perturbed_errors", "threshold"]
 

@@ -1,19 +1,24 @@
 """Trains runs of tasks on rows of inputs in an ensemble."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from nalm.spec.recipe import Recipe
 from nalm.tasks.subsets.mersenne_twister import Twister, twister_problem
 from nalm.tasks.subsets.streams import Sampler
-from nalm.tasks.subsets.task import SubsetTask
 from nalm.training.ensemble.loop import Ensemble
 
-__all__ = ["ensemble"]
+if TYPE_CHECKING:
+    from nalm.tasks.subsets.task import SubsetTask
+
+__all__ = ["make_ensemble"]
 
 
-def ensemble(
+def make_ensemble(
     recipe: Recipe,
     runs: Sequence[tuple[SubsetTask, int]],
     device: torch.device | str = "cpu",
@@ -38,4 +43,4 @@ def ensemble(
         return Sampler(chosen, recipe.batch_size, recipe.dtype, torch.device(device), faster)
 
     thresholds = [task.success_threshold(recipe) for task in tasks] if recipe.stop_when_solved else []
-    return Ensemble(recipe, seeds, tasks[0].probe, sampler, thresholds, device, compiled)
+    return Ensemble(recipe, seeds, tasks[0].build, sampler, thresholds, device, compiled)

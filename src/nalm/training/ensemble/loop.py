@@ -19,7 +19,7 @@ from nalm.training.ensemble import state
 from nalm.training.ensemble.data import MakeSampler
 from nalm.training.ensemble.early_stopping import EarlyStopping, Final
 from nalm.training.ensemble.programs import make_program, vectorized_program
-from nalm.training.ensemble.stack import VECTOR, Stack, stack_size
+from nalm.training.ensemble.stack import Stack, stack_size
 from nalm.training.ensemble.step import LoopedModels, StepInputs
 from nalm.training.history import MOST_PARAMETERS, History
 from nalm.training.initialization import initial_module, noise_shape, redrawn
@@ -195,8 +195,8 @@ class Ensemble:
         active = self.early_stopping.active
         if len(active) in (0, len(self.stack.present)) or isinstance(self.program.models, LoopedModels):
             return
-        size = 2 ** max(0, int(len(active) - 1).bit_length())
-        size = stack_size(size, self.recipe, self._compile) if self._compile else len(active) + -len(active) % VECTOR
+        power = 2 ** int(len(active) - 1).bit_length()  # few sizes, so that few programs are compiled
+        size = stack_size(power if self._compile else len(active), self.recipe, self._compile)
         if size <= 3 / 4 * self.stack.size:
             self.shrink(active, size)
 
@@ -223,7 +223,7 @@ class Ensemble:
         self.iteration += steps
 
     def _noise(self, steps: int) -> Tensor | None:
-        """Draw the noise of some steps, ``(steps, runs, …)``, each run's from its own generator, if modules take any."""
+        """Draw the noise of some steps, ``(steps, runs, …)``, each run's from its own generator, if there is any."""
         if self.noise_shape is None:
             return None
         drawn = [

@@ -23,7 +23,7 @@ VECTOR = 32
 by other instructions.
 """
 SMALLEST_STOPPING = 4
-"""Minimum stack size when compiling with early stopping: such stacks shrink, and their runs are equal up to rounding."""
+"""Minimum stack size when compiling with early stopping: such stacks shrink, and runs are equal up to rounding."""
 
 Runs = npt.NDArray[np.int64]
 
@@ -50,9 +50,7 @@ class Stack:
     state: TrainState
     """The models' parameters and the optimizer's state."""
 
-    def __init__(
-        self, runs: int, size: int, recipe: Recipe, make_sampler: MakeSampler, device: torch.device
-    ) -> None:
+    def __init__(self, runs: int, size: int, recipe: Recipe, make_sampler: MakeSampler, device: torch.device) -> None:
         self.present: Runs = np.arange(runs)
         self._recipe = recipe
         self._make_sampler = make_sampler

@@ -106,7 +106,9 @@ def restore(ensemble: Resumable, state: Any) -> None:
         except RuntimeError as error:
             raise ValueError(str(error)) from None
     ensemble.program.models.restore(state["fixed"])
-    ensemble.stack.state = TrainState(**tree_map_only(Tensor, lambda tensor: tensor.to(ensemble.device), state["snapshot"]))
+    ensemble.stack.state = TrainState(
+        **tree_map_only(Tensor, lambda tensor: tensor.to(ensemble.device), state["snapshot"])
+    )
     ensemble.iteration = iteration
     if ensemble.restarts is not None:
         ensemble.restarts.since = state["since"].numpy()
@@ -121,8 +123,8 @@ def restore(ensemble: Resumable, state: Any) -> None:
     kept = range(len(evaluations) if ensemble.keeps_parameters else 0)
     history.parameters = [{name: values[row] for name, values in parameters.items()} for row in kept]
     final = {name: values.numpy() for name, values in state["final"].items()}
-    errors = (final.pop(name) for name in (VALIDATION, TEST, DIVERGED))
-    ensemble.final = Final(*errors, parameters=final)
+    validation, test, diverged_at = (final.pop(name) for name in (VALIDATION, TEST, DIVERGED))
+    ensemble.final = Final(validation, test, diverged_at, final)
     ensemble.stop_runs(state["stopped_at"].numpy())
 
 

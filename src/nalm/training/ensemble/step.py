@@ -10,12 +10,12 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from nalm.modules.base import ArithmeticModule
 from nalm.spec.recipe import Recipe
-from nalm.training.ensemble.data import Batch, HeldOut, RunLayout
 from nalm.training.compiling import Compiled
+from nalm.training.ensemble.data import Batch, HeldOut, RunLayout
 from nalm.training.loss import Objective, SquaredError
 from nalm.training.optimizers import State, Tensors, clip_gradients, optimizer
 
-__all__ = ["StepInputs", "Models", "LoopedModels", "Program", "TrainState", "VectorizedModels", "fixed_state"]
+__all__ = ["LoopedModels", "Models", "Program", "StepInputs", "TrainState", "VectorizedModels", "fixed_state"]
 
 
 class TrainState(NamedTuple):
