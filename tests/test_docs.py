@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from torch import nn
 import nalm
 from nalm.analysis.selection import labels
 from nalm.experiments.catalog import load_experiment
-from nalm.figures.results import FIGURES
+from nalm.figures import FIGURES
 from nalm.modules import MODULES, describe
 from nalm.spec.recipe import Recipe, Restart
 
@@ -136,15 +137,19 @@ def test_the_commands_of_the_documentation_of_figures_draw_every_kind(
         done = nalm_cli(*shlex.split(command)[1:])
         assert done.returncode == 0, (command, done.stderr)
     text = (ROOT / "docs/figures.md").read_text(encoding="utf-8")
-    table = re.findall(r"^\| `([a-z-]+)` \|.*\| `nalm\.(\w+)` \|$", text, re.MULTILINE)
-    assert drawn == [kind for kind, _ in table] == list(FIGURES)
-    assert [getattr(nalm, name) for _, name in table] == list(FIGURES.values())
+    table = re.findall(r"^\| `([a-z-]+)` \| (.*) \| `nalm\.(\w+)` \|$", text, re.MULTILINE)
+    assert drawn == [kind for kind, *_ in table] == list(FIGURES)
+    for kind, title, name in table:
+        assert (title, getattr(nalm, name)) == (FIGURES[kind].title.removesuffix("."), FIGURES[kind].draw)
 
 
 def test_the_notebook_of_the_documentation_of_figures_runs(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(results.parent)
-    (example,) = blocks("docs/figures.md", "python")
-    exec(compile(example, "docs/figures.md", "exec"), {})
+    notebook, kind = blocks("docs/figures.md", "python")
+    exec(compile(notebook, "docs/figures.md", "exec"), {})
+    names: dict[str, Any] = {}
+    exec(compile(kind, "docs/figures.md", "exec"), names)
+    assert names["HISTOGRAM"].draw(nalm.load(results)).draw(show=False).axes
 
 
 def test_what_sweeps_need_on_paper_follows_from_the_costs_beside_it() -> None:

@@ -1,4 +1,4 @@
-"""What docs/results-format.md says of files is so, and its examples run."""
+"""The page docs/results-format.md is right about files, and its examples run."""
 
 import contextlib
 import hashlib
@@ -34,7 +34,7 @@ PANDAS, DUCKDB, POLARS, METADATA = blocks(DOCUMENT, "python")
 
 
 def table(heading: str) -> dict[str, list[str]]:
-    """The rows of the first table below a heading, by what stands first in them."""
+    """Return the rows of the first table below a heading, by their first cells."""
     text = (ROOT / DOCUMENT).read_text(encoding="utf-8").partition(f"## {heading}\n")[2]
     rows = re.findall(r"^\| (`.+) \|$", text.partition("\n## ")[0], re.MULTILINE)
     return {cells[0]: cells for cells in (row.split(" | ") for row in rows)}
@@ -74,7 +74,7 @@ def test_every_tag_of_a_column_is_documented() -> None:
 
 
 def test_every_field_of_the_metadata_is_documented(schemas: list[pq.ParquetFile]) -> None:
-    documented = set(re.findall(r"`(\w+)`", " ".join(table("What a shard says of itself"))))
+    documented = set(re.findall(r"`(\w+)`", " ".join(table("Metadata of a shard"))))
     for file in schemas:
         about = json.loads(file.schema_arrow.metadata[b"nalm"])
         assert list(file.schema_arrow.metadata) == [b"nalm"]

@@ -5,14 +5,8 @@ from .analysis.comparison import (
     compare_results as compare_results,
     compare_variants as compare_variants,
 )
-from .analysis.curves import error_quantiles as error_quantiles
-from .analysis.gold import gold_errors as gold_errors
-from .analysis.landscapes import landscape as landscape, landscape_names as landscape_names
-from .analysis.lengths import length_errors as length_errors
 from .analysis.results import Results as Results, load as load
-from .analysis.survival import survival_medians as survival_medians, survival_steps as survival_steps
 from .analysis.thresholds import thresholds as thresholds
-from .analysis.weights import final_weights as final_weights, weight_histories as weight_histories
 from .errors import NalmError as NalmError
 from .execution.executors.scripts import array_script as array_script
 from .execution.executors.settings import (
@@ -27,13 +21,23 @@ from .experiments.catalog import experiment_names as experiment_names, load_expe
 from .experiments.experiment import Experiment as Experiment
 from .export.csv_files import Exported as Exported, export_csv as export_csv
 from .export.tensorboard_logs import export_tensorboard as export_tensorboard
-from .figures.curves import training_curves as training_curves
-from .figures.landscapes import plot_landscapes as plot_landscapes
-from .figures.lengths import error_lengths as error_lengths
-from .figures.results import draw as draw, plot as plot, summary_panels as summary_panels, write_figure as write_figure
-from .figures.success import paired_success as paired_success, success_map as success_map
-from .figures.survival import survival_curves as survival_curves
-from .figures.weights import weight_map as weight_map, weight_trajectories as weight_trajectories
+from .figures.curves import error_quantiles as error_quantiles, training_curves as training_curves
+from .figures.draw import draw as draw, plot as plot, write_figure as write_figure
+from .figures.gold_errors import gold_errors as gold_errors
+from .figures.heatmap import success_map as success_map
+from .figures.landscapes.pages import plot_landscapes as plot_landscapes
+from .figures.landscapes.table import landscape as landscape, landscape_names as landscape_names
+from .figures.lengths import error_lengths as error_lengths, length_errors as length_errors
+from .figures.pairs import paired_success as paired_success
+from .figures.panels import summary_panels as summary_panels
+from .figures.survival import (
+    survival_curves as survival_curves,
+    survival_medians as survival_medians,
+    survival_steps as survival_steps,
+)
+from .figures.weight_map import weight_map as weight_map
+from .figures.weight_tables import final_weights as final_weights, weight_histories as weight_histories
+from .figures.weights import weight_trajectories as weight_trajectories
 from .original.importing import Imported as Imported, import_results as import_results
 from .reports.report import report as report
 from .store.merge import Merged as Merged, merge as merge

@@ -1,44 +1,60 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all, and what goes wrong with files."""
 
 import contextlib
 import errno
 import hashlib
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["cache_directory", "content_hash", "disk_is_full", "last_line", "write_atomically"]
+from nalm.errors import NalmError
+
+__all__ = ["cache_directory", "content_hash", "disk_is_full", "last_line", "write_atomically", "writing"]
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""What a system says when there is no room: on the disk, in the user's quota, under ``ulimit -f``."""
+"""Error numbers of a system without room: on the disk, in the user's quota, under ``ulimit -f``."""
 
 
 def content_hash(content: bytes) -> str:
-    """What tells whether a file is whole."""
+    """Return the hash that tells whether a file is damaged."""
     return hashlib.sha256(content).hexdigest()[:32]
 
 
 def last_line(text: str) -> str:
-    """The last line of a log or traceback that says something."""
+    """Return the last line of a log or traceback that is not empty."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it gave no reason")
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether something failed because there is no room."""
+    """Tell whether an error means that there is no room on the disk."""
     return isinstance(error, OSError) and error.errno in FULL
 
 
-def write_atomically(path: Path, content: bytes, beside: Path | None = None, durable: bool = True) -> None:
-    """Writes a file beside its place and renames it, so that it is there whole or not at all.
-
-    Arguments:
-        path: its place.
-        content: what it holds.
-        beside: the directory it is written in first, on the same disk; by default its own.
-        durable: whether it must survive a power failure, which takes some milliseconds.
+@contextlib.contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Turn errors of the system within a ``with`` block into sentences.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        NalmError: ``what`` cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise NalmError(f"cannot write {what}: {error.strerror}") from None
+
+
+def write_atomically(path: Path, content: bytes, beside: Path | None = None, durable: bool = True) -> None:
+    """Write a file under another name and rename it, so that it is complete or absent.
+
+    Arguments:
+        path: the path of the file.
+        content: the content of the file.
+        beside: the directory to write it in first, on the same disk; by default that of the file.
+        durable: whether the file must survive a power failure, which takes some milliseconds.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left behind.
     """
     first = (beside or path.parent) / f".{path.name}.{uuid.uuid4().hex}"
     try:
@@ -49,7 +65,7 @@ def write_atomically(path: Path, content: bytes, beside: Path | None = None, dur
                 os.fsync(file.fileno())
         first.replace(path)
     finally:
-        with contextlib.suppress(OSError):  # what failed before is what matters
+        with contextlib.suppress(OSError):  # the error that came before is the one to report
             first.unlink(missing_ok=True)
 
 

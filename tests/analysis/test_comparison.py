@@ -69,7 +69,7 @@ def fill(tmp_path: Path, history: Callable[..., History]) -> Fill:
     def make(experiment: Experiment, outcomes: Outcomes, directory: str = "results") -> Path:
         store = Store(tmp_path / directory)
         store.make_directories()
-        store.save_experiment(experiment)
+        store.experiments.save(experiment)
         for variant, tasks in outcomes.items():
             recipe = experiment.variants[variant]
             fates = [

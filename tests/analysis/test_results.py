@@ -54,7 +54,7 @@ SUMMARY_COLUMNS = [
 TASK = SubsetTask.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]})
 RECIPE = Recipe.model_validate({"module": "NRU", "iterations": 20, "evaluate_every": 10})
 
-# What happened, seed by seed: three validation errors, three test errors, and the iteration of the first NaN weight.
+# What happened to each seed: three validation errors, three test errors, and the iteration of the first NaN weight.
 SOLVED_EARLY = ([3, 2, 1], [1, 1e-6, 1e-7], -1)
 SOLVED_LATE = ([3, 2, 1], [1, 1, 1e-8], -1)
 SOLVED_AND_LOST = ([3, 2, 1], [1, 1e-6, 1], -1)
@@ -74,7 +74,7 @@ def happened(tmp_path: Path, history: Callable[..., History]) -> Callable[..., R
         store.make_directories()
         seeds = tuple(range(len(fates)))
         experiment = Experiment(name="fates", title="Fates", variants={"A": RECIPE}, tasks={"one": TASK}, seeds=seeds)
-        store.save_experiment(experiment)
+        store.experiments.save(experiment)
         shard = Shard(RECIPE, tuple(Run(RECIPE, TASK, seed) for seed in seeds))
         store.add(shard, history(np.transpose(validation), np.transpose(test), list(diverged)), {"device": "cpu"})
         return nalm.load(store.path)
@@ -119,13 +119,13 @@ def test_a_diverged_run_says_when(happened: Happened) -> None:
     assert runs["validation_error"].tolist() == [2, 1]
 
 
-def test_a_run_that_was_never_a_number_is_not_solved(happened: Happened) -> None:
+def test_a_run_with_only_nan_errors_is_not_solved(happened: Happened) -> None:
     runs = happened(BROKEN_FROM_THE_START).runs()
     assert runs["solved"].tolist() == [False]
     assert runs["test_error"].isna().all()
 
 
-def test_runs_stand_in_the_experiments_order(results: Path, tiny_experiment: Experiment) -> None:
+def test_runs_are_in_the_experiments_order(results: Path, tiny_experiment: Experiment) -> None:
     runs = nalm.load(results).runs()
     assert list(runs.columns) == RUN_COLUMNS
     assert list(zip(runs["variant"], runs["task"], runs["seed"], strict=True)) == [
@@ -136,7 +136,7 @@ def test_runs_stand_in_the_experiments_order(results: Path, tiny_experiment: Exp
     ]
 
 
-def test_runs_are_of_the_right_types(results: Path) -> None:
+def test_columns_of_runs_have_their_types(results: Path) -> None:
     types = nalm.load(results).runs().dtypes.astype(str)
     assert types[["seed", "solved", "iteration_solved", "diverged_at"]].tolist() == ["int64", "bool", "Int64", "Int64"]
     assert set(types[["validation_error", "test_error", "sparsity_error"]]) == {"float64"}
@@ -158,7 +158,7 @@ def test_a_summary_counts_solved_runs_and_takes_speed_and_sparsity_from_them(hap
     assert total == {name: value for name, value in of_task.items() if name != "task"}
 
 
-def test_a_summary_of_nothing_solved_has_a_rate_and_nothing_else(happened: Happened) -> None:
+def test_a_summary_without_solved_runs_has_only_a_rate(happened: Happened) -> None:
     first = happened(NEVER, DIVERGED).summary().iloc[0]
     assert (first["solved"], first["success_rate"], first["success_low"]) == (0, 0, 0)
     missing = ["iterations_median", "iterations_mean", "iterations_low", "sparsity_error", "sparsity_high"]
@@ -184,29 +184,29 @@ def test_a_task_summary_has_no_totals(results: Path) -> None:
     assert len(found.summary()) == 6
 
 
-# What is missing
+# Missing runs
 
 
 def test_missing_runs_are_counted(results: Path, tiny_experiment: Experiment) -> None:
-    Store(results).save_experiment(tiny_experiment.narrowed(range(5)))
+    Store(results).experiments.save(tiny_experiment.narrowed(range(5)))
     found = nalm.load(results)
     assert (found.experiment.runs, len(found.trained), found.missing) == (20, 12, 8)
     assert len(found.runs()) == 12
     assert found.summary()["runs"].max() == 6
 
 
-def test_an_experiment_of_which_nothing_is_there_has_empty_tables(tmp_path: Path, tiny_experiment: Experiment) -> None:
+def test_an_experiment_without_results_has_empty_tables(tmp_path: Path, tiny_experiment: Experiment) -> None:
     store = Store(tmp_path / "empty")
     store.make_directories()
-    store.save_experiment(tiny_experiment)
+    store.experiments.save(tiny_experiment)
     found = nalm.load(store.path)
     assert (found.missing, len(found.runs()), len(found.summary())) == (12, 0, 0)
 
 
-def test_a_task_summary_of_nothing_is_empty(tmp_path: Path, tiny_experiment: Experiment) -> None:
+def test_a_task_summary_without_results_is_empty(tmp_path: Path, tiny_experiment: Experiment) -> None:
     store = Store(tmp_path / "empty")
     store.make_directories()
-    store.save_experiment(tiny_experiment)
+    store.experiments.save(tiny_experiment)
     assert len(nalm.load(store.path).task_summary()) == 0
 
 
@@ -269,7 +269,7 @@ def test_a_diverged_history_ends_before_the_first_nan_weight(happened: Happened)
     assert history["weight.0"].tolist() == [0, 1]
 
 
-def test_a_run_says_how_it_came_to_be(results: Path) -> None:
+def test_a_description_says_how_a_run_was_made(results: Path) -> None:
     trained = nalm.load(results).run("NRU", "U[1,2)", 0)
     assert isinstance(trained, TrainedRun)
     assert {"device", "versions", "host", "seconds"} <= trained.provenance.keys()
@@ -284,9 +284,7 @@ def test_a_run_says_how_it_came_to_be(results: Path) -> None:
         (("NRU", "U[1,2)", 7), r"^found no run of seed 7, expected one of: 0, 1, 2$"),
     ],
 )
-def test_a_run_that_is_not_there_is_answered_with_those_that_are(
-    results: Path, run: tuple[Any, ...], sentence: str
-) -> None:
+def test_an_unknown_run_is_refused_with_the_known_ones(results: Path, run: tuple[Any, ...], sentence: str) -> None:
     with pytest.raises(NalmError, match=sentence):
         nalm.load(results).run(*run)
 
@@ -302,7 +300,7 @@ def test_a_name_is_needed_only_among_several(results: Path, write_yaml: Callable
         nalm.load(results)
 
 
-def test_an_unknown_experiment_is_answered_with_those_that_are_there(results: Path) -> None:
+def test_an_unknown_experiment_is_refused_with_the_known_ones(results: Path) -> None:
     with pytest.raises(NalmError, match=r"^found unknown experiment 'figure-3' in '.*', expected one of: tiny$"):
         nalm.load(results, "figure-3")
 

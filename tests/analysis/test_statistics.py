@@ -1,64 +1,31 @@
-"""Wilson, gamma and bootstrap estimates; and the original's own, against what its R code printed."""
+"""Wilson, gamma and bootstrap estimates."""
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from scipy import optimize, stats
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
+from tests.analysis.groups import (
+    EXACT_INTERVALS,
+    RAW,
+    errors,
+    numbers,
+    printed,
+    sparsity,
+    spread_iterations,
+    steps,
+    unhurried,
+)
 
-from nalm.analysis.statistics import Estimate, bca_mean, gamma_mean, original_beta_mean, original_gamma_mean, wilson
+from nalm.analysis.statistics import Estimate, bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "statistics"
-RAW = pd.read_csv(GOLDEN / "raw.csv")
-SUMMARY = pd.read_csv(GOLDEN / "summary.csv").set_index("case")
-
-# golden/README.md: profile likelihood intervals of the mean, computed apart from both programs, to 0.1 iterations.
-EXACT_INTERVALS = {
-    1: (4787.5, 6121.6),
-    2: (27669.4, 37161.0),
-    3: (9932.6, 18481.0),
-    6: (1189.2, 1565.1),
-    7: (39876.5, 44130.2),
-    8: (51805.4, 53352.7),
-    9: (5831.4, 11660.5),
-}
-
-iterations = st.lists(st.integers(1, 100).map(lambda k: 1000.0 * k), min_size=2, max_size=25)
-spread_iterations = iterations.filter(lambda values: len(set(values)) > 1)
-errors = st.lists(st.floats(0, 0.5), min_size=2, max_size=25)
-
-unhurried = settings(deadline=None, max_examples=50)
-
+from nalm.original.statistics import original_beta_mean, original_gamma_mean
 
 Mean = Callable[[npt.ArrayLike], Estimate]
-
-
-def solved(case: int, column: str) -> npt.NDArray[np.float64]:
-    return RAW.loc[(RAW["case"] == case) & RAW["solved"], column].to_numpy(dtype=np.float64)
-
-
-def steps(case: int) -> npt.NDArray[np.float64]:
-    return solved(case, "extrapolation.step.solved")
-
-
-def sparsity(case: int) -> npt.NDArray[np.float64]:
-    return solved(case, "sparse.error.max")
-
-
-def numbers(estimate: Estimate) -> list[float]:
-    return [estimate.value, estimate.low, estimate.high]
-
-
-def printed(case: int, name: str) -> list[float]:
-    columns = [f"{name}.{part}" for part in ("mean", "lower", "upper")]
-    return [float(value) for value in SUMMARY.loc[[case], columns].to_numpy()[0]]
 
 
 # Success rate
@@ -267,58 +234,3 @@ def test_a_confidence_that_is_no_probability_is_refused(confidence: float) -> No
         gamma_mean([1, 2], confidence)
     with pytest.raises(NalmError, match=message):
         bca_mean([1, 2], confidence)
-
-
-# The original's way, against golden/statistics/summary.csv. It is the outcome of an optimizer that stops early,
-# followed step by step with the same algorithm (SciPy's L-BFGS-B). Reached: values within 1.5e-6 of themselves
-# (case 2's beta fit, after seven refits; else 1e-7), interval ends within 4.4e-5 (R's spline has other end conditions).
-
-
-@pytest.mark.parametrize("case", range(1, 10))
-def test_the_originals_iterations_are_matched(case: int) -> None:
-    value, *ends = numbers(original_gamma_mean(steps(case)))
-    expected, *expected_ends = printed(case, "converged.at")
-    assert value == pytest.approx(expected, rel=1e-6, nan_ok=True)
-    assert ends == pytest.approx(expected_ends, rel=1e-4, nan_ok=True)
-
-
-@pytest.mark.parametrize("case", range(1, 10))
-def test_the_originals_sparsity_errors_are_matched(case: int) -> None:
-    value, *ends = numbers(original_beta_mean(sparsity(case)))
-    expected, *expected_ends = printed(case, "sparse.error")
-    assert value == pytest.approx(expected, rel=1e-5, abs=0, nan_ok=True)
-    assert ends == pytest.approx(expected_ends, rel=1e-4, abs=0, nan_ok=True)
-
-
-def test_the_originals_mean_iteration_is_the_sample_mean_but_where_its_fit_restarts() -> None:
-    departures = {case: original_gamma_mean(steps(case)).value / steps(case).mean() - 1 for case in EXACT_INTERVALS}
-    assert departures.pop(9) == pytest.approx(0.0703, abs=1e-4)
-    assert max(map(abs, departures.values())) < 1e-6
-
-
-@pytest.mark.parametrize("case", EXACT_INTERVALS)
-def test_the_originals_iteration_interval_is_too_narrow_above(case: int) -> None:
-    assert original_gamma_mean(steps(case)).high < gamma_mean(steps(case)).high
-
-
-@pytest.mark.parametrize("case", [1, 2, 3, 7, 9])
-def test_the_originals_sparsity_error_is_about_half_the_mean(case: int) -> None:
-    estimate = original_beta_mean(sparsity(case))
-    assert estimate.method == "original profile"
-    # 0.5 where the fit converges, up to 0.56 where it does not (case 1).
-    assert 0.49 < estimate.value / bca_mean(sparsity(case)).value < 0.56
-
-
-@pytest.mark.parametrize("case", [6, 8])
-def test_the_originals_sparsity_error_is_whole_where_it_falls_back_to_the_normal_interval(case: int) -> None:
-    estimate = original_beta_mean(sparsity(case))
-    assert estimate.method == "normal"
-    assert estimate.value == pytest.approx(max(float(sparsity(case).mean()), 1e-16), rel=1e-12, abs=0)
-
-
-@given(spread_iterations, errors)
-@settings(deadline=None, max_examples=20)
-def test_the_originals_way_always_answers(steps_: list[float], errors_: list[float]) -> None:
-    for estimate in (original_gamma_mean(steps_), original_beta_mean(errors_)):
-        assert estimate.method in ("normal", "original profile")
-        assert math.isfinite(estimate.value)

@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 import pytest
 
 import nalm
-from nalm.store.store import Store
+from nalm.store.experiments import StoredExperiments
 
 Cli = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
@@ -168,7 +168,7 @@ def test_a_changed_recipe_under_a_known_name(
 def test_a_changed_task_under_a_known_name(refused: Refused, write_yaml: Callable[..., Path], results: Path) -> None:
     path = write_yaml("tiny", task="task: {operation: mul}")
     sentence = refused("run", path, *EAGERLY)
-    assert sentence.startswith("the task 'U[1,2)' in 'results' is another one (operation: 'div' there, 'mul' now): ")
+    assert sentence.startswith("the task 'U[1,2)' in 'results' has changed (operation: 'div' there, 'mul' now): ")
 
 
 def test_a_disk_that_is_full_before_training(
@@ -188,7 +188,7 @@ def test_a_disk_that_is_full_after_training(
     nalm_cli: Cli, tiny: Path, results: Path, contents: Callable[[Path], Contents], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(results / "shards")
-    monkeypatch.setattr(Store, "save_experiment", lambda *_: None)
+    monkeypatch.setattr(StoredExperiments, "save", lambda *_: None)
 
     def full(source: object, target: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

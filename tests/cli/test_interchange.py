@@ -42,7 +42,7 @@ def test_what_is_missing_or_left_out_is_said(nalm_cli: Cli, results: Path, tiny_
         workers=0,
         compiled=False,
     )
-    Store(results).save_experiment(
+    Store(results).experiments.save(
         tiny_experiment.model_copy(update={"name": "short", "variants": {"short": nmru}, "seeds": (0, 1, 2)})
     )
     done = nalm_cli("export", results, "--csv", "--schema", "original")
@@ -69,7 +69,7 @@ def test_an_import_says_what_became_of_runs(nalm_cli: Cli, results: Path, tiny: 
     again = nalm_cli("import", "old.csv", "--out", "new", "--experiment", tiny)
     assert again.stderr.splitlines() == [
         "added 0 runs of tiny to new",
-        "nalm: 12 runs were there already or were found again: the first of each is kept",
+        "nalm: 12 runs were there already or were found more than once: the first of each is kept",
     ]
 
 

@@ -203,10 +203,10 @@ def test_no_experiment_is_lost_when_several_are_added_at_once(tiny_experiment: E
     with ThreadPoolExecutor(len(seeds)) as executor:
         list(
             executor.map(
-                lambda seed: Store(tmp_path / "results").add_experiment(tiny_experiment.narrowed([seed])), seeds
+                lambda seed: Store(tmp_path / "results").experiments.add(tiny_experiment.narrowed([seed])), seeds
             )
         )
-    assert Store(tmp_path / "results").experiment("tiny").seeds == tuple(seeds)
+    assert Store(tmp_path / "results").experiments.read("tiny").seeds == tuple(seeds)
 
 
 def test_a_shard_that_was_stored_since_it_was_planned_is_not_trained_again(

@@ -45,7 +45,7 @@ def test_a_run_writes_a_shard_per_recipe_and_the_experiment(
 ) -> None:
     train(tiny_experiment)
     store = Store(tmp_path / "results")
-    assert store.experiment("tiny") == tiny_experiment
+    assert store.experiments.read("tiny") == tiny_experiment
     assert len(store.finished()) == 12
     assert sorted(path.parent.name for path in store.path.rglob("*") if path.is_file()) == [
         "experiments",

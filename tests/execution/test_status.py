@@ -26,7 +26,7 @@ BEAT = 0.05
 def half(tiny_experiment: Experiment, tmp_path: Path) -> Store:
     """Results of which the shard of one variant is saved, and that of the other is not."""
     store = nalm.run(tiny_experiment.narrowed(variants=["NRU"]), tmp_path / "results", workers=0, compiled=False)
-    store.save_experiment(tiny_experiment)
+    store.experiments.save(tiny_experiment)
     return store
 
 
@@ -78,7 +78,7 @@ def test_a_shard_that_nobody_trains_waits(half: Store) -> None:
 
 
 def test_seeds_that_are_missing_of_a_block_make_it_wait(results: Path, tiny_experiment: Experiment) -> None:
-    Store(results).save_experiment(tiny_experiment.narrowed(range(30)))
+    Store(results).experiments.save(tiny_experiment.narrowed(range(30)))
     found = nalm.status(results)
     assert (found.runs, found.finished, found.shards, found.done, found.waiting) == (120, 12, 4, 0, 4)
 
@@ -141,7 +141,7 @@ def test_a_failed_shard_is_told_with_its_reason(half: Store, missing: Shard) -> 
     try:
         raise ValueError("no luck")
     except ValueError as error:
-        half.add_failure(missing, error)
+        half.failures.add(missing, error)
     found = nalm.status(half.path)
     (shard,) = found.failed
     assert (shard.shard, shard.variant, shard.reason) == (missing.name, "NMRU", "ValueError: no luck")
@@ -149,7 +149,7 @@ def test_a_failed_shard_is_told_with_its_reason(half: Store, missing: Shard) -> 
 
 
 def test_a_failed_shard_that_is_trained_again_has_not_failed(half: Store, missing: Shard) -> None:
-    half.add_failure(missing, ValueError("no luck"))
+    half.failures.add(missing, ValueError("no luck"))
     report(half, missing.name)
     found = nalm.status(half.path, 0)
     assert (len(found.running), found.failed) == (1, [])
@@ -180,7 +180,7 @@ def test_only_reading_is_needed(half: Store, missing: Shard, contents: Callable[
 
 def test_the_command_tells_people(nalm_cli: Cli, half: Store, missing: Shard) -> None:
     report(half, missing.name)
-    half.add_failure(Shard(missing.recipe, missing.runs[:1]), ValueError("no luck"))
+    half.failures.add(Shard(missing.recipe, missing.runs[:1]), ValueError("no luck"))
     done = nalm_cli("status", half.path, "--watch", 0)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""Tables for other tools: tidy, or as the original writes them."""
+"""CSV tables: tidy, or as the original writes them."""
 
 import csv
 import io
@@ -76,23 +76,23 @@ def test_only_some_variants_are_exported(results: Path) -> None:
     assert (result.runs, result.total, {row["variant"] for row in rows}) == (6, 6, {"NRU"})
 
 
-def test_what_is_missing_is_counted(results: Path) -> None:
+def test_missing_runs_are_counted(results: Path) -> None:
     next((results / "shards").iterdir()).unlink()
     rows, result = exported(results)
     assert (result.runs, result.missing, result.total, len(rows)) == (6, 6, 12, 18)
 
 
-def test_a_run_that_experiments_share_stands_in_both_but_has_one_name(
+def test_a_shared_run_is_written_for_each_experiment_but_once_under_its_original_name(
     results: Path, tiny_experiment: Experiment
 ) -> None:
-    Store(results).save_experiment(tiny_experiment.model_copy(update={"name": "twin"}))
+    Store(results).experiments.save(tiny_experiment.model_copy(update={"name": "twin"}))
     tidy, _ = exported(results)
     assert [row["experiment"] for row in tidy].count("twin") == [row["experiment"] for row in tidy].count("tiny") == 36
     original, result = exported(results, schema="original")
     assert (len(original), result.runs) == (36, 12)
 
 
-def test_runs_without_a_name_of_their_own_are_left_out_with_the_reason(
+def test_runs_without_a_name_of_their_own_are_skipped_with_the_reason(
     tiny_experiment: Experiment, tmp_path: Path, history: Callable[..., History]
 ) -> None:
     nmru = tiny_experiment.variants["NMRU"]
@@ -105,23 +105,23 @@ def test_runs_without_a_name_of_their_own_are_left_out_with_the_reason(
     experiment = tiny_experiment.model_copy(update={"variants": variants})
     store = Store(tmp_path / "results")
     store.make_directories()
-    store.save_experiment(experiment)
+    store.experiments.save(experiment)
     for shard in plan([experiment.narrowed(variants=["A", "B", "C"])], ()).shards:
         store.add(shard, history([[1.0] * 6], [[1.0] * 6]), {})
     rows, result = exported(store.path, schema="original")
     assert (len(rows), result.runs, result.missing) == (6, 6, 6)
     assert result.left_out == {
         "B: the original gives other runs the same names": 6,
-        "C: the original has no clip_gradient_value like that": 6,
+        "C: the original's names cannot express the clip_gradient_value": 6,
     }
 
 
-def test_what_is_not_known_is_empty_and_infinity_is_a_number(
+def test_unknown_numbers_are_empty_and_infinity_is_a_number(
     tiny_experiment: Experiment, tmp_path: Path, history: Callable[..., History]
 ) -> None:
     store = Store(tmp_path / "results")
     store.make_directories()
-    store.save_experiment(tiny_experiment)
+    store.experiments.save(tiny_experiment)
     for shard in plan([tiny_experiment], ()).shards:
         store.add(shard, history([[np.nan] * 6], [[np.inf] * 6]), {})
     for schema, validation, test in (
@@ -140,12 +140,12 @@ def test_an_unknown_schema_is_refused(results: Path) -> None:
 
 
 def test_variants_need_one_experiment(results: Path, tiny_experiment: Experiment) -> None:
-    Store(results).save_experiment(tiny_experiment.model_copy(update={"name": "twin"}))
+    Store(results).experiments.save(tiny_experiment.model_copy(update={"name": "twin"}))
     with pytest.raises(nalm.NalmError, match="found variants with 2 experiments"):
         exported(results, variants=["NRU"])
 
 
-def test_a_reader_that_has_seen_enough_hears_no_complaint(results: Path) -> None:
+def test_a_reader_that_closes_the_pipe_causes_no_error(results: Path) -> None:
     command = [sys.executable, "-m", "nalm", "export", str(results), "--csv"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

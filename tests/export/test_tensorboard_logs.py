@@ -1,4 +1,4 @@
-"""TensorBoard finds every run, with its scalars and hyperparameters; by itself and in a browser."""
+"""TensorBoard shows every run with its scalars and hyperparameters, in Python and in a browser."""
 
 import errno
 import io
@@ -44,7 +44,7 @@ const text = (node) => [...node.childNodes].map((child) =>
   child.nodeType === 3 ? child.data : text(child) + (child.shadowRoot ? text(child.shadowRoot) : "")).join(" ");
 return text(document.body);
 """
-"""Script for the text of a page, that of its components included."""
+"""Script for the text of a page, including that of its components."""
 
 
 def read(folder: Path) -> Any:
@@ -54,7 +54,7 @@ def read(folder: Path) -> Any:
 
 
 def scalars(accumulator: Any, tag: str) -> list[tuple[int, float]]:
-    """Steps and values, whichever way TensorBoard keeps them."""
+    """Return steps and values, in whichever way TensorBoard keeps them."""
     return [(event.step, event.value) for event in accumulator.Scalars(tag)]
 
 
@@ -122,16 +122,16 @@ def test_hyperparameters_are_what_tells_runs_apart(logs: Path) -> None:
     assert found == expected
 
 
-def test_another_export_takes_the_place_of_the_first(results: Path, logs: Path) -> None:
+def test_another_export_replaces_the_first(results: Path, logs: Path) -> None:
     before = {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()}
     nalm.export_tensorboard(results, logs)
     assert {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()} == before
 
 
-def test_labels_that_no_folder_can_have_are_written_another_way(results: Path, tiny_experiment: Experiment) -> None:
+def test_characters_that_folders_cannot_have_are_replaced(results: Path, tiny_experiment: Experiment) -> None:
     nmru, nru = tiny_experiment.variants.values()
     variants = {"../up": nmru, ".._up": nru}
-    Store(results).save_experiment(tiny_experiment.model_copy(update={"variants": variants}))
+    Store(results).experiments.save(tiny_experiment.model_copy(update={"variants": variants}))
     out = results.parent / "out" / "logs"
     assert nalm.export_tensorboard(results, out).runs == 12
     assert sorted(path.name for path in (out / "tiny").iterdir()) == ["_up", "_up_"]
@@ -139,15 +139,13 @@ def test_labels_that_no_folder_can_have_are_written_another_way(results: Path, t
     assert len(list(out.rglob(FILE))) == 12
 
 
-def test_what_is_missing_is_counted(results: Path) -> None:
+def test_missing_runs_are_counted(results: Path) -> None:
     next((results / "shards").iterdir()).unlink()
     exported = nalm.export_tensorboard(results, results.parent / "logs", "tiny", variants=["NMRU", "NRU"])
     assert (exported.runs, exported.missing) == (6, 6)
 
 
-def test_a_log_that_cannot_be_written_whole_leaves_the_old_one(
-    results: Path, logs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_old_log(results: Path, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()}
 
     def full(*_: object) -> None:
@@ -159,7 +157,7 @@ def test_a_log_that_cannot_be_written_whole_leaves_the_old_one(
     assert {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()} == before
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(results: Path) -> None:
+def test_an_unwritable_folder_is_reported_in_one_sentence(results: Path) -> None:
     (results.parent / "logs").touch()
     with pytest.raises(nalm.NalmError, match=r"cannot write .+: Not a directory"):
         nalm.export_tensorboard(results, results.parent / "logs")
@@ -171,7 +169,7 @@ def test_without_tensorboard_a_sentence_says_what_to_install(results: Path, monk
         nalm.export_tensorboard(results, results.parent / "logs")
 
 
-# With weights
+# Weights and gradients
 
 
 @pytest.mark.parametrize("kind", ["parameter", "gradient"])
@@ -212,7 +210,7 @@ def test_histograms_are_those_of_tensorboard(values: list[int]) -> None:
     assert ours[1].tolist() == [[3.0, 3.0, 0.0]] * (BUCKETS - 1) + [[3.0, 3.0, len(entries)]]
 
 
-def test_runs_that_diverged_are_written_as_far_as_they_went(results: Path, tiny_experiment: Experiment) -> None:
+def test_logs_of_diverged_runs_end_before_the_first_nan_weight(results: Path, tiny_experiment: Experiment) -> None:
     wild = tiny_experiment.model_copy(update={"name": "wild"}).narrowed(variants=["NRU"])
     wild = wild.changed({"module": "Linear", "optimizer": "sgd", "learning_rate": 1e30, "regularizers": {}})
     nalm.run(wild, results, workers=0, compiled=False)
@@ -261,7 +259,7 @@ def test_gradients_are_those_of_the_loss_of_one_model(fields: dict[str, Any], ti
                 np.testing.assert_allclose(found[name][evaluation, run], gradient.numpy(), rtol=2e-4, atol=1e-6)
 
 
-def test_a_module_that_is_not_there_is_one_sentence(
+def test_a_missing_module_is_reported_in_one_sentence(
     write_yaml: Callable[..., Path], user_module: Callable[[str, str], None], tmp_path: Path
 ) -> None:
     user_module("own_layers", "from torch import nn\n\nclass MyUnit(nn.Linear):\n    pass\n")
@@ -280,10 +278,10 @@ def test_modules_that_draw_noise_have_no_gradients(tiny_experiment: Experiment) 
     assert recomputed_gradients(recipe, runs, {"weight": np.ones((1, 2, 1, 2))}, [0], np.ones((1, 2))) is None
 
 
-# With the command
+# The command
 
 
-def test_training_writes_logs_when_it_has_ended(train_tiny: Callable[..., Any], tiny: Path, tmp_path: Path) -> None:
+def test_logs_are_written_after_training(train_tiny: Callable[..., Any], tiny: Path, tmp_path: Path) -> None:
     done = train_tiny(tiny, "--variants", "NRU", "--tensorboard", "logs")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.splitlines()[-1] == "wrote TensorBoard logs of 6 runs of tiny into logs"
@@ -303,7 +301,7 @@ def test_only_runs_that_were_asked_for_are_logged(
 
 
 @pytest.mark.parametrize("command", ["run", "reproduce"])
-def test_that_tensorboard_is_missing_is_found_out_before_training(
+def test_missing_tensorboard_is_found_before_training(
     refused: Callable[..., str], tiny: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.record_writer", None)

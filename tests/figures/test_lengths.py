@@ -41,7 +41,7 @@ def make(tmp_path: Path, history: Callable[..., History]) -> Callable[..., Resul
         )
         store = Store(tmp_path / "results")
         store.make_directories()
-        store.add_experiment(experiment)
+        store.experiments.add(experiment)
         for shard in plan([experiment], ()).shards:
             store.add(shard, _history(shard, experiment, history), {"seconds": 1.0})
         return nalm.load(store.path)

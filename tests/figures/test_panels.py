@@ -1,22 +1,21 @@
 """The three panels: what they show, in which order, and how they are saved."""
 
 import sys
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 from plotnine import ggplot
+from tests.figures.drawing import dots_of, drawn, texts
 
+import nalm
+from nalm.analysis.results import Results
 from nalm.errors import NalmError
 from nalm.figures.panels import PANELS, three_panels
-from nalm.figures.style import COLOURS, SHAPES, save, task_axis
+from nalm.figures.saving import save
+from nalm.figures.style import COLOURS, SHAPES, task_axis
 
 VARIANTS = ["Real NPU (modified)", "NRU", "NMRU"]
 TASKS = ["U[-20,-10)", "U[-2,2)", "U[0.1,0.2)", "U[10,20)"]
@@ -37,20 +36,8 @@ def figure(table: pd.DataFrame) -> ggplot:
     return three_panels(table, title="Division")
 
 
-def drawn(figure: ggplot) -> Figure:
-    picture = deepcopy(figure).draw()  # drawing changes a plot
-    picture.canvas.draw()
-    plt.close(picture)
-    return picture
-
-
-def texts(picture: Figure) -> list[str]:
-    return [text.get_text() for text in picture.findobj(Text) if isinstance(text, Text) and text.get_text()]
-
-
-def points_of(axes: Axes) -> list[float]:
-    dots = [collection for collection in axes.collections if isinstance(collection, PathCollection)]
-    return [round(float(x), 6) for points in dots for x, _ in np.asarray(points.get_offsets())]
+def positions_of(axes: Axes) -> list[float]:
+    return [round(x, 6) for x, _ in dots_of(axes)]
 
 
 def test_the_axis_says_whether_tasks_are_ranges() -> None:
@@ -98,20 +85,20 @@ def test_a_panel_in_which_everything_is_0_starts_at_0_too(table: pd.DataFrame) -
 
 
 def test_every_variant_and_task_has_a_point(figure: ggplot) -> None:
-    assert [len(points_of(axes)) for axes in drawn(figure).axes] == [12, 12, 12]
+    assert [len(positions_of(axes)) for axes in drawn(figure).axes] == [12, 12, 12]
 
 
 def test_what_nothing_solved_is_not_drawn_and_the_rest_is(table: pd.DataFrame) -> None:
     unsolved = [column for columns in list(PANELS.values())[1:] for column in columns]
     table.loc[[0, 5], unsolved] = np.nan
     table.loc[1, ["iterations_low", "iterations_high"]] = np.nan  # one run: a value without an interval
-    assert [len(points_of(axes)) for axes in drawn(three_panels(table)).axes] == [12, 10, 10]
+    assert [len(positions_of(axes)) for axes in drawn(three_panels(table)).axes] == [12, 10, 10]
 
 
 def test_a_missing_point_does_not_move_its_neighbours(table: pd.DataFrame) -> None:
-    whole = set(points_of(drawn(three_panels(table)).axes[1]))
+    whole = set(positions_of(drawn(three_panels(table)).axes[1]))
     table.loc[0, list(PANELS["Solved at iteration step"])] = np.nan
-    rest = set(points_of(drawn(three_panels(table)).axes[1]))
+    rest = set(positions_of(drawn(three_panels(table)).axes[1]))
     assert rest < whole
     assert len(whole - rest) == 1
 
@@ -178,3 +165,9 @@ def test_without_plotnine_the_error_says_what_to_install(table: pd.DataFrame, mo
     monkeypatch.setitem(sys.modules, "plotnine", None)
     with pytest.raises(NalmError, match=r"^figures need plotnine: pip install 'nalm\[figures\]'$"):
         three_panels(table)
+
+
+def test_panels_show_what_is_asked_for(found: Results) -> None:
+    shown = texts(drawn(nalm.summary_panels(found, ["NRU"], ["negative"])))
+    assert {"NRU", "negative"} <= set(shown)
+    assert not {"NMRU", "U[1,2)"} & set(shown)

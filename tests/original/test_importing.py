@@ -1,4 +1,4 @@
-"""Results of the original become ours: through its CSV files and its TensorBoard folders."""
+"""Importing results of the original, from its CSV files and its TensorBoard folders."""
 
 import csv
 import re
@@ -35,16 +35,16 @@ def original_csv(directory: Path, path: Path, **options: Any) -> Path:
 
 @pytest.fixture
 def old(results: Path, tmp_path: Path) -> Path:
-    """The tiny experiment's runs in the original's CSV."""
+    """Write the tiny experiment's runs as the original's CSV."""
     return original_csv(results, tmp_path / "old.csv")
 
 
-# There and back
+# Export and import
 
 
-def test_what_is_exported_and_imported_has_the_same_summary(results: Path, old: Path, tiny: Path) -> None:
+def test_exported_and_imported_results_have_the_same_summary(results: Path, old: Path, tiny: Path) -> None:
     imported = nalm.import_results([old], results.parent / "new", str(tiny))
-    assert (imported.runs, imported.there, imported.strangers, imported.short) == (12, 0, 0, 0)
+    assert (imported.runs, imported.there, imported.not_in_experiment, imported.short) == (12, 0, 0, 0)
     ours, theirs = nalm.load(results), nalm.load(results.parent / "new")
     assert theirs.experiment == ours.experiment
     pd.testing.assert_frame_equal(theirs.summary(), ours.summary())
@@ -54,14 +54,14 @@ def test_what_is_exported_and_imported_has_the_same_summary(results: Path, old: 
         pd.testing.assert_frame_equal(other.history()[columns], mine.history()[columns])
 
 
-def test_a_run_that_diverged_comes_back_as_lost(
+def test_a_diverged_run_is_imported_as_diverged(
     tiny_experiment: Experiment, tmp_path: Path, history: Callable[..., History]
 ) -> None:
-    """Where the NaN was is known to the next evaluation only: 15 comes back as 20."""
+    """The NaN is only known to come before the next evaluation, so 15 is imported as 20."""
     known = tiny_experiment.narrowed(variants=["NRU"])
     store = Store(tmp_path / "ours")
     store.make_directories()
-    store.save_experiment(known)
+    store.experiments.save(known)
     for shard in plan([known], ()).shards:
         runs = len(shard.runs)
         store.add(shard, history([[1.0] * runs] * 3, [[2.0] * runs] * 3, [20, 15, *[-1] * (runs - 2)]), {})
@@ -99,7 +99,7 @@ def test_runs_of_the_original_in_its_csv_are_summarized_as_the_same_runs_in_our_
     figure = load_experiment("figure-3").narrowed(seeds=[0])
     store = Store(tmp_path / "ours")
     store.make_directories()
-    store.save_experiment(figure)
+    store.experiments.save(figure)
     by_key: dict[str, list[dict[str, str]]] = {}
     for run, row in rows:
         by_key.setdefault(run.key, []).append(row)
@@ -120,7 +120,7 @@ def test_runs_of_the_original_in_its_csv_are_summarized_as_the_same_runs_in_our_
     assert 0 < imported.runs()["solved"].sum() < 36
 
 
-# What commands make of it
+# Using imported results
 
 
 def test_imported_runs_are_compared_shown_and_drawn(results: Path, old: Path, tiny: Path, nalm_cli: Any) -> None:
@@ -138,7 +138,7 @@ def test_imported_runs_are_compared_shown_and_drawn(results: Path, old: Path, ti
     assert done.returncode == 0
 
 
-def test_what_trained_imported_runs_is_shown_as_unknown(
+def test_the_origin_of_imported_runs_is_shown_as_unknown(
     results: Path, old: Path, tiny: Path, tmp_path: Path, nalm_cli: Any
 ) -> None:
     nalm.import_results([old], tmp_path / "new", str(tiny))
@@ -159,7 +159,7 @@ def test_the_module_of_an_imported_run_is_not_known(results: Path, old: Path, ti
         nalm.load(results.parent / "new").module("NRU", "negative", 1)
 
 
-def test_a_run_that_goes_on_trains_what_was_not_imported(results: Path, old: Path, tiny: Path, tmp_path: Path) -> None:
+def test_a_later_run_trains_what_was_not_imported(results: Path, old: Path, tiny: Path, tmp_path: Path) -> None:
     nalm.import_results([old], tmp_path / "new", str(tiny))
     more = nalm.load_experiment(str(tiny)).narrowed(seeds=range(4))
     nalm.run(more, tmp_path / "new", workers=0, compiled=False)
@@ -167,7 +167,7 @@ def test_a_run_that_goes_on_trains_what_was_not_imported(results: Path, old: Pat
     assert (found.missing, sum(run.has_parameters for run in found.trained)) == (0, 4)
 
 
-# Labels, steps and what is there already
+# Labels, iterations and repeated imports
 
 
 def test_without_an_experiment_labels_say_what_differs(old: Path, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_without_an_experiment_labels_say_what_differs(old: Path, tmp_path: Path
     assert other.name == "mine"
 
 
-def test_an_imported_experiment_of_ones_own_is_named(old: Path, tmp_path: Path) -> None:
+def test_a_new_experiment_gets_the_given_name(old: Path, tmp_path: Path) -> None:
     imported = nalm.import_results([old], tmp_path / "new", name="yesterday")
     assert isinstance(imported.experiment, Experiment)
     assert nalm.load(tmp_path / "new", "yesterday").missing == 0
@@ -205,7 +205,7 @@ def test_variants_that_names_do_not_tell_apart_are_refused(
     assert sentence.startswith("the original's names do not tell the variants 'A' and 'B' apart: ")
 
 
-def test_files_of_one_recipe_each_give_it_their_names(results: Path, tmp_path: Path) -> None:
+def test_variants_are_labelled_after_files_with_one_recipe_each(results: Path, tmp_path: Path) -> None:
     files = [
         original_csv(results, tmp_path / f"{label}.csv", experiment="tiny", variants=[variant])
         for label, variant in (("sign-nmru", "NMRU"), ("nru_lr-1", "NRU"))
@@ -228,7 +228,7 @@ def test_tasks_that_share_a_training_range_are_told_apart(tmp_path: Path) -> Non
     ]
 
 
-def test_the_steps_of_its_runs_are_those_of_a_variant(tmp_path: Path) -> None:
+def test_the_iterations_of_a_variant_are_those_of_its_longest_run(tmp_path: Path) -> None:
     rows = [
         (name("figure-3", "NRU", "U[1,2)", seed), 1, step, 0, 1, 0.1)
         for seed, last in ((0, 30), (1, 10))
@@ -242,20 +242,20 @@ def test_the_steps_of_its_runs_are_those_of_a_variant(tmp_path: Path) -> None:
     assert nalm.load(tmp_path / "new").runs()["diverged_at"].tolist() == [pd.NA, 20]
 
 
-def test_runs_of_another_experiment_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_runs_of_another_experiment_are_skipped_and_counted(tmp_path: Path) -> None:
     rows = [
         (name("figure-3", "NRU", "U[1,2)"), 1, 0, 0, 1, 0.1),
         (name("figure-10", "1e-3", "U[1,2)"), 1, 0, 0, 1, 0.1),
     ]
     path = write_rows(tmp_path / "x.csv", rows)
     imported = nalm.import_results([path], tmp_path / "new", "figure-3")
-    assert (imported.runs, imported.strangers) == (1, 1)
+    assert (imported.runs, imported.not_in_experiment, imported.strangers) == (1, 1, 1)
     with pytest.raises(nalm.NalmError, match="found no run of figure-4 among 2 runs"):
         nalm.import_results([path], tmp_path / "other", "figure-4")
     assert not (tmp_path / "other").exists()
 
 
-def test_runs_that_are_there_or_are_found_again_stay_as_they_are(
+def test_repeated_runs_are_counted_and_unchanged(
     old: Path, tiny: Path, tmp_path: Path, contents: Callable[[Path], Contents]
 ) -> None:
     assert nalm.import_results([old, old], tmp_path / "new", str(tiny)).there == 12
@@ -265,17 +265,17 @@ def test_runs_that_are_there_or_are_found_again_stay_as_they_are(
     assert contents(tmp_path / "new" / "shards") == before
 
 
-def test_runs_of_one_name_and_different_values_are_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+def test_runs_with_the_same_name_and_different_values_are_refused(refused: Callable[..., str], tmp_path: Path) -> None:
     run = name("figure-3", "NRU", "U[1,2)")
     write_rows(tmp_path / "a.csv", [(run, 1, 0, 0, 1, 0.1)])
     write_rows(tmp_path / "b.csv", [(run, 1, 0, 0, 2, 0.1)])
     write_rows(tmp_path / "longer.csv", [(run, 1, 0, 0, 1, 0.1), (run, 1, 1000, 0, 1, 0.1)])
     write_rows(tmp_path / "renamed.csv", [(f"{run}_id7", 1, 0, 0, 1, 0.2)])
-    expected = "are not those that it has in a.csv, expected the same or one of them only"
+    expected = "differ from those in a.csv, expected the same, or only one of them"
     for other, what in (("b", "test errors"), ("longer", "iterations"), ("renamed", "sparsity errors")):
         sentence = refused("import", "a.csv", f"{other}.csv", "--out", "new")
         ending = f"{run}_id7" if other == "renamed" else run
-        assert sentence == f"found a run in {other}.csv whose {what} {expected}: {ending}"
+        assert sentence == f"the {what} of a run in {other}.csv {expected}: {ending}"
 
 
 def test_a_run_with_other_values_than_it_was_imported_with_is_refused(
@@ -286,7 +286,7 @@ def test_a_run_with_other_values_than_it_was_imported_with_is_refused(
     write_rows(tmp_path / "b.csv", [(run, 3, 0, 0, 1, 0.1)])
     assert nalm_cli("import", "a.csv", "--out", "new").returncode == 0
     sentence = refused("import", "b.csv", "--out", "new")
-    assert sentence.startswith("found a run in b.csv whose validation errors are not those that it has in a.csv, ")
+    assert sentence.startswith("the validation errors of a run in b.csv differ from those in a.csv, ")
 
 
 def test_a_changed_recipe_under_a_known_name_is_refused(old: Path, tiny: Path, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_changed_recipe_under_a_known_name_is_refused(old: Path, tiny: Path, t
         nalm.import_results([write_rows(tmp_path / "short.csv", rows)], tmp_path / "new", str(tiny))
 
 
-def test_columns_of_weights_are_ignored_and_what_is_not_there_is_not_known(tmp_path: Path) -> None:
+def test_columns_of_weights_are_ignored_and_empty_cells_are_unknown(tmp_path: Path) -> None:
     rows = [[name("figure-3", "NRU", "U[1,2)"), "", 0, 5.5, "NA", "", 0.3]]
     path = write_rows(tmp_path / "x.csv", rows, [*ORIGINAL_COLUMNS, "weights.w0"])
     nalm.import_results([path], tmp_path / "new", "figure-3")
@@ -357,12 +357,12 @@ def test_a_wrong_file_after_a_right_one_leaves_nothing_behind(refused: Callable[
         (("old.csv", "--experiment", "nowhere.yaml"), "cannot read nowhere.yaml"),
     ],
 )
-def test_what_cannot_be_imported(
+def test_wrong_arguments_are_refused(
     refused: Callable[..., str], old: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     (old.parent / "empty").mkdir()
     assert refused("import", *arguments, "--out", "new").startswith(sentence)
 
 
-def test_a_directory_that_cannot_be_written(refused: Callable[..., str], old: Path) -> None:
+def test_an_unwritable_directory_is_refused(refused: Callable[..., str], old: Path) -> None:
     assert refused("import", old, "--out", old / "new").startswith("cannot write results to ")

@@ -1,4 +1,4 @@
-"""TensorBoard folders of the original become results of ours."""
+"""Importing TensorBoard folders of the original."""
 
 import errno
 import io
@@ -18,7 +18,7 @@ EVENTS = "events.out.tfevents.1.host"
 
 
 def write_events(folder: Path, series: Series, every: int = 10, first: int = 0) -> Path:
-    """Writes an event file as the original does: each scalar in an event of its own."""
+    """Write an event file as the original does: each scalar in an event of its own."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.summary.writer.record_writer import RecordWriter
@@ -75,7 +75,7 @@ def test_the_imaginary_sparsity_error_is_added_and_that_of_gates_is_not(tmp_path
     assert run.sparsity_errors.tolist() == [0.75]
 
 
-def test_a_run_that_ended_between_two_scalars_has_what_is_whole(tmp_path: Path) -> None:
+def test_a_log_that_ends_between_two_scalars_has_the_complete_evaluations(tmp_path: Path) -> None:
     errors = {"metric/valid/interpolation": [0.5, 0.25], "metric/test/extrapolation": [2.0]}
     write_events(tmp_path / RUN, errors)
     nalm.import_results([tmp_path / RUN], tmp_path / "new")

@@ -11,7 +11,6 @@ from nalm.experiments.runs import recipe_fields
 from nalm.original.parse_names import named_run
 from nalm.original.write_names import name_form, named_recipe, named_task
 from nalm.spec.recipe import Recipe
-from nalm.tasks.recurrent import RecurrentTask
 from nalm.tasks.subsets.task import SubsetTask
 
 BASELINE = (
@@ -20,14 +19,14 @@ BASELINE = (
 )
 """The original's name of the run with seed 0 of Figure 3's baseline on U[1,2), measured."""
 UNNAMEABLE = {"GNALU", "INALU", "MCFC", "MulMCFC", "DMU"}
-"""Modules of later papers: the original has none, or nothing is known of their names."""
+"""Modules of later papers: the original lacks them, or their names are not known."""
 
 
 def division(**fields: Any) -> SubsetTask:
     return SubsetTask.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]} | fields)
 
 
-def test_the_original_names_a_run_as_it_was_measured_to_do() -> None:
+def test_a_run_has_the_name_that_was_measured() -> None:
     figure = load_experiment("figure-3")
     form = name_form(figure.variants["Real NPU (baseline)"], figure.tasks["U[1,2)"])
     assert form.replace("{seed}", "0") == BASELINE
@@ -69,12 +68,12 @@ def test_fields_of_names_are_the_originals(experiment: str, variant: str, task: 
 
 
 @pytest.mark.parametrize("experiment", experiment_names())
-def test_every_run_of_the_catalog_is_what_its_name_means_or_is_of_a_later_paper(experiment: str) -> None:
+def test_every_run_of_the_catalog_is_read_back_from_its_name_or_is_of_a_later_paper(experiment: str) -> None:
     known = load_experiment(experiment)
     for recipe in known.variants.values():
         for task in known.tasks.values():
             unnamed = recipe.module.name in UNNAMEABLE or recipe.second is not None
-            if unnamed or isinstance(task, RecurrentTask):
+            if unnamed or not task.on_rows:
                 with pytest.raises(ValueError, match="the original"):
                     name_form(recipe, task)
                 continue
@@ -84,7 +83,7 @@ def test_every_run_of_the_catalog_is_what_its_name_means_or_is_of_a_later_paper(
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
-def test_every_golden_configuration_is_what_its_name_means(configuration: str) -> None:
+def test_every_golden_configuration_is_read_back_from_its_name(configuration: str) -> None:
     recipe = Recipe.model_validate(CONFIGURATIONS[configuration])
     task = golden_task(configuration, "[1,2]", "[2,6]")
     run = named_run(name_form(recipe, task).replace("{seed}", "0"))
@@ -102,7 +101,7 @@ def test_every_golden_configuration_is_what_its_name_means(configuration: str) -
         ({"module": "RealNPU", "regularizers": {"weight": {"ramp": [1, 2]}, "gate": {"ramp": [1, 3]}}}, {}, "gate"),
         ({"module": "RealNPU", "regularizers": {"l1": {}}}, {}, "regularizer l1"),
         ({"module": {"name": "NALU", "multiplication": "nmu"}}, {}, "nmu"),
-        ({"module": "NRU"}, {"train": {"exponential": {"scale": 2}}}, "two distributions"),
+        ({"module": "NRU"}, {"train": {"exponential": {"scale": 2}}}, "one distribution"),
         (
             {"module": "NRU"},
             {
@@ -113,7 +112,7 @@ def test_every_golden_configuration_is_what_its_name_means(configuration: str) -
         ),
     ],
 )
-def test_what_names_cannot_express_has_none(recipe: dict[str, Any], task: dict[str, Any], reason: str) -> None:
+def test_runs_that_names_cannot_express_are_refused(recipe: dict[str, Any], task: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         name_form(Recipe.model_validate(recipe), division(**task))
 
@@ -127,7 +126,7 @@ def test_what_names_cannot_express_has_none(recipe: dict[str, Any], task: dict[s
         {"module": "RealNPU", "regularizers": {"l2": {"growth": {"start": 1e-7, "end": 1e-5}}}},
     ],
 )
-def test_what_the_original_does_not_tell_is_at_its_default(recipe: dict[str, Any]) -> None:
+def test_fields_that_names_do_not_tell_have_their_defaults(recipe: dict[str, Any]) -> None:
     run = named_run(name_form(Recipe.model_validate(recipe), division()).replace("{seed}", "0"))
     assert run.recipe.module.options == {}
     assert (run.recipe.precision, run.recipe.iterations) == ("float32", 50_000)
@@ -142,7 +141,7 @@ def test_exponential_distributions_and_the_simple_layout_have_names() -> None:
         assert named_run(form.replace("{seed}", "1")).task == task
 
 
-def test_what_the_later_revision_appends_is_ignored() -> None:
+def test_the_suffix_of_the_later_revision_is_ignored() -> None:
     assert named_run(f"{BASELINE}_id3") == named_run(BASELINE)
 
 
@@ -159,6 +158,6 @@ def test_what_the_later_revision_appends_is_ignored() -> None:
         ("lr-adam-0.00500", "lr-adam-0.00000", "learning_rate"),
     ],
 )
-def test_what_is_not_a_name_says_why(old: str, new: str, reason: str) -> None:
+def test_a_wrong_name_is_refused_with_the_reason(old: str, new: str, reason: str) -> None:
     with pytest.raises(ValueError, match=re.escape(reason)):
         named_run(BASELINE.replace(old, new))

@@ -1,4 +1,4 @@
-"""What results cost, from what the shards' files say."""
+"""Training time of results, from the metadata of shards."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from nalm.store.store import Store
 
 def test_shared_runs_are_counted_with_the_first_experiment_that_has_them(results: Path) -> None:
     store = Store(results)
-    tiny = store.experiment("tiny")
-    store.save_experiment(tiny.narrowed(seeds=[0, 1]).model_copy(update={"name": "part"}))
+    tiny = store.experiments.read("tiny")
+    store.experiments.save(tiny.narrowed(seeds=[0, 1]).model_copy(update={"name": "part"}))
     costs = training_costs(store, ["part", "tiny"])
     assert costs.experiments[["experiment", "runs", "new"]].values.tolist() == [["part", 8, 8], ["tiny", 12, 4]]
     assert costs.experiments["core_seconds"].sum() == pytest.approx(costs.core_seconds)
@@ -21,7 +21,7 @@ def test_shared_runs_are_counted_with_the_first_experiment_that_has_them(results
     )
 
 
-def test_shards_trained_one_after_the_other_take_their_sum(results: Path) -> None:
+def test_the_wall_time_of_shards_trained_one_after_another_is_their_sum(results: Path) -> None:
     costs = training_costs(Store(results))
     assert 0 < costs.wall_seconds <= costs.core_seconds * (1 + 1e-9)
     assert costs.versions["nalm"] == nalm.__version__
@@ -31,5 +31,5 @@ def test_shards_trained_one_after_the_other_take_their_sum(results: Path) -> Non
     ("intervals", "length"),
     [([], 0), ([(0, 2), (1, 3)], 3), ([(5, 6), (0, 2)], 3), ([(0, 10), (2, 3), (9, 11)], 11)],
 )
-def test_wall_time_is_when_anything_was_trained(intervals: list[tuple[float, float]], length: float) -> None:
+def test_wall_time_counts_overlapping_intervals_once(intervals: list[tuple[float, float]], length: float) -> None:
     assert _covered(intervals) == length

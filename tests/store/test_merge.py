@@ -1,4 +1,4 @@
-"""Results of several directories in one."""
+"""Merging results directories."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,14 +35,14 @@ def stored(directory: Path) -> list[str]:
     return sorted(key for path in directory.glob("shards/*") for key in pq.read_table(path)["key"].to_pylist())
 
 
-def test_runs_of_several_directories_come_together(results: Path, train: Callable[..., Path], tmp_path: Path) -> None:
+def test_runs_of_several_directories_are_merged(results: Path, train: Callable[..., Path], tmp_path: Path) -> None:
     merged = nalm.merge([train("a", [0]), train("b", [1, 2])], tmp_path / "all")
     assert merged == nalm.Merged(shards=4, runs=12, duplicates=0, different=0, damaged=[])
     assert nalm.load(tmp_path / "all").experiment == nalm.load(results).experiment
     assert nalm.load(tmp_path / "all").runs().equals(nalm.load(results).runs())
 
 
-def test_runs_are_taken_over_with_where_they_come_from_and_the_directories_stay(
+def test_merged_runs_keep_their_provenance_and_the_sources_stay_unchanged(
     results: Path, tmp_path: Path, contents: Callable[[Path], Contents]
 ) -> None:
     before = contents(results)
@@ -52,7 +52,7 @@ def test_runs_are_taken_over_with_where_they_come_from_and_the_directories_stay(
     assert all(mine == theirs for mine, theirs in taken_over)
 
 
-def test_of_a_run_that_several_have_the_first_is_kept(train: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_first_result_of_a_run_in_several_directories_is_kept(train: Callable[..., Path], tmp_path: Path) -> None:
     sources = [train("a", [0, 1]), train("b", [1, 2])]
     merged = nalm.merge(sources, tmp_path / "all")
     assert (merged.runs, merged.duplicates, merged.different) == (12, 4, 0)
@@ -62,7 +62,9 @@ def test_of_a_run_that_several_have_the_first_is_kept(train: Callable[..., Path]
     assert provenance == nalm.load(sources[1]).run("NMRU", "negative", 2).provenance
 
 
-def test_runs_that_came_out_otherwise_are_counted(results: Path, train: Callable[..., Path], tmp_path: Path) -> None:
+def test_duplicates_with_different_results_are_counted(
+    results: Path, train: Callable[..., Path], tmp_path: Path
+) -> None:
     other = train("other", [0, 1])
     (rows, about), *_ = Store(other).runs()
     (path,) = other.glob(f"shards/{shard_name(rows['key'].to_pylist())}-*")
@@ -76,7 +78,7 @@ def test_runs_that_came_out_otherwise_are_counted(results: Path, train: Callable
     assert nalm.load(tmp_path / "all").runs().equals(nalm.load(results).runs())
 
 
-def test_a_diverged_run_is_the_same_as_itself(write_yaml: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_diverged_run_equals_itself(write_yaml: Callable[..., Path], tmp_path: Path) -> None:
     variants = "variants: [{label: A, recipe: {module: 'torch.nn:Linear', optimizer: sgd, learning_rate: 1e30}}]"
     path = str(write_yaml(variants=variants))
     for name in ("a", "b"):
@@ -94,7 +96,7 @@ def test_a_merge_can_be_repeated(results: Path, tmp_path: Path, contents: Callab
     assert contents(tmp_path / "all") == before
 
 
-def test_a_merge_that_was_interrupted_can_be_repeated(
+def test_an_interrupted_merge_can_be_repeated(
     results: Path, train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     more = train("more", [3])
@@ -110,15 +112,13 @@ def test_a_merge_that_was_interrupted_can_be_repeated(
         patch.setattr(Store.add_rows, "__defaults__", (interrupt,))
         with pytest.raises(KeyboardInterrupt):
             nalm.merge([results, more], tmp_path / "all")
-    assert Store(tmp_path / "all").experiment_names() == []  # whose runs are there when they are
+    assert Store(tmp_path / "all").experiments.names() == []  # whose runs are there when they are
     merged = nalm.merge([results, more], tmp_path / "all")
     assert (merged.runs, merged.duplicates) == (10, 6)
     assert nalm.load(tmp_path / "all").missing == 0
 
 
-def test_damaged_files_are_left_out_and_named(
-    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_files_are_skipped_and_named(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = min((results / "shards").iterdir())
     path.write_bytes(path.read_bytes()[:-1])
     merged = nalm.merge([results], tmp_path / "all")
@@ -126,7 +126,7 @@ def test_damaged_files_are_left_out_and_named(
     assert f"{path} is damaged and is left out" in capsys.readouterr().err
 
 
-def test_a_whole_file_takes_the_place_of_a_damaged_one(results: Path, tmp_path: Path) -> None:
+def test_an_undamaged_file_replaces_a_damaged_one(results: Path, tmp_path: Path) -> None:
     nalm.merge([results], tmp_path / "all")
     damaged = min((tmp_path / "all" / "shards").iterdir())
     damaged.write_bytes(b"")
@@ -138,7 +138,7 @@ def test_a_changed_recipe_is_refused_and_nothing_is_written(
     results: Path, train: Callable[..., Path], tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     other = train("other", [5], tiny_experiment.with_setting("NMRU.learning_rate=1.0"))
-    sentence = f"the recipe of 'NMRU' of tiny in '{other}' is another one than in '{results}': use --replace"
+    sentence = f"the recipe of 'NMRU' of tiny differs between '{results}' and '{other}': use --replace"
     with pytest.raises(NalmError, match=sentence):
         nalm.merge([results, other], tmp_path / "all")
     assert not (tmp_path / "all").exists()

@@ -1,4 +1,4 @@
-"""Results of other versions of nalm: older ones are read, later ones refused, and mixtures said."""
+"""Results of other versions of nalm: older ones are read, later ones are refused, mixed ones are reported."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The store: whole shard files count, damaged ones do not, and anybody can read them."""
+"""The store: undamaged shard files count, damaged ones don't, and other tools can read them."""
 
 import errno
 import hashlib
@@ -16,8 +16,7 @@ import pytest
 import nalm
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
-from nalm.experiments.runs import Run, Shard
-from nalm.spec.recipe import Recipe
+from nalm.experiments.runs import Shard
 from nalm.store.schema import SCHEMA_VERSION
 from nalm.store.store import Store
 from nalm.tasks.subsets.task import SubsetTask
@@ -39,19 +38,12 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def shard() -> Shard:
-    recipe = Recipe.model_validate({"module": "NRU", "iterations": 20, "evaluate_every": 10})
-    task = SubsetTask.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]})
-    return Shard(recipe, tuple(Run(recipe, task, seed) for seed in (3, 4)))
-
-
-@pytest.fixture
 def errors(history: Callable[..., History]) -> History:
     """Three evaluations of two runs."""
     return history([[3, 30], [2, 20], [1, 10]], [[0.3, 0.03], [0.2, 0.02], [0.1, 0.01]])
 
 
-# What is written
+# Writing
 
 
 def test_a_shard_has_a_row_per_run_and_the_columns_of_the_schema(store: Store, shard: Shard, errors: History) -> None:
@@ -86,7 +78,7 @@ def test_a_shard_has_a_row_per_run_and_the_columns_of_the_schema(store: Store, s
     assert first["parameter.weight"] == [0, 0, 1, 1, 2, 2, 3, 3]  # at three evaluations, and after the last update
 
 
-def test_a_shard_says_how_it_came_to_be(store: Store, shard: Shard, errors: History) -> None:
+def test_metadata_say_how_a_shard_was_made(store: Store, shard: Shard, errors: History) -> None:
     metadata = pq.read_schema(store.add(shard, errors, {"device": "cpu"})).metadata
     about = json.loads(metadata[b"nalm"])
     assert about["recipe"] == {"module": "NRU", "iterations": 20, "evaluate_every": 10}
@@ -96,9 +88,7 @@ def test_a_shard_says_how_it_came_to_be(store: Store, shard: Shard, errors: Hist
     assert about["host"]
 
 
-def test_a_shard_says_what_was_trained_with_all_that_was_left_to_defaults(
-    store: Store, shard: Shard, errors: History
-) -> None:
+def test_metadata_have_recipe_and_tasks_with_all_defaults(store: Store, shard: Shard, errors: History) -> None:
     store.add(shard, errors, {})
     ((_, about),) = store.runs()
     assert about["spec"]["recipe"]["learning_rate"] == 1e-3
@@ -151,14 +141,14 @@ def test_the_evaluation_that_meets_a_nan_weight_is_not_kept(
     assert len(pq.read_table(store.add(shard, diverged, {}))["test_error"][0].as_py()) == evaluations
 
 
-def test_infinite_and_missing_errors_come_back(store: Store, shard: Shard, history: Callable[..., History]) -> None:
+def test_infinite_and_missing_errors_are_kept(store: Store, shard: Shard, history: Callable[..., History]) -> None:
     path = store.add(shard, history([[np.inf, np.nan]], [[np.inf, 1e-300]]), {})
     first, second = pq.read_table(path).to_pylist()
     assert (first["validation_error"], first["test_error"], second["test_error"]) == ([np.inf], [np.inf], [1e-300])
     assert np.isnan(second["validation_error"]).all()
 
 
-# Present and whole means done
+# Undamaged files are finished runs
 
 
 def test_nothing_is_finished_before_something_is_saved(tmp_path: Path) -> None:
@@ -187,7 +177,7 @@ def empty(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [truncate, flip_a_bit, empty])
-def test_a_damaged_shard_is_named_and_its_runs_are_trained_again(
+def test_a_damaged_shard_is_reported_and_its_runs_are_trained_again(
     results: Path,
     tiny: Path,
     damage: Callable[[bytes], bytes],
@@ -208,9 +198,7 @@ def test_a_damaged_shard_is_named_and_its_runs_are_trained_again(
     assert nalm.load(results).missing == 0
 
 
-def test_a_damaged_shard_is_named_once_however_often_it_is_met(
-    results: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_shard_is_reported_once(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     victim = sorted((results / "shards").iterdir())[0]
     victim.write_bytes(b"")
     for _ in range(3):
@@ -218,7 +206,7 @@ def test_a_damaged_shard_is_named_once_however_often_it_is_met(
     assert capsys.readouterr().err.count(victim.name) == 1
 
 
-def test_what_a_killed_writer_left_is_not_taken_for_a_shard(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_temporary_files_of_a_killed_writer_are_not_shards(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shard = sorted((results / "shards").iterdir())[0]
     before = Store(results).finished()
     shard.with_name(f".{shard.name}.0123").write_bytes(shard.read_bytes()[:100])
@@ -254,30 +242,30 @@ def test_an_experiment_that_cannot_be_saved_leaves_the_old_one(
     before = contents(results)
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(NalmError, match=r"^cannot write results to '.*': No space left on device$"):
-        Store(results).save_experiment(tiny_experiment.narrowed([99]))
+        Store(results).experiments.save(tiny_experiment.narrowed([99]))
     assert contents(results) == before
 
 
 # Experiments
 
 
-def test_an_experiment_comes_back_as_it_was_saved(store: Store) -> None:
+def test_an_experiment_is_read_as_it_was_saved(store: Store) -> None:
     experiment = nalm.load_experiment("figure-3")
-    store.save_experiment(experiment)
-    assert store.experiment("figure-3") == experiment
+    store.experiments.save(experiment)
+    assert store.experiments.read("figure-3") == experiment
 
 
 def test_experiments_run_into_a_directory_are_merged(store: Store, tiny_experiment: Experiment) -> None:
-    store.save_experiment(tiny_experiment.narrowed([0, 1], ["NMRU"]))
-    merged = store.merged(tiny_experiment.narrowed([5], ["NRU"]))
+    store.experiments.save(tiny_experiment.narrowed([0, 1], ["NMRU"]))
+    merged = store.experiments.merged(tiny_experiment.narrowed([5], ["NRU"]))
     assert set(merged.variants) == {"NMRU", "NRU"}
     assert merged.seeds == (0, 1, 5)
     assert merged.tasks == tiny_experiment.tasks
 
 
 def test_variants_keep_their_order_when_some_of_them_are_run_again(store: Store, tiny_experiment: Experiment) -> None:
-    store.save_experiment(tiny_experiment)
-    assert list(store.merged(tiny_experiment.narrowed(variants=["NRU"])).variants) == ["NMRU", "NRU"]
+    store.experiments.save(tiny_experiment)
+    assert list(store.experiments.merged(tiny_experiment.narrowed(variants=["NRU"])).variants) == ["NMRU", "NRU"]
 
 
 @pytest.mark.parametrize(
@@ -288,28 +276,30 @@ def test_variants_keep_their_order_when_some_of_them_are_run_again(store: Store,
         ("*.iterations=30", "iterations: 20 there, 30 now"),
     ],
 )
-def test_a_changed_recipe_is_refused_unless_it_is_to_replace_the_old_one(
+def test_a_changed_recipe_is_refused_without_replace(
     store: Store, tiny_experiment: Experiment, field: str, difference: str
 ) -> None:
-    store.save_experiment(tiny_experiment)
+    store.experiments.save(tiny_experiment)
     changed = tiny_experiment.with_setting(field)
     with pytest.raises(NalmError, match=r"use --replace to go on with the new one \(old runs stay\)") as error:
-        store.merged(changed)
+        store.experiments.merged(changed)
     assert difference in str(error.value)
-    assert store.merged(changed, replace=True) == changed
+    assert store.experiments.merged(changed, replace=True) == changed
     one_variant = changed.narrowed([5], ["NRU"])
-    assert store.merged(one_variant, replace=True).variants == tiny_experiment.variants | one_variant.variants
+    assert (
+        store.experiments.merged(one_variant, replace=True).variants == tiny_experiment.variants | one_variant.variants
+    )
 
 
 def test_a_changed_task_is_refused(store: Store, tiny_experiment: Experiment) -> None:
-    store.save_experiment(tiny_experiment)
+    store.experiments.save(tiny_experiment)
     other = SubsetTask.model_validate({"operation": "mul", "train": [1, 2], "test": [2, 6]})
-    with pytest.raises(NalmError, match=r"^the task 'U\[1,2\)' in .* is another one \(operation: 'div' there, 'mul'"):
-        store.merged(tiny_experiment.model_copy(update={"tasks": {"U[1,2)": other}}))
+    with pytest.raises(NalmError, match=r"^the task 'U\[1,2\)' in .* has changed \(operation: 'div' there, 'mul'"):
+        store.experiments.merged(tiny_experiment.model_copy(update={"tasks": {"U[1,2)": other}}))
 
 
 @pytest.mark.parametrize("name", ["../escaped", "/tmp/escaped", "..", ".hidden", "", "a\\b"])
-def test_an_experiment_that_names_itself_after_other_files_is_refused(results: Path, name: str) -> None:
+def test_an_experiment_whose_name_is_a_path_is_refused(results: Path, name: str) -> None:
     path = results / "experiments" / "tiny.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"name": name}))
     with pytest.raises(NalmError, match=r"tiny\.json is not an experiment that this version of nalm can read: name: "):
@@ -319,7 +309,7 @@ def test_an_experiment_that_names_itself_after_other_files_is_refused(results: P
 def test_an_experiment_that_has_the_name_of_another_is_refused(results: Path) -> None:
     path = results / "experiments" / "tiny.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"name": "other"}))
-    with pytest.raises(NalmError, match=r"is not what it says: found the name 'other', expected 'tiny'$"):
+    with pytest.raises(NalmError, match=r"does not have the name of its file: found 'other', expected 'tiny'$"):
         nalm.load(results)
 
 
@@ -328,14 +318,14 @@ def test_an_experiment_that_cannot_be_read_is_named(store: Store, text: str) -> 
     path = store.path / "experiments" / "tiny.json"
     path.write_text(text)
     with pytest.raises(NalmError) as error:
-        store.experiment("tiny")
+        store.experiments.read("tiny")
     assert str(error.value).startswith(f"{path} is not an experiment that this version of nalm can read: ")
 
 
 def test_an_experiment_that_cannot_be_read_says_why(store: Store) -> None:
     (store.path / "experiments" / "tiny.json").write_text('{"name": "tiny"}')
     with pytest.raises(NalmError, match=r"this version of nalm can read: .*(title|variants|tasks|seeds)"):
-        store.experiment("tiny")
+        store.experiments.read("tiny")
 
 
 # Directories

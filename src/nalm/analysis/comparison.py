@@ -66,7 +66,7 @@ def compare(directory: Path | str, experiment: str | None = None) -> pd.DataFram
     Raises:
         NalmError: there are no finished runs, or not of this experiment.
     """
-    names = Store.existing(directory).experiment_names() if experiment is None else [experiment]
+    names = Store.existing(directory).experiments.names() if experiment is None else [experiment]
     rows = {name: _beside_published(load(directory, name)) for name in names}
     if unfinished := [name for name in names if not rows[name]]:
         sentence = f"found no finished runs of {', '.join(unfinished)} in {str(directory)!r}"
@@ -93,7 +93,7 @@ def compare_results(first: Path | str, second: Path | str, experiment: str | Non
     Raises:
         NalmError: there is nothing that both have.
     """
-    known = [Store.existing(directory).experiment_names() for directory in (first, second)]
+    known = [Store.existing(directory).experiments.names() for directory in (first, second)]
     names = [name for name in known[0] if name in known[1]] if experiment is None else [experiment]
     rows = [row for name in names for row in _pairs(load(first, name), load(second, name))]
     if not rows:

@@ -1,4 +1,4 @@
-"""Results as data frames and trained modules."""
+"""Read results as data frames and trained modules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from torch import nn
 from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
 from nalm.experiments.catalog import figures_called
-from nalm.experiments.experiment import Experiment
+from nalm.experiments.experiment import Experiment, check_labels
 from nalm.experiments.runs import Run, runs_of
 from nalm.modules import ArithmeticModule, TwoLayers, expression
 from nalm.spec.thresholds import Threshold, best_row
@@ -92,11 +92,11 @@ class TrainedRun(StoredRun):
 
     @property
     def has_parameters(self) -> bool:
-        """Whether its parameters are known; those of runs that were imported are not."""
+        """Whether its parameters are known; those of imported runs are not."""
         return "imported" not in self.provenance
 
     def module(self) -> nn.Module:
-        """The trained module, in evaluation mode.
+        """Return the trained module, in evaluation mode.
 
         Raises:
             NalmError: its parameters are not known.
@@ -114,7 +114,7 @@ class TrainedRun(StoredRun):
         return module.eval()
 
     def description(self) -> dict[str, Any]:
-        """Everything about the run: its outcome, expression, weights, provenance and history."""
+        """Return everything about the run: its outcome, expression, weights, provenance and history."""
         module = self.module() if self.has_parameters else None
         parameters = () if module is None else module.named_parameters()
         return {
@@ -132,7 +132,7 @@ class TrainedRun(StoredRun):
             raise NalmError(str(error)) from None
 
     def parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-        """Every parameter that was kept, with a first axis: its values at each evaluation, then after training."""
+        """Return the parameters that were kept. The first axis has the evaluations, then the values after training."""
         return {
             name: self.flat_parameters[name].reshape(-1, *parameter.shape)
             for name, parameter in self._untrained().named_parameters()
@@ -141,7 +141,7 @@ class TrainedRun(StoredRun):
 
 
 def learnt_expression(module: nn.Module) -> str | None:
-    """The expression that a trained module computes; None where it does not know any, or diverged."""
+    """Return the expression that a trained module computes; None if its modules have none, or if it diverged."""
     layers = (module.first, module.second) if isinstance(module, TwoLayers) else (module,)
     if not all(isinstance(layer, ArithmeticModule) for layer in layers) or any(
         value.isnan().any() for value in module.parameters()
@@ -151,11 +151,11 @@ def learnt_expression(module: nn.Module) -> str | None:
 
 
 class Results:
-    """What a results directory says about one experiment. It only reads.
+    """The results of one experiment in a results directory, which is only read.
 
     Arguments:
         experiment: the experiment.
-        store: the directory.
+        store: the results directory.
     """
 
     def __init__(self, experiment: Experiment, store: Store) -> None:
@@ -164,11 +164,15 @@ class Results:
 
     @cached_property
     def trained(self) -> list[TrainedRun]:
-        """The experiment's runs that are there, in the experiment's order."""
-        places = list(runs_of(self.experiment))
-        tables = self._store.runs({run.key for _, _, run in places})
+        """The finished runs of the experiment, in its order."""
+        labelled = list(runs_of(self.experiment))
+        tables = self._store.runs({run.key for _, _, run in labelled})
         stored = {run.key: run for table, about in tables for run in stored_runs(table, about)}
-        trained = [TrainedRun.from_stored(stored[place[-1].key], *place) for place in places if place[-1].key in stored]
+        trained = [
+            TrainedRun.from_stored(stored[run.key], variant, task, run)
+            for variant, task, run in labelled
+            if run.key in stored
+        ]
         references = reference_thresholds(
             (run.task, run.run.recipe, run.run.task, run.validation_errors.tolist(), run.test_errors.tolist())
             for run in trained
@@ -177,21 +181,24 @@ class Results:
 
     @property
     def missing(self) -> int:
-        """How many of the experiment's runs are not there."""
+        """Number of the experiment's runs that are not finished."""
         return self.experiment.runs - len(self.trained)
 
     def runs(self) -> pd.DataFrame:
-        """A row per run: ``variant``, ``task``, ``seed``, ``solved``, ``iteration_solved`` (first crossing of the
-        threshold), the errors at the best validation row, and ``diverged_at``.
+        """Return a row per finished run.
+
+        Columns are ``variant``, ``task``, ``seed``, ``solved``, ``iteration_solved`` (first crossing of the threshold),
+        the errors at the best validation row, and ``diverged_at``.
         """
         frame = pd.DataFrame([run.outcome() for run in self.trained])
         return frame.astype({"iteration_solved": "Int64", "diverged_at": "Int64"}) if len(frame) else frame
 
     def summary(self) -> pd.DataFrame:
-        """A row per variant and task, and one per variant over all tasks (its ``task`` is None).
+        """Return a row per variant and task, and one per variant over all tasks, whose ``task`` is None.
 
-        Success with its Wilson interval; over solved runs, the iteration (median; mean with the profile likelihood
-        interval of a gamma distribution) and the sparsity error (mean with a BCa bootstrap interval).
+        Columns are the success rate with its Wilson interval, and of the solved runs the iteration (median; mean with
+        the profile likelihood interval of a gamma distribution) and the sparsity error (mean with a BCa bootstrap
+        interval).
         """
         return self._summary.copy()
 
@@ -200,30 +207,26 @@ class Results:
         runs = self.runs()
         rows = []
         for variant in self.experiment.variants:
-            of_variant = runs[runs["variant"] == variant] if len(runs) else runs
+            own = runs[runs["variant"] == variant] if len(runs) else runs
             for label in [*self.experiment.tasks, None]:
-                group = of_variant if label is None or not len(of_variant) else of_variant[of_variant["task"] == label]
+                group = own if label is None or not len(own) else own[own["task"] == label]
                 if len(group):
                     rows.append({"variant": variant, "task": label, **_statistics(group)})
         return pd.DataFrame(rows)
 
     def task_summary(self) -> pd.DataFrame:
-        """The summary without the rows over all tasks."""
+        """Return the summary without the rows over all tasks."""
         summary = self.summary()
         return summary[summary["task"].notna()] if len(summary) else summary
 
     def run(self, variant: str, task: str, seed: int) -> TrainedRun:
-        """One run.
+        """Return one run.
 
         Raises:
-            NalmError: it is not there.
+            NalmError: the experiment has no such variant or task, or the run is not finished.
         """
-        for kind, found, known in (
-            ("variant", variant, self.experiment.variants),
-            ("task", task, self.experiment.tasks),
-        ):
-            if found not in known:
-                raise NalmError(f"found unknown {kind} {found!r}, expected one of: {', '.join(known)}")
+        check_labels("variant", [variant], self.experiment.variants)
+        check_labels("task", [task], self.experiment.tasks)
         for trained in self.trained:
             if (trained.variant, trained.task, trained.run.seed) == (variant, task, seed):
                 return trained
@@ -233,22 +236,26 @@ class Results:
         raise NalmError(f"found no run of seed {seed}, expected one of: {', '.join(seeds) or 'none is there'}")
 
     def module(self, variant: str, task: str, seed: int) -> nn.Module:
-        """The trained module of one run.
+        """Return the trained module of one run.
 
         Raises:
-            NalmError: the run is not there, or its parameters are not known.
+            NalmError: the run is not finished, or its parameters are not known.
         """
         return self.run(variant, task, seed).module()
 
 
 def load(directory: Path | str, experiment: str | None = None) -> Results:
-    """Loads the results of an experiment; its name can be left out if the directory holds only one.
+    """Load the results of an experiment.
+
+    Arguments:
+        directory: the results directory.
+        experiment: name of the experiment; it can be left out if the directory has only one.
 
     Raises:
-        NalmError: there are no results, or not of this experiment.
+        NalmError: there are no results of the experiment.
     """
     store = Store.existing(directory)
-    known = store.experiment_names()
+    known = store.experiments.names()
     if experiment is None and len(known) > 1:
         raise NalmError(f"{str(directory)!r} holds several experiments, name one of: {', '.join(known)}")
     name = known[0] if experiment is None else experiment
@@ -256,7 +263,7 @@ def load(directory: Path | str, experiment: str | None = None) -> Results:
         (name,) = called
     if name not in known:
         raise NalmError(f"found unknown experiment {name!r} in {str(directory)!r}, expected one of: {', '.join(known)}")
-    return Results(store.experiment(name), store)
+    return Results(store.experiments.read(name), store)
 
 
 def _at(values: Sequence[float], index: int | None) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from nalm.analysis.results import Results, TrainedRun
 from nalm.errors import NalmError
+from nalm.experiments.experiment import check_labels
 
 
 def labels(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> tuple[list[str], list[str]]:
@@ -30,9 +31,7 @@ def labels(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] 
 
 
 def _known(kind: str, found: Sequence[str], known: Mapping[str, Any]) -> list[str]:
-    for label in found:
-        if label not in known:
-            raise NalmError(f"found unknown {kind} {label!r}, expected one of: {', '.join(known)}")
+    check_labels(kind, found, known)
     return [label for label in known if not found or label in found]
 
 

@@ -94,8 +94,8 @@ def import_(
     imported = nalm.import_results(sources, out, experiment, name=name)
     say(f"added {imported.runs:,} runs of {imported.experiment.name} to {out}")
     for count, what in (
-        (imported.there, "were there already or were found again: the first of each is kept"),
-        (imported.strangers, f"are not of {imported.experiment.name} and are left out"),
+        (imported.there, "were there already or were found more than once: the first of each is kept"),
+        (imported.not_in_experiment, f"are not part of {imported.experiment.name} and are skipped"),
         (imported.short, "end before others of their variant and count as diverged: the original stops at NaN weights"),
     ):
         if count:

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 import nalm
-from nalm.analysis.landscapes import EPSILON, landscapes
 from nalm.cli.app import AsCsv, app
 from nalm.cli.console import say, write_csv
 from nalm.errors import NalmError
+from nalm.figures.landscapes.table import EPSILON, landscapes
 
 OUTPUT = Path("landscape.pdf")
 

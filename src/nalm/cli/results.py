@@ -12,6 +12,7 @@ from nalm.cli.choosing import labels_of
 from nalm.cli.console import say, write_csv, write_json, write_table
 from nalm.cli.tables import say_missing, show_runs, show_summary
 from nalm.errors import NalmError
+from nalm.figures import FIGURES
 
 __all__ = ["load_results", "write_data"]
 
@@ -78,11 +79,7 @@ def plot(
     experiment: Name = None,
     kind: Annotated[
         str,
-        typer.Option(
-            help="panels (of the paper), curves (errors over iterations), weights (over iterations; of one variant and "
-            "task), weight-map (after training; of one variant), heatmap (solved), survival (runs not yet solved), "
-            "pairs (of two variants), lengths (of sequences)."
-        ),
+        typer.Option(help=f"Kind of figure: {', '.join(FIGURES)}."),
     ] = "panels",
     variants: Variants = None,
     tasks: Annotated[list[str] | None, typer.Option(help="Only this task; give it again for more.")] = None,

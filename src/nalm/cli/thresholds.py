@@ -10,8 +10,8 @@ import nalm
 from nalm.cli.app import AsCsv, AsJson, app
 from nalm.cli.console import say, write_table
 from nalm.cli.results import write_data
-from nalm.figures.gold import gold_error_figure
-from nalm.figures.style import save
+from nalm.figures.gold_errors import gold_error_figure
+from nalm.figures.saving import save
 
 ThresholdsOf = Annotated[
     str | None, typer.Argument(metavar="EXPERIMENT", help="A name that `nalm list` shows, or a YAML file.")

@@ -97,9 +97,9 @@ def run(
     store.make_directories()
     store.set_damaged_aside()
     for experiment in chosen:
-        store.add_experiment(experiment, replace)
+        store.experiments.add(experiment, replace)
     clear_running(store.path)
-    store.forget_failures(shards)
+    store.failures.forget(shards)
     tracker = _Tracker(runs, store, shards)
     count = min(default_workers() if workers is None else workers, len(shards))
 
@@ -158,7 +158,7 @@ def prepare(
             _check_modules(experiment)
     store = Store(out)
     for experiment in chosen:
-        store.merged(experiment, replace)
+        store.experiments.merged(experiment, replace)
     return Prepared(chosen, store, plan(chosen, store.finished(), part))
 
 
@@ -235,7 +235,7 @@ class _Tracker:
             self.retried.pop(shard, None)
             self.failed.append(outcome)
             with suppress(OSError):  # why it failed is what matters
-                self.store.add_failure(shard, outcome)
+                self.store.failures.add(shard, outcome)
         else:
             self.retried[shard] = outcome
 

@@ -96,7 +96,7 @@ def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
     """
     store = Store.existing(directory)
     signs, alive = _watch(store.path, watch)
-    experiments = [store.experiment(name) for name in store.experiment_names()]
+    experiments = [store.experiments.read(name) for name in store.experiments.names()]
     finished, costs = _finished(store)
     blocks = plan(experiments, ()).shards
     lacking = [tuple(run for run in block.runs if run.key not in finished) for block in blocks]

@@ -1,6 +1,6 @@
 """An experiment: variants × tasks × seeds, read from a YAML file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -20,7 +20,7 @@ from nalm.spec.task import Task
 from nalm.tasks import parse_task
 from nalm.tasks.digits.options import with_images
 
-__all__ = ["Experiment", "Fields", "set_field"]
+__all__ = ["Experiment", "Fields", "check_labels", "set_field"]
 
 Fields = dict[str, Any]
 T = TypeVar("T")
@@ -150,11 +150,25 @@ def _with_iterations(recipe: Recipe, iterations: int) -> Recipe:
     return recipe.model_copy(update={"iterations": iterations, "regularizers": terms})
 
 
-def _only(kind: str, known: dict[str, T], labels: Sequence[str] | None) -> dict[str, T]:
-    """What has one of the labels, in the known order; all if there are none."""
-    for label in labels or ():
+def check_labels(kind: str, labels: Iterable[str], known: Iterable[str]) -> None:
+    """Check that an experiment has all of some labels.
+
+    Arguments:
+        kind: what they label: ``variant`` or ``task``.
+        labels: the labels that were asked for.
+        known: the labels that the experiment has.
+
+    Raises:
+        NalmError: it lacks one of them.
+    """
+    for label in labels:
         if label not in known:
             raise NalmError(f"found unknown {kind} {label!r}, expected one of: {', '.join(known)}")
+
+
+def _only(kind: str, known: dict[str, T], labels: Sequence[str] | None) -> dict[str, T]:
+    """Return what has one of the labels, in the known order; all of it if labels is None."""
+    check_labels(kind, labels or (), known)
     return {label: value for label, value in known.items() if labels is None or label in labels}
 
 

@@ -1,4 +1,4 @@
-"""Runs of a results directory, chosen by experiment and variant, and read shard by shard."""
+"""Choose runs of a results directory by experiment and variant, and read them shard by shard."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, runs_of
 from nalm.store.store import Store
 
-__all__ = ["Place", "Selection", "select"]
+__all__ = ["LabelledRun", "Selection", "select"]
 
 
-class Place(NamedTuple):
-    """Where a run stands in an experiment, by labels."""
+class LabelledRun(NamedTuple):
+    """A run with the labels that it has in an experiment."""
 
     experiment: str
     variant: str
@@ -25,36 +25,36 @@ class Place(NamedTuple):
 
 
 class Selection:
-    """Runs of one or several experiments, of which some may not be there.
+    """The runs of one or several experiments, some of which may be missing.
 
     Arguments:
-        store: the directory.
-        experiments: all of whose runs are meant.
+        store: the results directory.
+        experiments: the experiments, with all of their runs.
     """
 
     def __init__(self, store: Store, experiments: Sequence[Experiment]) -> None:
         self.store = store
         self.experiments = experiments
-        self.places: dict[str, list[Place]] = {}
-        """Of each run, by its key; a run that experiments share has several."""
+        self.labelled: dict[str, list[LabelledRun]] = {}
+        """Labels of each run by its key; a run that experiments share has several."""
         for experiment in experiments:
             for variant, task, run in runs_of(experiment):
-                self.places.setdefault(run.key, []).append(Place(experiment.name, variant, task, run))
+                self.labelled.setdefault(run.key, []).append(LabelledRun(experiment.name, variant, task, run))
 
     def shards(self) -> Iterator[tuple[pa.Table, dict[str, Any]]]:
-        """Rows of the runs that are there, shard by shard, and what is said of each shard."""
-        return self.store.runs(self.places.keys())
+        """Yield the rows of the finished runs, shard by shard, and what each shard's file says about them."""
+        return self.store.runs(self.labelled.keys())
 
 
 def select(
     directory: Path | str, experiment: str | Experiment | None = None, variants: Sequence[str] | None = None
 ) -> Selection:
-    """Chooses runs of a results directory.
+    """Choose runs of a results directory.
 
     Arguments:
-        directory: where they are.
-        experiment: the name of one that was run into it, of which all that is there is meant, or an experiment, of
-            which no other runs are meant than its own; by default all of them.
+        directory: the results directory.
+        experiment: name of an experiment that was run into the directory, to choose all of its runs; or an experiment,
+            to choose only its own runs; by default all experiments.
         variants: labels of variants; by default all of them.
 
     Raises:
@@ -66,7 +66,7 @@ def select(
     elif experiment is not None:
         chosen = [load(directory, experiment).experiment]
     else:
-        chosen = [store.experiment(name) for name in store.experiment_names()]
+        chosen = [store.experiments.read(name) for name in store.experiments.names()]
     if variants:
         if len(chosen) > 1:
             raise NalmError(f"found variants with {len(chosen)} experiments, expected them with one")

@@ -1,6 +1,6 @@
-"""Results as CSV: a tidy table, or the original's.
+"""Write results as CSV: a tidy table, or the original's.
 
-Tables are written shard by shard, so that it does not matter how many runs there are.
+Tables are written shard by shard, so memory doesn't limit the number of runs.
 """
 
 import csv
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
 
 from nalm.errors import NalmError
-from nalm.export.chosen_runs import Place, Selection, select
+from nalm.export.chosen_runs import LabelledRun, Selection, select
 from nalm.original.files import ORIGINAL_COLUMNS, ORIGINAL_EVALUATION
 from nalm.original.write_names import name_form
 from nalm.store.columns import EVALUATION_COLUMNS
@@ -23,17 +23,17 @@ Schema = Literal["tidy", "original"]
 
 EVALUATION = tuple(column.name for column in EVALUATION_COLUMNS)
 TIDY_COLUMNS = ("experiment", "variant", "task", "seed", *EVALUATION, "key")
-"""One row per run and evaluation; labels and seed say which run it is, and ``key`` is its key in the Parquet files."""
+"""Columns of the tidy table, which has one row per run and evaluation. ``key`` is the run's key in Parquet files."""
 
 
 @dataclass
 class Exported:
-    """What an export came to.
+    """What an export did.
 
     Arguments:
-        runs: how many were written; one that several experiments share counts once.
-        missing: how many are not in the directory.
-        left_out: how many are there but were not written, by the reason.
+        runs: number of runs that were written; one that several experiments share counts once.
+        missing: number of runs that are not in the directory.
+        left_out: number of runs that are in the directory but were not written, by reason.
     """
 
     runs: int = 0
@@ -42,7 +42,7 @@ class Exported:
 
     @property
     def total(self) -> int:
-        """How many were meant."""
+        """Number of runs that were asked for."""
         return self.runs + self.missing + self.left_out.total()
 
 
@@ -54,21 +54,21 @@ def export_csv(
     variants: Sequence[str] | None = None,
     schema: Schema = "tidy",
 ) -> Exported:
-    """Writes results as one CSV table with a row per run and evaluation.
+    """Write results as one CSV table with a row per run and evaluation.
 
-    Rows of a run follow one another in the order of its iterations; runs follow one another as they trained together.
-    What is not known (NaN) is empty.
+    Rows of a run follow one another in the order of its iterations. Runs follow one another by shard. Unknown numbers
+    (NaN) are empty cells.
 
     Arguments:
         directory: a results directory.
-        file: where the table goes.
-        experiment: one that was run into it; by default all of them.
+        file: the file to write to.
+        experiment: name of an experiment that was run into the directory; by default all of them.
         variants: labels of variants; by default all of them.
-        schema: ``tidy``, with the columns `TIDY_COLUMNS`; or ``original``, with the original's columns and names of
-            runs, in which each run is written once, and those are left out that its names cannot express.
+        schema: ``tidy`` for the columns `TIDY_COLUMNS`, or ``original`` for the original's columns and names of runs.
+            The original's table has each run once, and skips runs that the original's names cannot express.
 
     Raises:
-        NalmError: there are no such results, or the schema is another.
+        NalmError: there are no such results, or the schema is unknown.
     """
     if schema not in ("tidy", "original"):
         raise NalmError(f"found schema {schema!r}, expected one of: tidy, original")
@@ -87,15 +87,19 @@ def export_csv(
                 exported.runs += 1
             else:
                 exported.left_out[table.reasons[row["key"]]] += 1
-    exported.missing = len(selection.places) - there
+    exported.missing = len(selection.labelled) - there
     return exported
 
 
 class _Table(NamedTuple):
-    """How runs become rows: the header, the columns of evaluations, and what stands around them, by a run's key.
+    """How runs become rows.
 
-    ``labels`` has it once, or several times if a run stands in the table several times; ``reasons`` say why a run does
-    not stand in it.
+    Arguments:
+        header: the columns of the table.
+        columns: the columns of evaluations among them, as the store names them.
+        labels: cells before and after those of the evaluations, by the key of a run; several pairs if the run is
+            written several times.
+        reasons: why a run is skipped, by its key.
     """
 
     header: Sequence[str]
@@ -106,8 +110,8 @@ class _Table(NamedTuple):
 
 def _tidy(selection: Selection) -> _Table:
     labels = {
-        key: [((place.experiment, place.variant, place.task, place.run.seed), (key,)) for place in places]
-        for key, places in selection.places.items()
+        key: [((*labelled[:3], labelled.run.seed), (key,)) for labelled in several]
+        for key, several in selection.labelled.items()
     }
     return _Table(TIDY_COLUMNS, EVALUATION, labels, {})
 
@@ -116,28 +120,28 @@ def _original(selection: Selection) -> _Table:
     forms: dict[tuple[str, str, str], str | ValueError] = {}
     names: dict[str, str] = {}
     reasons: dict[str, str] = {}
-    there = selection.store.finished()  # a run that is missing must not take a name from another
-    for key, (place, *_) in selection.places.items():
+    there = selection.store.finished()  # missing runs must not take names from finished ones
+    for key, (labelled, *_) in selection.labelled.items():
         if key not in there:
             continue
-        labels = (place.experiment, place.variant, place.task)
+        labels = labelled[:3]
         if labels not in forms:
-            forms[labels] = _form(place)
+            forms[labels] = _form(labelled)
         form = forms[labels]
-        name = form.replace("{seed}", str(place.run.seed)) if isinstance(form, str) else ""
+        name = form.replace("{seed}", str(labelled.run.seed)) if isinstance(form, str) else ""
         if not isinstance(form, str):
-            reasons[key] = f"{place.variant}: {form}"
+            reasons[key] = f"{labelled.variant}: {form}"
         elif name in names:
-            reasons[key] = f"{place.variant}: the original gives other runs the same names"
+            reasons[key] = f"{labelled.variant}: the original gives other runs the same names"
         else:
             names[name] = key
     columns = list(ORIGINAL_EVALUATION.values())
     return _Table(ORIGINAL_COLUMNS, columns, {key: [((name,), ())] for name, key in names.items()}, reasons)
 
 
-def _form(place: Place) -> str | ValueError:
+def _form(labelled: LabelledRun) -> str | ValueError:
     try:
-        return name_form(place.run.recipe, place.run.task)
+        return name_form(labelled.run.recipe, labelled.run.task)
     except ValueError as error:
         return error
 

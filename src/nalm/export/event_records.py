@@ -1,6 +1,6 @@
-"""Records of TensorBoard's event files, framed with their lengths and checksums.
+"""Frame records of TensorBoard's event files with their lengths and checksums.
 
-TensorBoard's own writer takes a checksum byte by byte in Python; here many are taken at once.
+TensorBoard's own writer computes one checksum at a time, byte by byte in Python; here many are computed at once.
 """
 
 import struct
@@ -14,12 +14,13 @@ __all__ = ["framed"]
 Checksums = npt.NDArray[np.uint32]
 
 POLYNOMIAL = 0x82F63B78
-"""Of CRC-32C, bits reversed."""
+"""Polynomial of CRC-32C, with its bits reversed."""
 MASK = 0xA282EAD8
+"""Number that the format adds to a checksum."""
 
 
 def framed(records: Sequence[bytes]) -> list[bytes]:
-    """Each record with what stands around it in a file: its length, that one's checksum, the record, its checksum.
+    """Return each record as it is written to a file: its length, the length's checksum, the record, its checksum.
 
     References: TFRecord, https://www.tensorflow.org/tutorials/load_data/tfrecord
     """
@@ -29,7 +30,7 @@ def framed(records: Sequence[bytes]) -> list[bytes]:
 
 
 def _masked_checksums(texts: Sequence[bytes]) -> list[bytes]:
-    """CRC-32C of each text, rotated and shifted as the format wants it."""
+    """Return the CRC-32C of each text, rotated and shifted as the format demands."""
     sizes = np.array([len(text) for text in texts])
     order = np.argsort(-sizes, kind="stable")
     letters = np.zeros((len(texts), int(sizes.max(initial=0))), np.uint8)
@@ -38,7 +39,7 @@ def _masked_checksums(texts: Sequence[bytes]) -> list[bytes]:
     sums = np.full(len(texts), 0xFFFFFFFF, np.uint32)
     longer = np.searchsorted(-sizes[order], -np.arange(letters.shape[1]))
     for count, column in zip(longer, np.ascontiguousarray(letters.T), strict=True):
-        left = sums[:count]  # the texts that have a letter there, which come first
+        left = sums[:count]  # the texts that are longer come first
         sums[:count] = TABLE[(left ^ column[:count]) & 255] ^ (left >> 8)
     found = ~sums
     masked = ((found >> 15) | (found << 17)) + np.uint32(MASK)
@@ -48,7 +49,7 @@ def _masked_checksums(texts: Sequence[bytes]) -> list[bytes]:
 
 
 def _table() -> Checksums:
-    """What each byte does to a checksum."""
+    """Return what a checksum changes by, for each byte."""
     table: Checksums = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = (table >> np.uint32(1)) ^ (table & np.uint32(1)) * np.uint32(POLYNOMIAL)

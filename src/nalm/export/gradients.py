@@ -1,4 +1,4 @@
-"""Gradients at the weights of past evaluations, which training does not keep."""
+"""Recompute gradients at the weights of past evaluations, since training doesn't keep them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,18 +23,20 @@ def recomputed_gradients(
     iterations: Sequence[int],
     validation_errors: Array,
 ) -> dict[str, Array] | None:
-    """Gradients of the training loss, before clipping, on the first validation rows, as many as a batch has.
+    """Return gradients of the training loss, before clipping, on the first rows of the validation data.
 
-    The batch that training used is gone; these are from the same range, and the same ones every time. None where that
-    would not be the training loss: for modules that draw noise or have buffers, those that cannot be vectorized, and
-    those whose inputs an encoder says.
+    The batches of training are gone. These rows are from the same range, as many as a batch has, and always the same.
 
     Arguments:
-        recipe: how the runs were trained.
-        runs: task and seed of each; they must be such that they can train together.
-        parameters: ``(evaluations, runs, …)``, by name.
-        iterations: of the evaluations.
-        validation_errors: ``(evaluations, runs)``, which some regularizers wait for.
+        recipe: the recipe of the runs.
+        runs: task and seed of each run; runs that can train together.
+        parameters: values of shape ``(evaluations, runs, …)`` by name.
+        iterations: iterations of the evaluations.
+        validation_errors: errors of shape ``(evaluations, runs)``; some regularizers start below an error.
+
+    Returns:
+        Gradients of shape ``(evaluations, runs, …)`` by name. None for modules with noise or buffers, for those that
+        cannot be vectorized, and for recurrent tasks: on these rows, theirs would not be the training loss.
     """
     held_out = runs[0][0].validation_rows(recipe, runs)
     if held_out is None:

@@ -1,4 +1,4 @@
-"""Results as TensorBoard logs, for people to look at; they are never read again."""
+"""Write results as TensorBoard logs, for people to look at; nalm never reads them."""
 
 import math
 import re
@@ -14,11 +14,11 @@ from nalm.analysis.results import TrainedRun
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import recipe_fields
-from nalm.export.chosen_runs import Place, Selection, select
+from nalm.export.chosen_runs import LabelledRun, Selection, select
 from nalm.export.csv_files import Exported
 from nalm.export.event_records import framed
 from nalm.export.gradients import recomputed_gradients
-from nalm.paths import write_atomically
+from nalm.paths import write_atomically, writing
 from nalm.spec.fields import leaves
 from nalm.store.columns import COLUMNS
 from nalm.store.rows import StoredRun, stored_runs
@@ -33,17 +33,18 @@ Array = npt.NDArray[np.float64]
 SCALARS = {column.tag: column.field for column in COLUMNS if column.tag}
 """Tags, and the fields of a run that they show; ``loss/total`` is the sum of the losses."""
 OUTCOME = ("solved", "iteration_solved", "validation_error", "test_error", "sparsity_error")
-"""What became of a run, once, as ``outcome/…``."""
+"""Parts of a run's outcome that are written once, as ``outcome/…``."""
 FILE = "events.out.tfevents.nalm"
-"""Always the same, so that another export takes its place."""
+"""Name of every event file. It is always the same, so that a new export replaces the old one."""
 BUCKETS = 10
+"""Number of buckets of a histogram."""
 
 
 def check_tensorboard() -> None:
-    """Checks that TensorBoard is installed, before anything else is done.
+    """Check that TensorBoard is installed.
 
     Raises:
-        NalmError: it is not.
+        NalmError: TensorBoard is not installed.
     """
     try:
         import tensorboard.summary.writer.record_writer  # noqa: F401
@@ -60,62 +61,66 @@ def export_tensorboard(
     verbose: bool = False,
     gradients: bool = False,
 ) -> Exported:
-    """Writes a TensorBoard log for each run: ``EXPERIMENT/VARIANT/TASK/seed N`` in a folder.
+    """Write a TensorBoard log for each run, as ``EXPERIMENT/VARIANT/TASK/seed N`` in a folder.
 
-    Each has its errors and losses at every evaluation, its outcome, and hyperparameters for the HPARAMS page.
+    A log has the run's errors and losses at every evaluation, its outcome, and hyperparameters for the HPARAMS page.
 
     Arguments:
         directory: a results directory.
-        out: where the logs go; those of the same runs are replaced.
-        experiment: the name of one that was run into it, or an experiment of which no other runs are meant than its
-            own, such as a narrowed one; by default all of them.
+        out: the folder to write to; logs of the same runs are replaced.
+        experiment: name of an experiment that was run into the directory, or an experiment (such as a narrowed one) to
+            write only its own runs; by default all of them.
         variants: labels of variants; by default all of them.
         verbose: add coefficients of regularizers, and every parameter (weights, gates) with a histogram.
-        gradients: add the gradient of every parameter with a histogram. They are computed anew, which takes longer than
+        gradients: add the gradient of every parameter with a histogram. They are recomputed, which takes longer than
             everything else, see :func:`nalm.export.gradients.recomputed_gradients`.
 
     Raises:
         NalmError: there are no such results, the logs cannot be written, TensorBoard is not installed, or a module
-            whose gradients are wanted is not there.
+            cannot be imported, which is needed for ``verbose`` and ``gradients``.
     """
     check_tensorboard()
     selection = select(directory, experiment, variants)
     folders = _Folders(Path(out))
-    exported = Exported(missing=len(selection.places))
+    exported = Exported(missing=len(selection.labelled))
     for table, about in selection.shards():
         stored = list(stored_runs(table, about))
         events = {
-            folders.of(place): _events(place, stored_run, extra)
+            folders.path(labelled): _events(labelled, stored_run, extra)
             for stored_run, extra in zip(stored, _extras(stored, selection, verbose, gradients), strict=True)
-            for place in selection.places[stored_run.key]
+            for labelled in selection.labelled[stored_run.key]
         }
-        records = iter(framed([event for of_run in events.values() for event in of_run]))
-        for folder, of_run in events.items():
-            _write(folder, b"".join(islice(records, len(of_run))))
+        records = iter(framed([event for run_events in events.values() for event in run_events]))
+        for folder, run_events in events.items():
+            _write(folder, b"".join(islice(records, len(run_events))))
         exported.runs += len(stored)
     exported.missing -= exported.runs
     return exported
 
 
 class _Folders:
-    """A folder for each run, whose name is readable, and possible on every system."""
+    """The folders of runs, with names that are readable and allowed on every system.
+
+    Arguments:
+        out: the folder that has them.
+    """
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self.names: dict[tuple[Path, str], str] = {}
         self.taken: set[Path] = set()
 
-    def of(self, place: Place) -> Path:
-        """The folder of a run."""
+    def path(self, labelled: LabelledRun) -> Path:
+        """Return the folder of a run."""
         folder = self.out
-        for label in (place.experiment, place.variant, place.task):
+        for label in (labelled.experiment, labelled.variant, labelled.task):
             folder = folder / self._name(folder, label)
-        return folder / f"seed {place.run.seed}"
+        return folder / f"seed {labelled.run.seed}"
 
     def _name(self, parent: Path, label: str) -> str:
         if (parent, label) not in self.names:
             name = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", label).strip(". ") or "_"
-            while parent / name in self.taken:  # by a label that differs only in what is not possible
+            while parent / name in self.taken:  # by a label that differs only in characters that are not allowed
                 name += "_"
             self.taken.add(parent / name)
             self.names[parent, label] = name
@@ -123,27 +128,25 @@ class _Folders:
 
 
 def _write(folder: Path, content: bytes) -> None:
-    try:
+    with writing(str(folder / FILE)):
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / FILE, content, durable=False)  # it can be written anew
-    except OSError as error:
-        raise NalmError(f"cannot write {folder / FILE}: {error.strerror}") from None
+        write_atomically(folder / FILE, content, durable=False)  # it can be written again
 
 
 Extra = Mapping[str, Array]
-"""What is shown of a run besides, at each evaluation: ``(evaluations)`` or, with a histogram, ``(evaluations, …)``."""
+"""More values of a run by tag, of shape ``(evaluations)`` or, to be shown with a histogram, ``(evaluations, …)``."""
 
 
 def _extras(stored: Sequence[StoredRun], selection: Selection, verbose: bool, gradients: bool) -> Iterable[Extra]:
     nothing: list[Extra] = [{} for _ in stored]
     if not (verbose or gradients) or not stored or "imported" in stored[0].provenance:
         return nothing
-    runs = [selection.places[run.key][0].run for run in stored]
+    runs = [selection.labelled[run.key][0].run for run in stored]
     recipe = runs[0].recipe
     iterations = list(range(0, recipe.iterations + 1, recipe.evaluate_every))
     try:
         module = runs[0].task.probe(recipe)
-    except ValueError as error:  # it is somebody's own, and not here
+    except ValueError as error:  # the module of another package, which is not installed
         raise NalmError(str(error)) from None
     parameters: dict[str, Array] = {}
     for name, parameter in module.named_parameters():
@@ -164,24 +167,24 @@ def _extras(stored: Sequence[StoredRun], selection: Selection, verbose: bool, gr
         for run, known in enumerate(stored):
             errors[: len(known.validation_errors), run] = known.validation_errors
         trained = {name: values.swapaxes(0, 1) for name, values in parameters.items()}
-        of_runs = [(run.task, run.seed) for run in runs]
-        found = recomputed_gradients(recipe, of_runs, trained, iterations, errors) or {}
+        tasks_and_seeds = [(run.task, run.seed) for run in runs]
+        found = recomputed_gradients(recipe, tasks_and_seeds, trained, iterations, errors) or {}
         for run, extra in enumerate(extras):
             extra |= {f"gradient/{name}": values[:, run] for name, values in found.items()}
     return extras
 
 
-def _events(place: Place, stored: StoredRun, extra: Extra) -> list[bytes]:
-    """What stands in a run's event file."""
+def _events(labelled: LabelledRun, stored: StoredRun, extra: Extra) -> list[bytes]:
+    """Return the records of a run's event file."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
-    trained = TrainedRun.from_stored(stored, place.variant, place.task, place.run)
+    trained = TrainedRun.from_stored(stored, labelled.variant, labelled.task, labelled.run)
     iterations, wall_times = trained.iterations.tolist(), trained.wall_times.tolist()
     times = [time for time in wall_times if math.isfinite(time)]
     start, end = (times[0], times[-1]) if times else (trained.provenance["started"],) * 2
-    name = f"{place.experiment}/{place.variant}/{place.task}/seed {place.run.seed}"
-    hparams = hparams_pb(_hyperparameters(place), trial_id=name, start_time_secs=start)
+    name = f"{labelled.experiment}/{labelled.variant}/{labelled.task}/seed {labelled.run.seed}"
+    hparams = hparams_pb(_hyperparameters(labelled), trial_id=name, start_time_secs=start)
     steps = list(zip(iterations, wall_times, _summaries(trained, extra), strict=True))
     last = iterations[-1] if iterations else 0
     events = [
@@ -195,7 +198,7 @@ def _events(place: Place, stored: StoredRun, extra: Extra) -> list[bytes]:
 
 
 def _session_end(time: float) -> "Summary":
-    """What tells the HPARAMS page that the run is over."""
+    """Return the summary that tells the HPARAMS page that the run is over."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
@@ -206,22 +209,23 @@ def _session_end(time: float) -> "Summary":
     )
 
 
-def _hyperparameters(place: Place) -> dict[str, bool | float | str]:
-    recipe = {"learning_rate": place.run.recipe.learning_rate, **leaves(recipe_fields(place.run.recipe))}
+def _hyperparameters(labelled: LabelledRun) -> dict[str, bool | float | str]:
+    run = labelled.run
+    recipe = {"learning_rate": run.recipe.learning_rate, **leaves(recipe_fields(run.recipe))}
     recipe["module"] = recipe.pop("module.name", recipe.get("module"))
     values = {
-        "variant": place.variant,
-        "task": place.task,
-        "seed": place.run.seed,
-        "operation": place.run.task.operation,
-        "input_size": place.run.task.columns,
+        "variant": labelled.variant,
+        "task": labelled.task,
+        "seed": run.seed,
+        "operation": run.task.operation,
+        "input_size": run.task.columns,
         **recipe,
     }
     return {name: value if isinstance(value, int | float | str) else str(value) for name, value in values.items()}
 
 
 def _summaries(run: StoredRun, extra: Extra) -> Iterator["Summary"]:
-    """One for each evaluation."""
+    """Yield a summary for each evaluation."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
@@ -247,18 +251,25 @@ def _summaries(run: StoredRun, extra: Extra) -> Iterator["Summary"]:
             if np.isfinite(buckets[evaluation]).all():
                 content = buckets[evaluation].tobytes()
                 tensor = TensorProto(dtype=DT_DOUBLE, tensor_shape=shape, tensor_content=content)
-                about = None if tag in described else metadata  # which is read from the first of a tag
+                about = None if tag in described else metadata  # TensorBoard reads it from the first summary of a tag
                 summary.value.append(Summary.Value(tag=tag, metadata=about, tensor=tensor))
                 described.add(tag)
         yield summary
 
 
 def _histograms(values: Array) -> Array:
-    """Left end, right end and count of each bucket: ``(evaluations, buckets, 3)`` of ``(evaluations, entries)``."""
+    """Return left end, right end and count of each bucket.
+
+    Arguments:
+        values: of shape ``(evaluations, entries)``.
+
+    Returns:
+        An array of shape ``(evaluations, buckets, 3)``.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
         edges = np.linspace(values.min(1), values.max(1), BUCKETS + 1, axis=1)
         above = values[:, :, None] >= edges[:, None, :-1]
-    counts = -np.diff(above.sum(1), axis=1, append=0)  # the last bucket has its right end, too
+    counts = -np.diff(above.sum(1), axis=1, append=0)  # the last bucket includes its right end
     return np.stack([edges[:, :-1], edges[:, 1:], counts], axis=-1)
 
 

@@ -1,43 +1,89 @@
 """The papers' three panels: success rate, iteration solved and sparsity error by task."""
 
-__all__ = ["three_panels"]
+__all__ = ["FIGURE", "summary_panels", "three_panels"]
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from nalm.analysis.results import Results
+from nalm.analysis.selection import labels
 from nalm.errors import NalmError
-from nalm.figures.style import COLOURS, SHAPES, SIZE_INCHES, distinct, plotnine, task_axis, theme
+from nalm.figures.kind import FigureKind
+from nalm.figures.style import (
+    COLOURS,
+    SHAPES,
+    SIZE_INCHES,
+    check_figures,
+    distinct,
+    ordered,
+    plotnine,
+    task_axis,
+    theme,
+)
+from nalm.spec.task import Task
 
 if TYPE_CHECKING:
     from plotnine import ggplot
 
-# Panel title to the columns of its point and interval.
 PANELS = {
     "Success rate": ("success_rate", "success_low", "success_high"),
     "Solved at iteration step": ("iterations_mean", "iterations_low", "iterations_high"),
     "Sparsity error": ("sparsity_error", "sparsity_low", "sparsity_high"),
 }
-UPRIGHT = 12
-"""With more tasks than that, their labels would cover one another aslant."""
+"""Title of each panel, and the columns of its point and interval."""
+
 COLUMNS = ["variant", "task", *(column for columns in PANELS.values() for column in columns)]
+MOST_SLANTED = 12
+"""Greatest number of tasks with slanted labels: with more, slanted labels overlap and are turned upright."""
+
+
+def summary_table(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the rows of ``results.summary()`` that belong to one task, for some variants and tasks.
+
+    Raises:
+        NalmError: a variant or task is unknown, or there are no runs.
+    """
+    known_variants, known_tasks = labels(results, variants, tasks)
+    table = results.task_summary()
+    return table[table["variant"].isin(known_variants) & table["task"].isin(known_tasks)]
+
+
+def summary_panels(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> "ggplot":
+    """Draw the papers' three panels: success rate, iteration solved and sparsity error by task.
+
+    Arguments:
+        results: the results of an experiment.
+        variants: labels of variants; by default all.
+        tasks: labels of tasks; by default all.
+
+    Raises:
+        NalmError: a variant or task is unknown, there are no runs, or plotnine is not installed.
+    """
+    check_figures()
+    figure = three_panels(summary_table(results, variants, tasks))
+    axes = [task.axis for task in results.experiment.tasks.values() if task.axis != Task.axis]
+    return figure + plotnine().labs(x=axes[0], y="") if axes else figure
 
 
 def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":
-    """Draw one point with its interval per variant and task in each of three panels.
+    """Draw a point with its interval per variant and task, in each of three panels.
 
     Arguments:
-        table: a row per variant and task, in the order in which they shall appear: ``variant``, ``task`` and, for each
-            of ``success``, ``iterations`` and ``sparsity``, the value and its ``_low`` and ``_high`` end (see
-            ``PANELS``). What is NaN is not drawn.
-        title: above the panels, if any.
+        table: a row per variant and task, in the order in which to draw them: ``variant``, ``task`` and the columns of
+            ``PANELS``. NaN is not drawn.
+        title: shown above the panels.
+
+    Raises:
+        NalmError: a column is missing, the table has no rows, or plotnine is not installed.
     """
     p9 = plotnine()
-    points = _long(table)
+    points = _points(table)
     variants = len(points["variant"].cat.categories)
     tasks = list(points["task"].cat.categories)
     crowded = variants > len(COLOURS)
-    # The paper's 0.3 lets the points of four variants hide each other.
+    # With the paper's 0.3, points of four variants overlap.
     dodge = p9.position_dodge(width=0.85 if crowded else 0.6)
     figure: ggplot = (
         p9.ggplot(points, p9.aes("task", "value", ymin="low", ymax="high", colour="variant", shape="variant"))
@@ -52,13 +98,13 @@ def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":
         + theme((SIZE_INCHES[0], 2.4 * SIZE_INCHES[1]) if crowded else SIZE_INCHES)
         + p9.theme(axis_title_y=p9.element_blank())
     )
-    if len(tasks) > UPRIGHT:
+    if len(tasks) > MOST_SLANTED:
         figure += p9.theme(axis_text_x=p9.element_text(rotation=90, ha="center", va="top", size=6))
     return figure
 
 
-def _long(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per variant, task and panel: ``value``, ``low``, ``high``; categories in order of first appearance."""
+def _points(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per variant, task and panel: ``value``, ``low``, ``high``; categories in order of appearance."""
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise NalmError(f"the table of a figure lacks {', '.join(missing)}: found {', '.join(map(str, table.columns))}")
@@ -67,18 +113,22 @@ def _long(table: pd.DataFrame) -> pd.DataFrame:
     panels = [
         table[["variant", "task", *columns]]
         .set_axis(["variant", "task", "value", "low", "high"], axis=1)
-        .assign(panel=p)
-        for p, columns in PANELS.items()
+        .assign(panel=panel)
+        for panel, columns in PANELS.items()
     ]
-    points = pd.concat(panels, ignore_index=True)
-    for column in ("variant", "task", "panel"):
-        points[column] = pd.Categorical(points[column], categories=list(points[column].unique()))
-    return points
+    return ordered(pd.concat(panels, ignore_index=True), "variant", "task", "panel")
 
 
 def _edges(points: pd.DataFrame) -> pd.DataFrame:
-    """What every panel must show: 0, and 1 for rates and where nothing is above 0."""
+    """Return the values that every panel's axis must include: 0, and 1 for rates and where nothing is above 0."""
     greatest = points[["value", "high"]].max(axis=1).groupby(points["panel"], observed=True).max()
     full = [panel for panel in PANELS if panel == "Success rate" or not greatest[panel] > 0]
     panel = pd.Categorical([*PANELS, *full], categories=list(PANELS))
     return pd.DataFrame({"panel": panel, "edge": [0.0] * len(PANELS) + [1.0] * len(full)})
+
+
+FIGURE = FigureKind(
+    title="Success rate, iteration solved and sparsity error by task, as in the papers.",
+    draw=summary_panels,
+    table=summary_table,
+)

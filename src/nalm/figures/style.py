@@ -1,4 +1,4 @@
-"""What all figures share: colours, shapes, the theme, and how they are saved."""
+"""Look of all figures: colours, shapes, page sizes, labels and the theme."""
 
 __all__ = [
     "ALL",
@@ -8,40 +8,31 @@ __all__ = [
     "SIZE_INCHES",
     "check_figures",
     "colourbar",
+    "columns_of_panels",
     "count",
     "distinct",
-    "in_a_row",
     "ordered",
     "page",
     "plotnine",
-    "save",
     "task_axis",
     "theme",
     "wrapped",
 ]
 
-import contextlib
-import os
 import textwrap
-import warnings
 from collections.abc import Sequence
 from itertools import cycle, islice
 from math import ceil
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from nalm.errors import NalmError
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from plotnine import ggplot
-
 T = TypeVar("T")
 
-# Okabe & Ito (2008), "Color Universal Design": told apart by the colour-blind; the shapes tell them apart in grey.
+# Okabe & Ito (2008), "Color Universal Design": safe for colour-blind readers. The shapes also work in greyscale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 SHAPES = ("o", "^", "s", "D", "v", "P", "X", "<", ">")
 
@@ -52,19 +43,18 @@ LINES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
     (0, (6, 1.5, 1, 1.5)),
     (0, (2.5, 1)),
 )
-"""For lines that cross: kinds of dashes tell them apart in grey."""
+"""Dash patterns, for lines that cross: they can be told apart in greyscale."""
 
 ALL = "all of these"
-"""What all tasks of a figure together are called."""
+"""Label of all tasks of a figure together."""
 
 SIZE_INCHES = (13.968 * 1.4 / 2.54, 5.7 * 1.4 / 2.54)
 CHARACTERS_PER_INCH = 13
-"""In labels of panels."""
-SUFFIXES = (".pdf", ".png", ".svg")
+"""Width of the text in the labels of panels."""
 
 
 def theme(size: tuple[float, float] = SIZE_INCHES) -> list[Any]:
-    """The look of every figure, to be added to it; a figure's own wishes come after it.
+    """Return the look of every figure; a figure adds its own theme after it.
 
     Arguments:
         size: width and height of the page in inches.
@@ -86,27 +76,27 @@ def theme(size: tuple[float, float] = SIZE_INCHES) -> list[Any]:
 
 
 def colourbar() -> Any:
-    """The look of a scale of colours: a flat bar."""
+    """Return the look of a colour bar: wide and flat."""
     return plotnine().theme(legend_key_width=90, legend_key_height=8)
 
 
-def in_a_row(panels: int, most: int) -> int:
-    """How many panels stand beside each other, so that rows are as full as can be.
+def columns_of_panels(panels: int, most: int) -> int:
+    """Return how many panels to put in a row, at most ``most``, so that rows are as equal as possible.
 
-    >>> in_a_row(6, 5)
+    >>> columns_of_panels(6, 5)
     3
     """
     return ceil(panels / ceil(panels / most))
 
 
 def page(rows: int, columns: int) -> tuple[float, float]:
-    """Width and height in inches of a page with so many panels: the fewer, the larger."""
+    """Return the width and height in inches of a page of panels; fewer columns make larger panels."""
     width = _panel_width(columns)
     return width * columns + 1.2, min(width, 2.6) * rows + 1.2
 
 
 def wrapped(columns: int) -> Any:
-    """Labels of so many panels beside each other, in lines that are not longer than a panel is wide or high."""
+    """Return a labeller that wraps the labels of panels to the panels' width, for this many columns of panels."""
     characters = int(CHARACTERS_PER_INCH * _panel_width(columns))
     return plotnine().as_labeller(lambda label: "\n".join(textwrap.wrap(label, characters)))
 
@@ -116,17 +106,17 @@ def _panel_width(columns: int) -> float:
 
 
 def task_axis(tasks: Sequence[str]) -> str:
-    """What the axis of tasks is called: tasks with a range in their label are named by what is trained on."""
+    """Return the title of the axis of tasks: labels with a range name the training range."""
     return "Interpolation range" if any("[" in task for task in tasks) else "Task"
 
 
 def ordered(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """The frame with categories in place of labels, in the order in which they appear."""
+    """Make columns categorical, with categories in order of first appearance."""
     return frame.assign(**{name: pd.Categorical(frame[name], list(frame[name].unique())) for name in columns})
 
 
 def count(ticks: Sequence[float]) -> list[str]:
-    """Numbers of iterations, as short as can be.
+    """Format numbers of iterations briefly.
 
     >>> count([500, 20_000])
     ['500', '20k']
@@ -135,33 +125,12 @@ def count(ticks: Sequence[float]) -> list[str]:
 
 
 def distinct(values: Sequence[T], number: int) -> list[T]:
-    """So many colours, shapes or lines; from the first again after the last."""
+    """Return ``number`` colours, shapes or lines, starting again from the first when they run out."""
     return list(islice(cycle(values), number))
 
 
-def save(figure: "ggplot | Figure", path: Path) -> None:
-    """Write a figure of plotnine or matplotlib as PDF, PNG or SVG, by the suffix of its path; whole or not at all."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise NalmError(f"figures are saved as {', '.join(SUFFIXES)}: found {path.suffix or 'no suffix'!r} in {path}")
-    check_figures()
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", plotnine().exceptions.PlotnineWarning)
-            if hasattr(figure, "savefig"):  # matplotlib's, which are whole pages of panels
-                figure.savefig(unfinished, dpi=140)
-            else:
-                figure.save(unfinished, dpi=200, limitsize=False, verbose=False)
-        unfinished.replace(path)
-    except OSError as error:
-        raise NalmError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-
-
 def check_figures() -> None:
-    """Checks that figures can be drawn.
+    """Check that figures can be drawn.
 
     Raises:
         NalmError: plotnine is not installed.
@@ -170,10 +139,10 @@ def check_figures() -> None:
 
 
 def plotnine() -> Any:
-    """The library, which has no types.
+    """Import plotnine, which has no types.
 
     Raises:
-        NalmError: it is not installed.
+        NalmError: plotnine is not installed.
     """
     try:
         import plotnine

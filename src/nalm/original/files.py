@@ -1,4 +1,4 @@
-"""Results of the original research code: the CSV files that it exports, and its TensorBoard folders."""
+"""Read files of the original research code: the CSV files that it exports, and its TensorBoard logs."""
 
 import csv
 import math
@@ -10,7 +10,7 @@ from pathlib import Path
 from nalm.errors import NalmError
 from nalm.store.columns import EVALUATION_COLUMNS
 
-__all__ = ["ORIGINAL_COLUMNS", "ORIGINAL_EVALUATION", "Series", "read_csv", "read_tensorboard"]
+__all__ = ["ORIGINAL_COLUMNS", "ORIGINAL_EVALUATION", "TAGS", "Series", "read_csv", "read_tensorboard"]
 
 ORIGINAL_EVALUATION = {
     "metric.valid.interpolation": "validation_error",
@@ -19,8 +19,9 @@ ORIGINAL_EVALUATION = {
     "metric.test.extrapolation": "test_error",
     "sparse.error.max": "sparsity_error",
 }
+"""Our columns by those of the original's export, in its order."""
 ORIGINAL_COLUMNS = ("name", *ORIGINAL_EVALUATION)
-"""One row per run and evaluation, as the original's export has them, in its order."""
+"""Columns of the original's export, which has one row per run and evaluation."""
 
 TAGS = {
     "validation_error": "metric/valid/interpolation",
@@ -28,10 +29,10 @@ TAGS = {
     "criterion": "loss/train/critation",
     "penalty": "loss/train/regualizer",
 }
-"""Tags of the original's TensorBoard logs, by our columns."""
+"""Tags of the original's TensorBoard logs by our columns."""
 SPARSITY = ("W/sparsity_error", "W_real/sparsity_error")
 IMAGINARY = "W_im/sparsity_error"
-"""Ends of the tags of weights; the export adds the imaginary one to the largest of the others."""
+"""Ends of the tags of weights. The original's export adds the imaginary one to the largest of the others."""
 
 
 @dataclass(frozen=True)
@@ -42,27 +43,27 @@ class Series:
         name: the original's name of the run.
         source: the file or folder that has it.
         origin: the file or folder that was asked for.
+        values: one number per evaluation, by our columns; NaN where it is not known.
     """
 
     name: str
     source: str
     origin: Path
     values: dict[str, list[float]] = field(default_factory=lambda: {column.name: [] for column in EVALUATION_COLUMNS})
-    """One number per evaluation, by our columns; NaN where it is not known."""
 
     @property
     def iterations(self) -> list[int]:
-        """The iterations of its evaluations."""
+        """Iterations of the evaluations."""
         return [int(iteration) for iteration in self.values["iteration"]]
 
     def add(self, evaluation: Mapping[str, float]) -> None:
         """Add an evaluation.
 
         Arguments:
-            evaluation: numbers by our columns, without those that are not known.
+            evaluation: numbers by our columns; those that are not known may be missing.
 
         Raises:
-            NalmError: its iteration is no integer, or not greater than that of the last evaluation.
+            NalmError: the iteration is negative, or not greater than that of the last evaluation.
         """
         iteration, known = evaluation["iteration"], self.values["iteration"]
         if iteration < 0 or (known and iteration <= known[-1]):
@@ -73,10 +74,10 @@ class Series:
 
 
 def read_csv(path: Path) -> list[Series]:
-    """Reads a CSV file that the original's export has written; its columns for weights and gates are ignored.
+    """Read a CSV file that the original's export has written; its columns for weights and gates are ignored.
 
     Raises:
-        NalmError: it cannot be read, or is not such a file.
+        NalmError: the file cannot be read, or is not such a file.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -85,8 +86,8 @@ def read_csv(path: Path) -> list[Series]:
             missing = [column for column in ORIGINAL_COLUMNS if column not in header]
             if missing:
                 raise NalmError(f"{path}:1: found no column {missing[0]!r}, expected {', '.join(ORIGINAL_COLUMNS)}")
-            places = [header.index(column) for column in ORIGINAL_COLUMNS]
-            series = _series(rows, places, path, len(header))
+            indices = [header.index(column) for column in ORIGINAL_COLUMNS]
+            series = _series(rows, indices, path, len(header))
     except OSError as error:
         raise NalmError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -98,16 +99,16 @@ def read_csv(path: Path) -> list[Series]:
     return series
 
 
-def _series(rows: Iterator[list[str]], places: Sequence[int], source: Path, width: int) -> list[Series]:
+def _series(rows: Iterator[list[str]], indices: Sequence[int], source: Path, width: int) -> list[Series]:
     by_name: dict[str, Series] = {}
     for line, row in enumerate(rows, 2):
         where = f"{source}:{line}"
         if len(row) != width:
             raise NalmError(f"{where}: found {len(row)} cells, expected {width} as in the header")
-        name, *cells = (row[place] for place in places)
+        name, *cells = (row[index] for index in indices)
         evaluation = {
-            column: _number(text, theirs, where)
-            for text, (theirs, column) in zip(cells, ORIGINAL_EVALUATION.items(), strict=True)
+            column: _number(text, original, where)
+            for text, (original, column) in zip(cells, ORIGINAL_EVALUATION.items(), strict=True)
         }
         if not evaluation["iteration"].is_integer():
             raise NalmError(f"{where}: found step {evaluation['iteration']}, expected an integer")
@@ -126,7 +127,7 @@ def _number(text: str, column: str, where: str) -> float:
 
 
 def read_tensorboard(folder: Path) -> list[Series]:
-    """Reads the folders of runs that are in a folder, or are that folder: those that hold TensorBoard's event files.
+    """Read the TensorBoard logs of runs: the folders with event files in a folder, or the folder itself.
 
     Raises:
         NalmError: there are none, they cannot be read or are not the original's, or TensorBoard is not installed.
@@ -171,19 +172,19 @@ def _sparsity_error(values: Mapping[str, Mapping[int, float]], step: int) -> flo
 
 
 def _scalars(path: Path) -> Iterator[tuple[str, int, float, float]]:
-    """Tag, step, wall time and value of every scalar that is of use here; others are many more."""
+    """Yield tag, step, wall time and value of every scalar that is needed; the log has many more."""
     try:
         from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
     except ImportError:
         raise NalmError("reading TensorBoard's files needs `pip install 'nalm[tensorboard]'`") from None
     wanted = (*TAGS.values(), *SPARSITY, IMAGINARY)
     try:
-        path.open("rb").close()  # TensorBoard's reader has errors of its own for what it cannot open
+        path.open("rb").close()  # TensorBoard's reader raises its own errors for files that it cannot open
         for event in LegacyEventFileLoader(str(path)).Load():
             for value in event.summary.value:
                 if value.tag.endswith(wanted) and value.WhichOneof("value") == "simple_value":
                     yield value.tag, event.step, event.wall_time, value.simple_value
     except OSError as error:
         raise NalmError(f"cannot read {path}: {error.strerror}") from None
-    except Exception as error:  # what the reader raises for a file that is none
+    except Exception as error:  # whatever TensorBoard's reader raises for a file that is not an event file
         raise NalmError(f"{path}: not an event file of TensorBoard: {str(error) or type(error).__name__}") from None

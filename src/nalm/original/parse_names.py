@@ -1,7 +1,7 @@
-"""What the original research code calls a run: its name, field by field, read as one of our runs.
+"""Read the original research code's names of runs as our runs.
 
-A name is 27 fields. They tell everything but the norm of L1, precision, beta initialization, log interval and number of
-iterations, and whether two intervals are a union or the halves of the inputs.
+A name has 27 fields. They don't tell the norm of L1, precision, beta initialization, the interval of evaluations, the
+number of iterations, and whether two intervals are a union or the halves of the inputs.
 """
 
 import re
@@ -67,12 +67,12 @@ FIELDS = {
     "gradient norm": rf"gn-(?P<norm>F|{NUMBER})",
     "criterion": r"(?P<criterion>mse|pcc|mape|pcc-mse-(?P<switch>\d+))(?P<trash>-TC)?",
 }
-"""Every field of a name, in order, and how it is written."""
+"""Patterns of the fields of a name, in its order."""
 AFTERWARDS = r"_id-?\d+"
-"""What the original's later revision appends."""
+"""Pattern of the suffix that the original's later revision adds to a name."""
 
 UNNAMED = {"iNALU"} | {unit for unit in UNITS if "MCFC" in unit}
-"""Units of the original's later revisions, of whose names nothing is known."""
+"""Units of the original's later revisions, whose names of runs are not known."""
 NAMED = {unit.lower(): unit for unit in UNITS if unit not in UNNAMED}
 
 BOUNDED = ("NAU", "NMU", "NACNMU", "GatedNAUNMU", "NRU", "NMRU")
@@ -91,17 +91,17 @@ FLAGS = {
     "-uu": "--nalu-gate obs-gumbel",
     "-sS": "--nru-div-mode div-sepSign",
 }
-"""What follows the unit. (``-m`` stands for either of two ways to multiply, and so for none here.)"""
+"""Options by the flags that follow the unit. ``-m`` is missing: it stands for either of two ways to multiply."""
 DEFAULT_RAMP = (1_000_000, 2_000_000)
 DEFAULT_GROWTH = Growth(start=1e-5, end=1e-4)
 EXPONENTIAL_RATE = 1e-5
 
 
 def named_run(name: str) -> Run:
-    """The run that the original gives a name; what names do not tell is at its defaults.
+    """Return the run that has a name in the original, with defaults for what the name does not tell.
 
     Raises:
-        ValueError: it is not a name that the original gives, or means what there is not here.
+        ValueError: the original gives no run this name, or the run has no counterpart in nalm.
     """
     found = _split(name)
     try:
@@ -115,12 +115,12 @@ def named_run(name: str) -> Run:
 def _sentence(error: ValidationError) -> str:
     details = error.errors()[0]
     model: type[BaseModel] = SubsetTask if error.title == "SubsetTask" else Recipe
-    place = ".".join(map(str, details["loc"]))
-    return f"{place}: {sentence(model, details)}" if place else sentence(model, details)
+    field = ".".join(map(str, details["loc"]))
+    return f"{field}: {sentence(model, details)}" if field else sentence(model, details)
 
 
 def _split(name: str) -> dict[str, str]:
-    """Parts of the fields of a name."""
+    """Return the parts of a name by the groups of the patterns."""
     texts = re.sub(rf"(?:{AFTERWARDS})$", "", name).split("_")
     if len(texts) != len(FIELDS):
         raise ValueError(f"found {len(texts)} fields between underscores, expected {len(FIELDS)}")
@@ -190,16 +190,16 @@ def _regularizers(found: Words, name: str, options: Mapping[str, Any]) -> Fields
             "every": int(found["every"]),
         }
     }
-    of_power_units = ramp if found["schedule"] == "M" else growth
+    power_schedule = ramp if found["schedule"] == "M" else growth
     terms: dict[str, tuple[str, Fields]] = {"input": (found["input"], {})}
     if name in BOUNDED and found["shape"] != "none":
         terms["weight"] = (found["weight"], ramp)
     if found["oob"] == "r":
         terms["out_of_bounds"] = (found["bounds"], {})
     if name in POWER:
-        terms["weight"] = (found["power"], of_power_units)
+        terms["weight"] = (found["power"], power_schedule)
     if name in POWER or name == "NMRU":
-        terms["gate"] = (found["gate"], of_power_units)
+        terms["gate"] = (found["gate"], power_schedule)
     if "-r" in re.findall(r"-\w+", found["flags"]):
         terms["gate"] = ("1", {})
     if found["trash"]:
@@ -221,7 +221,7 @@ def _known_terms(name: str, options: Mapping[str, Any]) -> set[str]:
 
 
 def _task(found: Words) -> Fields:
-    train, test = (_intervals(found[place]) for place in ("train", "test"))
+    train, test = (_intervals(found[part]) for part in ("train", "test"))
     fields: Fields = {"operation": found["operation"], "subsets": int(found["subsets"])}
     if found["inputs"] == "simple":
         fields["simple"] = True
@@ -230,8 +230,8 @@ def _task(found: Words) -> Fields:
         fields |= {"input_size": int(size), "subset_ratio": subset, "overlap_ratio": overlap}
     kind, *numbers = re.findall(rf"^[a-z]+|(?<=-){NUMBER}", found["distribution"])
     if kind == "u":
-        two = "halves" if len(train) == 2 else "union"
-        ranges: list[Any] = [known[0] if len(known) == 1 else {two: known} for known in (train, test)]
+        pair = "halves" if len(train) == 2 else "union"
+        ranges: list[Any] = [known[0] if len(known) == 1 else {pair: known} for known in (train, test)]
     elif kind == "b":
         ranges = [{"benford": train[0]}, {"benford": test[0]}]
     elif kind == "e":
@@ -252,7 +252,7 @@ def _intervals(text: str) -> list[list[float]]:
 
 
 def _numbers(text: str) -> list[float]:
-    """Numbers between dashes, of which some are signs: ``-20--10``."""
+    """Return the numbers between dashes; a dash may also be a sign: ``-20--10``."""
     for count in (2, 3):
         if match := re.fullmatch("-".join([f"({NUMBER})"] * count), text):
             return list(map(float, match.groups()))

@@ -1,4 +1,4 @@
-"""Our runs under the names that the original research code gives its own (see `parse_names`)."""
+"""Name our runs as the original research code would (see `parse_names`)."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -30,27 +30,27 @@ Words = Mapping[str, str]
 
 
 def name_form(recipe: Recipe, task: Task) -> str:
-    """The original's name of a run, with ``{seed}`` in place of its seed.
+    """Return the original's name of a run, with ``{seed}`` in place of its seed.
 
     Raises:
-        ValueError: the original could not have made such a run, or would not give it a name that tells what it is.
+        ValueError: the original could not have made such a run, or its name for it would mean another run.
     """
     if not task.on_rows:
-        raise ValueError("the original names runs on sequences otherwise, which is not known here")
+        raise ValueError("the original's names of runs on sequences are not known")
     if recipe.second is not None:
-        raise ValueError("the original names networks of two layers otherwise, which is not known here")
+        raise ValueError("the original's names of networks of two layers are not known")
     form = "_".join(_fields_of(recipe, cast(SubsetTask, task)))
-    back = named_run(form.replace("{seed}", "0"))
-    told = _flat(named_recipe(recipe), named_task(task))
-    meant = _flat(recipe_fields(back.recipe), back.task.identity)
-    lost = sorted(field for field in told | meant if told.get(field) != meant.get(field))
+    parsed = named_run(form.replace("{seed}", "0"))
+    ours = _flat(named_recipe(recipe), named_task(task))
+    theirs = _flat(recipe_fields(parsed.recipe), parsed.task.identity)
+    lost = sorted(field for field in ours | theirs if ours.get(field) != theirs.get(field))
     if lost:
-        raise ValueError(f"the original has no {', '.join(lost)} like that")
+        raise ValueError(f"the original's names cannot express the {', '.join(lost)}")
     return form
 
 
 def named_recipe(recipe: Recipe) -> Fields:
-    """What identifies a recipe, as far as the original's names tell it."""
+    """Return the fields that identify a recipe, without what the original's names don't tell."""
     fields = recipe_fields(
         recipe.model_copy(update={"iterations": 50_000, "evaluate_every": 1000, "precision": "float32"})
     )
@@ -65,15 +65,15 @@ def named_recipe(recipe: Recipe) -> Fields:
 
 
 def named_task(task: Task) -> Fields:
-    """Return what identifies a task, as far as the original's names tell it."""
+    """Return the fields that identify a task, without what the original's names don't tell."""
     fields = task.identity
     if not task.on_rows:
         return fields
     ranges = cast(SubsetTask, task)
     halves = isinstance(ranges.train, Union | Halves)
-    for place, known in (("train", ranges.train), ("test", ranges.test)):
+    for field, known in (("train", ranges.train), ("test", ranges.test)):
         if isinstance(known, Union | Halves):
-            fields[place] = (Halves if halves else Union)(intervals=known.intervals).written()
+            fields[field] = (Halves if halves else Union)(intervals=known.intervals).written()
     return fields
 
 
@@ -140,7 +140,7 @@ def _flags(words: Words) -> str:
 
 
 def _weight(module: str, terms: Mapping[str, Term]) -> str:
-    """Units without the penalty are left at its default, and power units have it off, as in the papers' commands."""
+    """Return the weight penalty: its default for units without it, 0 for power units, as in the papers' commands."""
     if module in BOUNDED:
         return _typed(terms, "weight", 10) if "weight" in terms else "0.0"
     return "0.0" if module in POWER else "10"
@@ -152,7 +152,7 @@ def _bounds(words: Words, terms: Mapping[str, Term]) -> str:
 
 
 def _typed(terms: Mapping[str, Term], name: str, default: int) -> str:
-    """A number as the original prints it: what is not at its default was typed, and is a float."""
+    """Return a coefficient as the original prints it: the default as an integer, a typed value as a float."""
     value = terms[name].coefficient if name in terms else default
     return str(default) if value == default else repr(float(value))
 
@@ -170,12 +170,12 @@ def _ends(known: Range) -> tuple[tuple[float, float], ...]:
         return known.intervals
     if isinstance(known, TruncatedNormal | Benford):
         return (known.within,)
-    raise ValueError(f"the original has no {type(known).__name__} here")
+    raise ValueError(f"the original has no range of the kind {type(known).__name__}")
 
 
 def _range(known: Range) -> str:
     if isinstance(known, Exponential):
-        return "1-2"  # which the original ignores
+        return "1-2"  # the original ignores this field
     intervals = [list(map(_python, interval)) for interval in _ends(known)]
     if len(intervals) == 1:
         return "-".join(intervals[0])
@@ -192,5 +192,5 @@ def _distribution(train: Range, test: Range) -> str:
         case Benford(), Benford():
             return "b"
     if any(isinstance(known, TruncatedNormal | Exponential | Benford) for known in (train, test)):
-        raise ValueError("the original has no two distributions in one run")
+        raise ValueError("the original has only one distribution per run")
     return "u"

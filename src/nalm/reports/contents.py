@@ -19,9 +19,9 @@ from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, in_the_pa
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import recipe_fields
 from nalm.experiments.seeds import show_seeds
+from nalm.figures.heatmap import success_map
 from nalm.figures.panels import three_panels
-from nalm.figures.style import save
-from nalm.figures.success import success_map
+from nalm.figures.saving import save
 from nalm.figures.survival import survival_curves
 from nalm.store.costs import Costs, training_costs
 from nalm.store.store import Store
@@ -107,7 +107,7 @@ def contents(
     sections = []
     for number, store in enumerate(stores):
         prefix = f"{number}-" if number else ""
-        names = in_the_papers_order([*store.experiment_names(), *COMPUTED_FIGURES])
+        names = in_the_papers_order([*store.experiments.names(), *COMPUTED_FIGURES])
         trained = [name for name in names if name not in COMPUTED_FIGURES]
         where = f" in {store.path}" if len(stores) > 1 else ""
         sections.append(_overview(store, trained, prefix, where))

@@ -1,4 +1,4 @@
-"""Nested fields as flat ones."""
+"""Flatten nested fields."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["leaves"]
 
 
 def leaves(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Values of nested mappings by their dotted paths.
+    """Return the values of nested mappings by their dotted paths.
 
     >>> leaves({"a": 1, "b": {"c": [2, 3]}})
     {'a': 1, 'b.c': [2, 3]}

@@ -1,4 +1,4 @@
-"""What results cost: time of training, and the versions that made them."""
+"""Training time of results, and the versions that made them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ __all__ = ["Costs", "training_costs"]
 
 @dataclass(frozen=True)
 class Costs:
-    """What the results in a directory cost.
+    """The training time of experiments in a directory.
 
     Arguments:
-        experiments: a row per experiment: ``experiment``, its ``runs`` that are there, how many of them are ``new``
-            (no experiment before it has them), and the ``core_seconds`` that these took.
-        core_seconds: of all shards that have runs of theirs, each trained by one thread.
-        wall_seconds: during which at least one of these shards was being trained.
-        versions: what the shards were made with, by name; several versions of something are joined by "and".
+        experiments: a row per experiment, with the number of its finished ``runs``, the number of those that no
+            experiment before it has (``new``), and their training time (``core_seconds``).
+        core_seconds: training time of all shards with runs of the experiments, each trained by one thread.
+        wall_seconds: time in which at least one of these shards was training.
+        versions: versions of the libraries that made the shards, by name; several versions are joined by "and".
     """
 
     experiments: pd.DataFrame
@@ -30,26 +30,30 @@ class Costs:
 
 
 def training_costs(store: Store, names: Sequence[str] | None = None) -> Costs:
-    """What experiments in a directory cost, in the order of their names or in the order given.
+    """Return the training time of experiments in a directory.
 
-    A shard's time is shared out evenly among its runs.
+    The time of a shard is divided evenly among its runs.
+
+    Arguments:
+        store: the results directory.
+        names: names of the experiments, in the order of the table; by default all of them, sorted.
     """
-    names = store.experiment_names() if names is None else names
-    keys_of = {name: {run.key for _, _, run in runs_of(store.experiment(name))} for name in names}
-    wanted = set().union(*keys_of.values())
-    seconds_of: dict[str, float] = {}
+    names = store.experiments.names() if names is None else names
+    keys = {name: {run.key for _, _, run in runs_of(store.experiments.read(name))} for name in names}
+    wanted = set().union(*keys.values())
+    seconds: dict[str, float] = {}
     intervals: list[tuple[float, float]] = []
     versions: dict[str, set[str]] = {}
-    for keys, about in store.provenance():
-        if wanted.isdisjoint(keys):
+    for shard, about in store.provenance():
+        if wanted.isdisjoint(shard):
             continue
-        seconds_of |= dict.fromkeys(keys, about["seconds"] / len(keys))
+        seconds |= dict.fromkeys(shard, about["seconds"] / len(shard))
         intervals.append((about["started"], about["started"] + about["seconds"]))
         for name, version in about["versions"].items():
             versions.setdefault(name, set()).add(version)
     rows, counted = [], set[str]()
     for name in names:
-        present = keys_of[name] & seconds_of.keys()
+        present = keys[name] & seconds.keys()
         new = present - counted
         counted |= new
         rows.append(
@@ -57,7 +61,7 @@ def training_costs(store: Store, names: Sequence[str] | None = None) -> Costs:
                 "experiment": name,
                 "runs": len(present),
                 "new": len(new),
-                "core_seconds": sum(seconds_of[key] for key in new),
+                "core_seconds": sum(seconds[key] for key in new),
             }
         )
     return Costs(
@@ -69,7 +73,7 @@ def training_costs(store: Store, names: Sequence[str] | None = None) -> Costs:
 
 
 def _covered(intervals: Sequence[tuple[float, float]]) -> float:
-    """Length of the union of intervals."""
+    """Return the length of the union of intervals."""
     total, until = 0.0, float("-inf")
     for start, end in sorted(intervals):
         total += max(0.0, end - max(start, until))

@@ -1,4 +1,4 @@
-"""Brings results of several directories together."""
+"""Merge results directories."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nalm.errors import NalmError
+from nalm.paths import writing
 from nalm.store.store import Store
 
 __all__ = ["Merged", "merge"]
@@ -17,14 +18,14 @@ __all__ = ["Merged", "merge"]
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge came to.
+    """What a merge did.
 
     Arguments:
-        shards: files that were added.
-        runs: runs in them.
-        duplicates: runs that were there already, of which the first is kept.
-        different: of them, those that came out otherwise, as they do on other machines.
-        damaged: files that are not whole, and were left out.
+        shards: number of files that were added.
+        runs: number of runs in them.
+        duplicates: number of runs that were there already; the first result of each is kept.
+        different: number of duplicates whose results differ, as they do between processors.
+        damaged: damaged files, which were skipped.
     """
 
     shards: int
@@ -35,18 +36,18 @@ class Merged:
 
 
 def merge(directories: Sequence[Path | str], into: Path | str, *, replace: bool = False) -> Merged:
-    """Adds the results of directories to those of another, which may be new. They stay as they are.
+    """Add the results of directories to another directory, which may be new. The sources stay unchanged.
 
-    Every file is there whole or not at all, and experiments come last: a merge that was interrupted can be repeated.
+    Every file is written completely or not at all, and experiments come last, so an interrupted merge can be repeated.
 
     Arguments:
-        directories: where results are.
-        into: where they go.
-        replace: recipes and tasks of later directories may take the place of other ones under the same labels.
+        directories: the sources.
+        into: the directory that the results are added to.
+        replace: whether recipes and tasks of later directories may replace different ones under the same labels.
 
     Raises:
-        NalmError: a directory has no results, or a recipe or a task is another one, and nothing is written; or the
-            results cannot be written.
+        NalmError: a directory has no results, or a recipe or a task differs between directories, and nothing is
+            written; or the results cannot be written.
     """
     sources, target = [Store.existing(directory) for directory in directories], Store(into)
     for source in sources:
@@ -54,42 +55,40 @@ def merge(directories: Sequence[Path | str], into: Path | str, *, replace: bool 
             raise NalmError(f"found {str(source.path)!r} among the directories to merge into it, expected others")
     _check_experiments([target, *sources], replace)
     target.make_directories()
-    try:
+    with writing(f"results to {str(target.path)!r}"):
         merged = _merge_shards(sources, target)
-    except OSError as error:
-        raise NalmError(f"cannot write results to {str(target.path)!r}: {error.strerror}") from None
     for source in sources:
-        for name in source.experiment_names():
-            target.add_experiment(source.experiment(name), replace)
+        for name in source.experiments.names():
+            target.experiments.add(source.experiments.read(name), replace)
     return merged
 
 
 def _check_experiments(stores: Iterable[Store], replace: bool) -> None:
     seen: dict[tuple[str, str, str], tuple[Any, Path]] = {}
     for store in stores:
-        for name in store.experiment_names():
-            experiment = store.experiment(name)
+        for name in store.experiments.names():
+            experiment = store.experiments.read(name)
             for kind, labelled in (("recipe of", experiment.variants), ("task", experiment.tasks)):
                 for label, value in labelled.items():
                     known, where = seen.setdefault((name, kind, label), (value, store.path))
                     if value != known and not replace:
                         raise NalmError(
-                            f"the {kind} {label!r} of {name} in {str(store.path)!r} is another one than in "
-                            f"{str(where)!r}: use --replace to go on with the later one (all runs stay)"
+                            f"the {kind} {label!r} of {name} differs between {str(where)!r} and {str(store.path)!r}: "
+                            "use --replace to go on with the latter (all runs stay)"
                         )
 
 
 def _merge_shards(sources: Sequence[Store], target: Store) -> Merged:
     there = target.finished()
     target.set_damaged_aside()
-    twice = _several([there, *(source.finished() for source in sources)])
-    outcomes = {key: outcome for rows, _ in target.runs(twice) for key, outcome in _outcomes(rows, twice)}
+    repeated = _repeated([there, *(source.finished() for source in sources)])
+    outcomes = {key: outcome for rows, _ in target.runs(repeated) for key, outcome in _outcomes(rows, repeated)}
     shards = runs = duplicates = different = 0
     for source in sources:
         for rows, about in source.runs():
             known = {key for key in rows["key"].to_pylist() if key in there}
             duplicates += len(known)
-            for key, outcome in _outcomes(rows, twice):
+            for key, outcome in _outcomes(rows, repeated):
                 different += outcomes.setdefault(key, outcome) != outcome
             new = rows.filter(pc.invert(pc.is_in(rows["key"], pa.array(list(known), pa.string())))) if known else rows
             if new.num_rows:
@@ -100,18 +99,18 @@ def _merge_shards(sources: Sequence[Store], target: Store) -> Merged:
     return Merged(shards, runs, duplicates, different, sorted({path for source in sources for path in source.damaged}))
 
 
-def _several(stores: Iterable[set[str]]) -> set[str]:
-    """Keys that more than one of them have."""
+def _repeated(stores: Iterable[set[str]]) -> set[str]:
+    """Return the keys that several stores have."""
     seen: set[str] = set()
-    several: set[str] = set()
+    repeated: set[str] = set()
     for keys in stores:
-        several |= seen & keys
+        repeated |= seen & keys
         seen |= keys
-    return several
+    return repeated
 
 
 def _outcomes(rows: pa.Table, keys: set[str]) -> Iterator[tuple[str, bytes]]:
-    """What came out of those of the runs, without the times, which are never the same twice."""
+    """Yield a hash of the results of the runs with some keys. Wall times differ always and are left out."""
     chosen = rows.filter(pc.is_in(rows["key"], pa.array(list(keys), pa.string()))).drop_columns(["wall_time"])
     for row in chosen.to_pylist():
-        yield row["key"], hashlib.sha256(repr(sorted(row.items())).encode()).digest()  # in which NaN is NaN
+        yield row["key"], hashlib.sha256(repr(sorted(row.items())).encode()).digest()  # NaN equals NaN in texts

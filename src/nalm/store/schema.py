@@ -1,4 +1,4 @@
-"""What a shard's file says about how its runs came to be, in this version of nalm and in older ones."""
+"""Metadata of a shard's file, which says how its runs were made; in this version of nalm and in older ones."""
 
 import json
 import platform
@@ -19,15 +19,15 @@ from nalm.tasks import parse_task
 __all__ = ["SCHEMA_VERSION", "about_shard", "check_schema", "upgraded"]
 
 SCHEMA_VERSION = 2
-"""Of the files that are written; older ones are read as if they had been written today.
+"""Version of the files that are written. Files of older versions are upgraded when they are read.
 
-1: named after the content alone; nothing about tasks, defaults and interruptions.
-2: named after shard and content; ``spec``, ``hosts`` and ``resumed_at``.
+1: file names have the content's hash alone; metadata lack ``spec``, ``hosts`` and ``resumed_at``.
+2: file names have the shard's and the content's hash.
 """
 
 
 def about_shard(shard: Shard) -> dict[str, Any]:
-    """What is known of a shard whoever trains it, and of this process."""
+    """Return what is known about a shard before it trains, and about this process."""
     return {
         "schema": SCHEMA_VERSION,
         "recipe": recipe_fields(shard.recipe),
@@ -43,10 +43,14 @@ def about_shard(shard: Shard) -> dict[str, Any]:
 
 
 def check_schema(path: Path, about: dict[str, Any]) -> None:
-    """Checks that a file can be read.
+    """Check that this version of nalm can read a file.
+
+    Arguments:
+        path: the file.
+        about: the metadata of the file.
 
     Raises:
-        NalmError: it was written by a later version of nalm, and may mean what this one does not know.
+        NalmError: the file has a later schema than this version of nalm knows.
     """
     if about["schema"] > SCHEMA_VERSION:
         raise NalmError(
@@ -56,7 +60,12 @@ def check_schema(path: Path, about: dict[str, Any]) -> None:
 
 
 def upgraded(about: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
-    """What an older file would say today, as far as that is known."""
+    """Return the metadata of a file in the latest schema, as far as they are known.
+
+    Arguments:
+        about: the metadata of the file.
+        rows: its rows.
+    """
     if about["schema"] == 1:
         recipe = Recipe.model_validate(about["recipe"], context=STORED)
         tasks = [parse_task(fields) for fields in map(json.loads, rows["task"].unique().to_pylist())]
@@ -65,7 +74,7 @@ def upgraded(about: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
 
 
 def _spec(recipe: Recipe, tasks: list[Task]) -> dict[str, Any]:
-    """With all that is left to defaults; thresholds judge runs, but do not decide them."""
+    """Return recipe and tasks with all defaults, without thresholds: these don't affect training."""
     return {
         "recipe": recipe.model_dump(mode="json"),
         "tasks": [task.model_dump(mode="json", exclude={"threshold"}) for task in tasks],

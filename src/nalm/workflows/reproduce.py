@@ -9,9 +9,9 @@ from nalm.analysis.results import Results, load
 from nalm.execution.run import Experiments, Progress, run
 from nalm.experiments.catalog import figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
-from nalm.figures.gold import reproduce_gold_errors
-from nalm.figures.landscapes import reproduce_landscapes
-from nalm.figures.results import write_figure
+from nalm.figures.draw import write_figure
+from nalm.figures.gold_errors import reproduce_gold_errors
+from nalm.figures.landscapes.pages import reproduce_landscapes
 from nalm.figures.style import check_figures
 
 __all__ = ["Reproduced", "reproduce"]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nalm.analysis.landscapes import SLICES, TARGETS, has_gold, landscape, landscape_names, landscapes, results_at
 from nalm.errors import NalmError
+from nalm.figures.landscapes.table import SLICES, TARGETS, has_gold, landscape, landscape_names, landscapes, results_at
 from nalm.modules.functional import EPS32
 from nalm.modules.units.nac import LOG_EPS
 

@@ -1,6 +1,6 @@
-"""Success by variant and task, and of two variants beside each other."""
+"""Two variants compared on the same seeds."""
 
-__all__ = ["paired_success", "success_map"]
+__all__ = ["FIGURE", "paired_success"]
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,86 +12,63 @@ from nalm.analysis.comparison import compare_variants
 from nalm.analysis.results import Results
 from nalm.analysis.selection import labels
 from nalm.errors import NalmError
-from nalm.figures.style import ALL, COLOURS, colourbar, plotnine, task_axis, theme
+from nalm.figures.kind import FigureKind
+from nalm.figures.style import ALL, COLOURS, plotnine, theme
 
 if TYPE_CHECKING:
     from plotnine import ggplot
 
-DARK = 0.55
-"""Success rate below which the colours of a map are too dark for black numbers."""
 OUTCOMES = {"both": "#333333", "first_only": COLOURS[0], "second_only": COLOURS[4], "neither": "#EEEEEE"}
-"""Grey where a pair agrees; from dark to light, so that they differ in print, too."""
+"""Colours from dark to light, so that they differ in greyscale too; grey where both variants agree."""
+
 COUNTS, DIFFERENCE = (
     "Pairs of runs on the same seed, solved by",
     "Difference of success rates, first − second; McNemar's p",
 )
+"""Titles of the two panels."""
+
 P_VALUES = 1.1
-"""Where they begin, on the axis of differences."""
+"""Position of the p-values on the axis of differences."""
 
 
-def success_map(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> "ggplot":
-    """Draw how many runs were solved, a row per variant and a column per task, with the numbers in the cells.
-
-    Arguments:
-        results: of an experiment.
-        variants: labels; by default all.
-        tasks: labels; by default all, and one column more for all together.
+def paired_counts(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> pd.DataFrame:
+    """Compare two variants on the same seeds, as :func:`nalm.compare_variants` does.
 
     Raises:
-        NalmError: there is no such variant or task, no runs, or plotnine is not installed.
+        NalmError: there are not two variants, a variant or task is unknown, or they share no task and seed.
     """
-    p9 = plotnine()
-    of, on = labels(results, variants, tasks)
-    runs = results.runs()
-    runs = runs[runs["variant"].isin(of) & runs["task"].isin(on)]
-    both = pd.concat([runs, runs.assign(task=ALL)]) if len(on) > 1 else runs
-    cells = both.groupby(["variant", "task"])["solved"].agg(solved="sum", runs="count").reset_index()
-    cells["rate"] = cells["solved"] / cells["runs"]
-    cells["text"] = cells["solved"].astype(str) + "/" + cells["runs"].astype(str)
-    columns = [*on, *([ALL] if len(on) > 1 else [])]
-    cells["variant"], cells["task"] = pd.Categorical(cells["variant"], of[::-1]), pd.Categorical(cells["task"], columns)
-    dark = cells["rate"] < DARK
-    figure: ggplot = (
-        p9.ggplot(cells, p9.aes("task", "variant"))
-        + p9.geom_tile(p9.aes(fill="rate"), colour="white", size=0.8)
-        + p9.geom_text(p9.aes(label="text"), data=cells[dark], colour="white", size=7)
-        + p9.geom_text(p9.aes(label="text"), data=cells[~dark], colour="black", size=7)
-        + p9.scale_fill_cmap("cividis", limits=(0, 1), labels=lambda ticks: [f"{tick:.0%}" for tick in ticks])
-        + p9.scale_x_discrete(expand=(0, 0))
-        + p9.scale_y_discrete(expand=(0, 0))
-        + p9.labs(x=task_axis(on), y="", title=f"{results.experiment.title}: runs solved", fill="solved")
-        + theme((max(5.5, 0.62 * len(columns) + 2.2), max(2.2, 0.3 * len(of) + 1.7)))
-        + colourbar()
-        + p9.theme(legend_title=p9.element_text(size=8))
-        + p9.theme(panel_grid=p9.element_blank(), axis_title_y=p9.element_blank(), axis_ticks=p9.element_blank())
-    )
-    return figure
+    first, second = _pair(results, variants, tasks)
+    return compare_variants(results, first, second, tasks)
 
 
-def paired_success(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> "ggplot":
-    """Draw two variants beside each other, on the same seeds: a row per task.
-
-    On the left, how many pairs of runs both solved, only one of them, or neither; on the right, the difference of the
-    success rates (first − second) with Newcombe's paired interval (95 %) and the p-value of McNemar's exact test (see
-    ``compare_variants``).
-
-    Arguments:
-        results: of an experiment.
-        variants: the labels of two, the first one first; needed unless there are two.
-        tasks: labels; by default all, and one row more for all together.
-
-    Raises:
-        NalmError: there are not two variants, no such variant or task, nothing that both have, or plotnine is not
-            installed.
-    """
-    p9 = plotnine()
+def _pair(results: Results, variants: Sequence[str], tasks: Sequence[str]) -> list[str]:
     known, _ = labels(results, variants, tasks)
     pair = list(variants) or known
     if len(pair) != 2:
         raise NalmError(
             f"a pair is two variants: found {len(pair)}, name two of: {', '.join(results.experiment.variants)}"
         )
-    first, second = pair
+    return pair
+
+
+def paired_success(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> "ggplot":
+    """Draw two variants compared on the same seeds: a row per task.
+
+    On the left, how many pairs of runs both variants solved, only one, or neither; on the right, the difference of the
+    success rates (first − second) with Newcombe's paired 95 % interval and the p-value of McNemar's exact test (see
+    :func:`nalm.compare_variants`).
+
+    Arguments:
+        results: the results of an experiment.
+        variants: labels of two variants, the first one first; needed unless the experiment has exactly two.
+        tasks: labels of tasks; by default all, and one more row for all of them together.
+
+    Raises:
+        NalmError: there are not two variants, a variant or task is unknown, they share no task and seed, or plotnine
+            is not installed.
+    """
+    p9 = plotnine()
+    first, second = _pair(results, variants, tasks)
     table = compare_variants(results, first, second, tasks)
     table = table.assign(task=table["task"].fillna(ALL), y=np.arange(len(table), 0, -1))
     names = {"both": "both", "first_only": f"{first} only", "second_only": f"{second} only", "neither": "neither"}
@@ -129,7 +106,7 @@ def paired_success(results: Results, variants: Sequence[str] = (), tasks: Sequen
 
 
 def _bars(table: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
-    """A rectangle for each outcome of each task, in shares of its pairs, with the number of pairs."""
+    """Return a rectangle for each outcome of each task, in shares of its pairs, with the number of pairs."""
     ends = table[list(names)].cumsum(axis=1)
     parts = [
         pd.DataFrame(
@@ -150,5 +127,8 @@ def _bars(table: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
 
 
 def _breaks(limits: tuple[float, float]) -> list[float]:
-    """Of the axis of differences, or of that of shares, which begins at 0."""
+    """Return the ticks of the axis of differences, or of the axis of shares, which begins at 0."""
     return [-1, -0.5, 0, 0.5, 1] if limits[0] < -0.5 else [0, 0.25, 0.5, 0.75, 1]
+
+
+FIGURE = FigureKind(title="Two variants on the same seeds.", draw=paired_success, table=paired_counts)

@@ -1,6 +1,6 @@
-"""One loss landscape as a surface or as contours, its gold weights and singularities marked."""
+"""The panel of one loss landscape, as contours or as a surface, with gold weights and singularities marked."""
 
-__all__ = ["KINDS", "Grid", "Kind", "colours", "draw_absence", "draw_contour", "draw_surface", "legend"]
+__all__ = ["VIEWS", "Grid", "View", "colours", "draw_absence", "draw_contour", "draw_surface", "legend"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nalm.analysis.landscapes import SLICES, TARGETS, Slice, has_gold
+from nalm.figures.landscapes.table import SLICES, TARGETS, Slice, has_gold
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
 
 Floats = npt.NDArray[np.float64]
-Kind = Literal["contour", "surface"]
-KINDS: tuple[Kind, ...] = ("contour", "surface")
+View = Literal["contour", "surface"]
+VIEWS: tuple[View, ...] = ("contour", "surface")
 
 TICKS = (-1, 0, 1)
 CUTS = {"product": 30.0, "quotient": 2.0}
-"""Losses from which on a picture shows no difference, so that peaks do not flatten everything else."""
+"""Greatest loss that is shown, by target: higher peaks are cut, since they would flatten everything else."""
 
 COLOUR_MAPS = {"contour": "viridis", "surface": "Spectral"}
-"""Even steps that the colour-blind see, and the original's colours."""
+"""A perceptually uniform map, safe for colour-blind readers, and the original's colours."""
 
 LEVELS = 26
 DECADES = 2
-"""How far below the cut the levels of contours begin."""
+"""Powers of ten between the lowest contour and the cut."""
 
 STRIDE = 2
-"""Points of the grid for each facet of a surface; even, so that weights of 0 are corners."""
+"""Grid points per facet of a surface; even, so that facets have corners at weights of 0."""
 
 ELEVATION, AZIMUTH = 45, -45
 ABOVE, OUTSIDE = "0.85", "0.93"
@@ -55,7 +55,14 @@ STAR: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Grid:
-    """A landscape inside its module's domain: matrices with a row for each w2 and a column for each w1."""
+    """A landscape inside its module's domain.
+
+    Arguments:
+        module: name of the landscape.
+        target: ``product`` or ``quotient``.
+        loss: losses, with a row per w2 and a column per w1.
+        result: results of the two layers, likewise.
+    """
 
     module: str
     target: str
@@ -63,8 +70,8 @@ class Grid:
     result: pd.DataFrame
 
     @classmethod
-    def of(cls, rows: pd.DataFrame) -> "Grid":
-        """The grid of one module and target."""
+    def from_rows(cls, rows: pd.DataFrame) -> "Grid":
+        """Make the grid of one module and target from rows of :func:`nalm.landscape`."""
         module, target = rows["module"].iloc[0], rows["target"].iloc[0]
         rows = rows[rows["w2"].between(*SLICES[module].domain)]
         loss, result = (rows.pivot(index="w2", columns="w1", values=value) for value in ("loss", "result"))
@@ -72,21 +79,21 @@ class Grid:
 
     @property
     def slice(self) -> Slice:
-        """How the module is built."""
+        """The module as the second layer."""
         return SLICES[self.module]
 
     @property
     def points(self) -> tuple[Floats, Floats]:
-        """Both weights of every point."""
+        """Weights w1 and w2 of every point."""
         w1, w2 = np.meshgrid(self.loss.columns, self.loss.index)
         return w1, w2
 
     def gold(self) -> list[tuple[float, float]]:
-        """Weights of both layers with which the target is exact, but for epsilon; the first layer's sign is lost."""
+        """Return the points (w1, w2) whose results are exact if epsilon is 0; the sign of w1 does not matter."""
         return [(-1.0, 1.0), (1.0, 1.0)] if has_gold(self.module, self.target) else []
 
     def marks(self) -> Iterator[tuple[str, Floats, Floats]]:
-        """What is singular, and the line of points (w1, w2) where it is."""
+        """Yield the name of each singularity in ``LINES`` with the w1 and w2 of its line."""
         w1, w2 = np.asarray(self.loss.columns), np.asarray(self.loss.index)
         for name, intervals in (("infinite", self.slice.infinite), ("steep", self.slice.steep)):
             for low, high in intervals.get(self.target, ()):
@@ -96,28 +103,28 @@ class Grid:
             yield "stationary", w1, np.zeros_like(w1)
 
     def height(self, w1: Floats, w2: Floats) -> Floats:
-        """The loss at the nearest points of the grid, up to the cut."""
+        """Return the loss at the nearest points of the grid, cut like the surface."""
         rows, columns = (
-            np.abs(np.asarray(axis) - at[:, None]).argmin(1)
-            for axis, at in ((self.loss.index, w2), (self.loss.columns, w1))
+            np.abs(np.asarray(axis) - weights[:, None]).argmin(1)
+            for axis, weights in ((self.loss.index, w2), (self.loss.columns, w1))
         )
         heights: Floats = np.minimum(self.loss.to_numpy()[rows, columns], CUTS[self.target])
         return heights
 
 
-def colours(target: str, kind: Kind) -> "ScalarMappable":
-    """The colours of losses up to the cut."""
+def colours(target: str, view: View) -> "ScalarMappable":
+    """Return the colour scale of losses up to the cut."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm, Normalize
 
     cut = CUTS[target]
-    norm = Normalize(0, cut) if kind == "surface" else LogNorm(cut / 10**DECADES, cut)
-    return ScalarMappable(norm, colormaps[COLOUR_MAPS[kind]].with_extremes(over=ABOVE))
+    norm = Normalize(0, cut) if view == "surface" else LogNorm(cut / 10**DECADES, cut)
+    return ScalarMappable(norm, colormaps[COLOUR_MAPS[view]].with_extremes(over=ABOVE))
 
 
 def draw_contour(axes: "Axes", grid: Grid, scale: "ScalarMappable") -> None:
-    """Draws levels of the loss in steps of equal ratio, the line where it is 0, and what is singular."""
+    """Draw contours of the loss in steps of equal ratio, the line where it is 0, and the singularities."""
     w1, w2 = grid.points
     loss, cut = grid.loss.to_numpy(), CUTS[grid.target]
     levels = np.geomspace(cut / 10**DECADES, cut, LEVELS)
@@ -137,7 +144,7 @@ def draw_contour(axes: "Axes", grid: Grid, scale: "ScalarMappable") -> None:
 
 
 def draw_surface(axes: Any, grid: Grid, scale: "ScalarMappable") -> None:
-    """Draws the loss up to the cut as the original draws it, and what is singular."""
+    """Draw the loss up to the cut as a surface, as the original does, and the singularities."""
     loss, cut = grid.loss.to_numpy(), CUTS[grid.target]
     axes.plot_surface(
         *grid.points,
@@ -148,7 +155,7 @@ def draw_surface(axes: Any, grid: Grid, scale: "ScalarMappable") -> None:
         linewidth=0,
         antialiased=False,
         shade=False,
-        rasterized=True,  # as lines, the facets of a page are many megabytes
+        rasterized=True,  # as vectors, the facets of a page take many megabytes
     )
     for name, *line in grid.marks():
         axes.plot(*line, grid.height(*line), **LINES[name], **LINE, zorder=3)
@@ -160,26 +167,26 @@ def draw_surface(axes: Any, grid: Grid, scale: "ScalarMappable") -> None:
     axes.set_box_aspect((1, 1, 0.75), zoom=0.9)
     axes.tick_params(labelsize=8, pad=-1)
     axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(0, cut), xticks=TICKS, yticks=TICKS, zticks=[0, cut / 2, cut])
-    axes.patch.set_visible(False)  # it would hide the neighbour's label
+    axes.patch.set_visible(False)  # the background would hide the neighbour's label
     axes.set_xlabel("w1", labelpad=-4)
     axes.set_ylabel("w2", labelpad=-4)
     axes.set_zlabel("loss", labelpad=-2)
 
 
 def draw_absence(axes: "Axes", target: str) -> None:
-    """Says that there is nothing to draw."""
+    """Write that the module cannot compute the target."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, f"computes no {target}", ha="center", va="center", transform=axes.transAxes)
 
 
-def legend(kind: Kind) -> list["Artist"]:
-    """What the marks mean, as handles of a legend."""
+def legend(view: View) -> list["Artist"]:
+    """Return handles for a legend that explains the marks."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.patheffects import withStroke
 
     lines: list[Artist] = [Line2D([], [], **STAR), *(Line2D([], [], **LINE, **line) for line in LINES.values())]
-    if kind == "surface":
+    if view == "surface":
         return [*lines, Patch(facecolor=ABOVE, label="loss above the scale")]
     outlined = [withStroke(linewidth=2.6, foreground="black")]
     return [

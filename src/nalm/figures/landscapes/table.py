@@ -1,16 +1,16 @@
-r"""Loss landscapes of two small layers, which show where a module's singularities are.
+r"""Loss landscapes of two small layers, which show the singularities of a module.
 
-The first layer adds two selections of the inputs 1, 1.2, 1.8 and 2, with one weight :math:`w_1`; the second multiplies
-or divides the two sums, with one weight :math:`w_2`:
+The first layer adds two subsets of the inputs 1, 1.2, 1.8 and 2, scaled by one weight :math:`w_1`. The second layer
+multiplies or divides the two sums, with one weight :math:`w_2`:
 
 .. math:: z = \big(|2.2\, w_1| + \varepsilon, |6\, w_1| + \varepsilon\big), \qquad
     \mathrm{loss}(w_1, w_2) = |f_{w_2}(z_1, z_2) - \mathrm{target}|
 
 References:
-    the product, layers, grid and :math:`\varepsilon = 0.1`: the original's script for Figure 9 of Learning Division
-    with Neural Arithmetic Logic Modules (Mistry, Farrahi & Hare, 2021), https://arxiv.org/abs/2110.05177, after Neural
-    Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016; the quotient, and what ``SLICES``
-    hold fast, are nalm's own choices
+    Product, layers, grid and :math:`\varepsilon = 0.1`: the original's script for Figure 9 of Learning Division with
+    Neural Arithmetic Logic Modules (Mistry, Farrahi & Hare, 2021), https://arxiv.org/abs/2110.05177, after Neural
+    Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016. The quotient and the fixed
+    parameters of ``SLICES`` are nalm's own choices.
 """
 
 __all__ = [
@@ -39,40 +39,41 @@ from nalm.modules.units.nac import saturate_
 
 INPUTS = (1.0, 1.2, 1.8, 2.0)
 SELECTIONS = ((1.0, 1.0, 0.0, 0.0), (1.0, 1.0, 1.0, 1.0))
-"""What the first layer adds, for each of its two results."""
+"""Inputs that the first layer adds, for each of its two sums."""
 
 TARGETS = {"product": 2.2 * 6, "quotient": 2.2 / 6}
 SIGNS = {"product": (1.0, 1.0), "quotient": (1.0, -1.0)}
 """Signs of the two exponents with which the second layer computes a target."""
 
 EPSILON = 0.1
-"""What is added to the magnitudes of the sums, as in the original's landscape."""
+"""Constant that is added to the magnitudes of the sums, as in the original's landscape."""
 
 EPSILONS = (1e-7, 1.0)
-"""The least and the greatest of Madsen & Johansen's landscapes."""
+"""Smallest and largest of these constants in Madsen & Johansen's landscapes."""
 
 STEPS = 100
-"""Points of the grid for each unit of a weight."""
+"""Points of the grid per unit of a weight."""
 
 EXACT = 1e-5
-"""Relative error up to which a result is the target: modules add some 1e-7 of their own to magnitudes."""
+"""Relative error up to which a result equals the target: modules add about 1e-7 to magnitudes themselves."""
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Slice:
-    r"""A module as the second layer, with all its parameters held fast or set by :math:`w_2`.
+    r"""A module as the second layer, with every parameter either fixed or set by :math:`w_2`.
 
     Arguments:
-        title: how the module is known, and what is held fast.
-        build: makes the module, with an output for each of the exponents' rows: ``(n, 2)``, and their signs: ``(2,)``.
-        domain: where :math:`w_2` belongs.
-        infinite: by target, open intervals of :math:`w_2` in which results grow without bound if :math:`w_1` and
+        title: name of the module, and its fixed parameters.
+        build: makes the module from exponents with shape ``(n, 2)``, a row per output, and their signs, ``(2,)``.
+        domain: range of valid :math:`w_2`.
+        infinite: open intervals of :math:`w_2`, by target, in which results grow without bound as :math:`w_1` and
             :math:`\varepsilon` approach 0.
-        steep: by target, those in which results stay bounded, but their derivative to :math:`w_1` does not.
-        stationary: whether at :math:`w_2 = 0` the gradient is 0, wherever :math:`w_1` is.
-        targets: what it can compute.
+        steep: open intervals of :math:`w_2`, by target, in which results stay bounded, but their derivative with
+            respect to :math:`w_1` does not.
+        stationary: whether the gradient is 0 at :math:`w_2 = 0` for every :math:`w_1`.
+        targets: targets that the module can compute.
     """
 
     title: str
@@ -106,7 +107,7 @@ def _nru(training: bool) -> Callable[[Tensor, Tensor], ArithmeticModule]:
 
 
 def _npu(exponents: Tensor, signs: Tensor) -> ArithmeticModule:
-    # With imaginary exponents of 0 and open gates it is, of positive numbers, the NAC-mul once more.
+    # With imaginary exponents of 0 and open gates, on positive numbers, it would equal the NAC-mul.
     module = NPU(2, len(exponents), dtype=exponents.dtype)
     module.weight.copy_(exponents)
     module.imaginary.copy_(signs.expand_as(exponents))
@@ -122,15 +123,15 @@ def _real_npu(exponents: Tensor, signs: Tensor) -> ArithmeticModule:
 
 
 def _nmru(exponents: Tensor, signs: Tensor) -> ArithmeticModule:
-    # Of its four weights the two that a sign asks for: 1 selects inputs, -1 their reciprocals, as an exponent would.
+    # Set two of its four weights by sign: 1 selects inputs and -1 their reciprocals, as an exponent would.
     module = NMRU(2, len(exponents), dtype=exponents.dtype)
     module.weight.copy_(torch.cat([exponents.clamp(min=0), (-exponents).clamp(min=0)], -1))
     return module.eval()
 
 
 NEGATIVE, POSITIVE = (-1.0, 0.0), (0.0, 1.0)
-# Powers of a product go with |w1|^(2 w2); those of a ratio jump where w1 is 0. In products of mixtures of 1 and a power
-# one negative exponent is enough, unless the mixtures are the powers.
+# Powers of the product scale as |w1|^(2 w2); powers of the ratio jump where w1 is 0. A product of mixtures of 1 and a
+# power is infinite as soon as one exponent is negative, unless the mixtures are pure powers.
 POWERS = {"product": [NEGATIVE]}
 SLOPES_OF_POWERS = {"product": [(0.0, 0.5)], "quotient": [NEGATIVE, POSITIVE]}
 MIXTURES = {"product": [NEGATIVE], "quotient": [NEGATIVE, POSITIVE]}
@@ -147,14 +148,14 @@ SLICES = {
     "RealNPU": Slice("Real NPU, gates 0.5", _real_npu),
     "NMRU": Slice("NMRU", _nmru, infinite=MIXTURES),
 }
-"""The landscapes, by the name of their module."""
+"""Landscapes by name, which is mostly that of the module."""
 
 
 def landscape_names(target: str) -> list[str]:
-    """The landscapes that there are for a target, ``product`` or ``quotient``.
+    """List the landscapes of a target, ``product`` or ``quotient``.
 
     Raises:
-        NalmError: it is neither.
+        NalmError: the target is unknown.
     """
     if target not in TARGETS:
         raise NalmError(f"found unknown target {target!r}, expected one of: {', '.join(TARGETS)}")
@@ -162,19 +163,18 @@ def landscape_names(target: str) -> list[str]:
 
 
 def landscape(module: str, target: str = "product", *, epsilon: float = EPSILON) -> pd.DataFrame:
-    r"""The loss on a grid of the two layers' weights: -1, -0.99, …, 0.99 for each.
+    r"""Compute the loss on a grid of the two layers' weights: -1, -0.99, …, 0.99 for each.
 
     Arguments:
         module: one of ``landscape_names(target)``.
-        target: what the layers should compute of the sums 2.2 and 6: their ``product``, or their ``quotient``.
-        epsilon: :math:`\varepsilon`, added to the magnitudes of the sums; the smaller it is, the sharper are the
-            singularities.
+        target: ``product`` or ``quotient`` of the sums 2.2 and 6.
+        epsilon: :math:`\varepsilon`, added to the magnitudes of the sums; smaller values sharpen the singularities.
 
     Returns:
-        A row per point: ``module``, ``target``, ``w1``, ``w2``, ``result``, ``loss``; outside a module's domain too.
+        A row per point: ``module``, ``target``, ``w1``, ``w2``, ``result``, ``loss``, also outside the module's domain.
 
     Raises:
-        NalmError: there is no such landscape, or epsilon is not between 1e-7 and 1.
+        NalmError: the landscape is unknown, or epsilon is not between 1e-7 and 1.
     """
     names = landscape_names(target)
     if module not in names:
@@ -194,9 +194,15 @@ def landscape(module: str, target: str = "product", *, epsilon: float = EPSILON)
 
 
 def landscapes(modules: Sequence[str] = (), target: str = "product", *, epsilon: float = EPSILON) -> pd.DataFrame:
-    """Several landscapes below each other, each once; all that there are for the target if no module is named.
+    """Return several landscapes as one table; by default all of the target.
 
-    The arguments are those of :func:`landscape`, and so are the errors.
+    Arguments:
+        modules: names, as for :func:`landscape`; repeated names count once.
+        target: as for :func:`landscape`.
+        epsilon: as for :func:`landscape`.
+
+    Raises:
+        NalmError: as :func:`landscape`.
     """
     chosen = dict.fromkeys(modules or landscape_names(target))
     return pd.concat([landscape(module, target, epsilon=epsilon) for module in chosen], ignore_index=True)
@@ -204,11 +210,11 @@ def landscapes(modules: Sequence[str] = (), target: str = "product", *, epsilon:
 
 @torch.no_grad()
 def results_at(module: str, target: str, w1: Tensor, w2: Tensor, epsilon: float) -> Tensor:
-    """What the two layers compute with all pairs of the weights: ``(len(w1), len(w2))``.
+    """Compute the results of the two layers for all pairs of weights, with shape ``(len(w1), len(w2))``.
 
-    Both layers are modules of this library that have, at once, outputs for every value of their weight.
+    Both layers are modules of this library, with outputs for every value of their weight at once.
     """
-    with torch.random.fork_rng(devices=()):  # initial weights, which are not used, shall not move anyone's stream
+    with torch.random.fork_rng(devices=()):  # initial weights, never used, must not advance the caller's stream
         first = NAU(len(INPUTS), 2 * len(w1), dtype=w1.dtype)
         first.weight.copy_((w1[:, None, None] * w1.new_tensor(SELECTIONS)).flatten(0, 1))
         signs = w2.new_tensor(SIGNS[target])
@@ -219,6 +225,6 @@ def results_at(module: str, target: str, w1: Tensor, w2: Tensor, epsilon: float)
 
 
 def has_gold(module: str, target: str) -> bool:
-    """Whether weights of 1 give the target exactly, if epsilon is 0."""
+    """Tell whether weights of 1 give the target exactly when epsilon is 0."""
     one = torch.ones(1, dtype=torch.float64)
     return math.isclose(results_at(module, target, one, one, 0.0).item(), TARGETS[target], rel_tol=EXACT)

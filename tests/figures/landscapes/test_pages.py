@@ -13,10 +13,10 @@ from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
 import nalm
-from nalm.analysis.landscapes import TARGETS, landscapes
 from nalm.errors import NalmError
-from nalm.figures.landscapes import draw_landscapes, plot_landscapes, reproduce_landscapes
-from nalm.figures.style import save
+from nalm.figures.landscapes.pages import draw_landscapes, plot_landscapes, reproduce_landscapes
+from nalm.figures.landscapes.table import TARGETS, landscapes
+from nalm.figures.saving import save
 
 SIGNATURES = {".pdf": b"%PDF", ".png": b"\x89PNG", ".svg": b"<?xml"}
 

@@ -1,16 +1,17 @@
-"""Quantiles of errors over iterations."""
+"""Quantiles of errors over iterations: the table and the curves."""
 
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.figures.drawing import drawn, lines_of, segments_of
 from tests.trained import changed
 
 import nalm
-from nalm.analysis.curves import QUANTILES, error_quantiles
 from nalm.analysis.results import Results, TrainedRun
 from nalm.errors import NalmError
+from nalm.figures.curves import QUANTILES, error_quantiles
 
 
 def nmru(found: Results) -> list[TrainedRun]:
@@ -77,3 +78,43 @@ def test_a_run_that_was_looked_at_less_often_counts_where_it_was(results: Path) 
 def test_an_unknown_variant_is_refused(results: Path) -> None:
     with pytest.raises(NalmError, match=r"^found unknown variant 'NAU', expected one of: NMRU, NRU$"):
         error_quantiles(nalm.load(results), ["NAU"])
+
+
+# The curves
+
+
+def test_curves_have_a_panel_per_variant_and_task_with_both_medians_and_the_threshold(found: Results) -> None:
+    picture = drawn(nalm.training_curves(found))
+    assert len(picture.axes) == 4
+    table = nalm.error_quantiles(found, ["NMRU"], ["U[1,2)"])
+    shown = [line.ravel().tolist() for line in lines_of(picture.axes[0])]
+    for error in ("validation", "test"):
+        of = table[table["error"] == error]
+        median = np.column_stack([of["iteration"], np.log10(of["median"])]).ravel()
+        assert any(line == pytest.approx(median) for line in shown if len(line) == 6)
+    flat = [np.asarray(line.get_ydata()).tolist() for line in picture.axes[0].lines]
+    flat += [part[:, 1].tolist() for part in segments_of(picture.axes[0])]
+    assert [-5, -5] in flat
+
+
+def test_errors_of_0_are_drawn_at_the_lower_edge_and_infinite_ones_at_the_upper(found: Results) -> None:
+    for index, run in enumerate(found.trained):
+        found.trained[index] = changed(run, test_errors=[math.inf, 1.0, 0.0])
+    axes = drawn(nalm.training_curves(found, ["NRU"], ["negative"])).axes[0]
+    test = next(line[:, 1] for line in lines_of(axes) if len(line) == 3 and line[1, 1] == 0)
+    low, high = axes.get_ylim()
+    assert low < test[2] < test[1] < test[0] < high
+    assert np.isfinite([low, high]).all()
+
+
+def test_curves_that_are_never_finite_are_drawn(found: Results) -> None:
+    for index, run in enumerate(found.trained):
+        errors = {
+            name: [math.nan] * 3 if run.variant == "NRU" else [0.1, 3.7, 77.7]
+            for name in ("test_errors", "validation_errors")
+        }
+        found.trained[index] = changed(run, None, **errors)
+    for axes in drawn(nalm.training_curves(found)).axes:
+        heights = {float(y) for line in lines_of(axes) if len(line) == 3 for y in line[:, 1]}
+        assert np.isfinite(list(heights)).all()
+        assert max(heights) < axes.get_ylim()[1]

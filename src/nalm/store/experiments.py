@@ -1,0 +1,124 @@
+"""The experiments that were run into a results directory."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from nalm.errors import NalmError
+from nalm.experiments.experiment import Experiment
+from nalm.paths import write_atomically, writing
+from nalm.spec.document import sentence
+from nalm.spec.recipe import STORED
+from nalm.store.leases import locked
+
+__all__ = ["StoredExperiments"]
+
+T = TypeVar("T")
+
+
+class StoredExperiments:
+    """The experiments that were run into a results directory, a JSON file for each.
+
+    Arguments:
+        directory: the results directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def names(self) -> list[str]:
+        """Return the names of the experiments, sorted."""
+        return sorted(path.stem for path in (self._directory / "experiments").glob("*.json"))
+
+    def read(self, name: str) -> Experiment:
+        """Return an experiment, without importing its modules.
+
+        Raises:
+            NalmError: the experiment cannot be read.
+        """
+        path = self._path(name)
+        try:
+            experiment = Experiment.model_validate_json(path.read_text(encoding="utf-8"), context=STORED)
+        except (ValidationError, UnicodeDecodeError) as error:
+            reason = _reason(error)
+            raise NalmError(f"{path} is not an experiment that this version of nalm can read: {reason}") from None
+        if experiment.name != name:  # saving it would write another file
+            raise NalmError(f"{path} does not have the name of its file: found {experiment.name!r}, expected {name!r}")
+        return experiment
+
+    def merged(self, experiment: Experiment, replace: bool = False) -> Experiment:
+        """Return an experiment together with the variants, tasks and seeds already known under its name.
+
+        Arguments:
+            experiment: the experiment to run now.
+            replace: whether its recipes and tasks may replace different ones under the same labels.
+
+        Raises:
+            NalmError: a recipe or a task has changed, and ``replace`` is not set.
+        """
+        if not self._path(experiment.name).exists():
+            return experiment
+        known = self.read(experiment.name)
+        if not replace:
+            self._check_unchanged("recipe of", known.variants, experiment.variants)
+            self._check_unchanged("task", known.tasks, experiment.tasks)
+        return experiment.model_copy(
+            update={
+                "variants": _in_order(known.variants, experiment.variants),
+                "tasks": _in_order(known.tasks, experiment.tasks),
+                "seeds": tuple(sorted({*known.seeds, *experiment.seeds})),
+            }
+        )
+
+    def add(self, experiment: Experiment, replace: bool = False) -> None:
+        """Merge an experiment into what is known under its name; several processes may do so at the same time.
+
+        Raises:
+            NalmError: a recipe or a task has changed, as in `merged`, or the file cannot be written.
+        """
+        with (
+            writing(f"results to {str(self._directory)!r}"),
+            locked(self._directory / "running" / f"{experiment.name}.lock"),
+        ):
+            self.save(self.merged(experiment, replace))
+
+    def save(self, experiment: Experiment) -> None:
+        """Write an experiment in place of the one known under its name.
+
+        Raises:
+            NalmError: the file cannot be written.
+        """
+        text = json.dumps(experiment.model_dump(mode="json", exclude_defaults=True), indent=2)
+        with writing(f"results to {str(self._directory)!r}"):
+            write_atomically(self._path(experiment.name), text.encode())
+
+    def _path(self, name: str) -> Path:
+        return self._directory / "experiments" / f"{name}.json"
+
+    def _check_unchanged(self, kind: str, known: dict[str, Any], new: dict[str, Any]) -> None:
+        for label, value in new.items():
+            if label in known and known[label] != value:
+                difference = _difference(known[label].model_dump(mode="json"), value.model_dump(mode="json"))
+                raise NalmError(
+                    f"the {kind} {label!r} in {str(self._directory)!r} has changed ({difference}): "
+                    "use --replace to go on with the new one (old runs stay), or another --out"
+                )
+
+
+def _in_order(known: dict[str, T], new: dict[str, T]) -> dict[str, T]:
+    """Return both together, in the new order if that has everything, else in the known order."""
+    return new if known.keys() <= new.keys() else known | new
+
+
+def _reason(error: ValidationError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text"
+    details = error.errors()[0]
+    return f"{'.'.join(map(str, details['loc']))}: {sentence(Experiment, details)}"
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    changed = [name for name in new if old.get(name) != new[name]]
+    return "; ".join(f"{name}: {old.get(name)!r} there, {new[name]!r} now" for name in changed)

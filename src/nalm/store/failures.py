@@ -1,0 +1,34 @@
+"""Tracebacks of shards that failed."""
+
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from nalm.experiments.runs import Shard
+
+__all__ = ["Failures"]
+
+
+class Failures:
+    """The tracebacks of failed shards in a results directory, a text file for each.
+
+    Arguments:
+        directory: the results directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory / "failed"
+
+    def add(self, shard: Shard, error: BaseException) -> None:
+        """Write the traceback of a shard that failed."""
+        path = self._path(shard)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+
+    def forget(self, shards: Iterable[Shard]) -> None:
+        """Remove the tracebacks of shards that are finished, or will be trained again."""
+        for shard in shards:
+            self._path(shard).unlink(missing_ok=True)
+
+    def _path(self, shard: Shard) -> Path:
+        return self._directory / f"{shard.name}.txt"
