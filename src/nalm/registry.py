@@ -1,4 +1,4 @@
-"""One class for every extension point: names that are built in, offered by other packages, or import paths."""
+"""One class for every extension point: built-in names, names of installed packages, and import paths."""
 
 import contextlib
 import difflib
@@ -17,7 +17,7 @@ _IMPORT_PATHS = ContextVar("import_paths", default=True)
 
 @contextlib.contextmanager
 def import_paths(allowed: bool) -> Iterator[None]:
-    """Allow or refuse import paths within a ``with`` block; names that installed packages offer always work."""
+    """Allow or forbid import paths within a ``with`` block. Names of installed packages always work."""
     token = _IMPORT_PATHS.set(allowed)
     try:
         yield
@@ -26,29 +26,29 @@ def import_paths(allowed: bool) -> Iterator[None]:
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
-    """Return ``", did you mean …?"`` with the closest known name, or nothing where none is close.
+    """Return ``" (did you mean …?)"`` with the closest known name, or an empty string if none is close.
 
     >>> did_you_mean("NMRUU", ["NRU", "NMRU"])
-    ', did you mean NMRU?'
+    ' (did you mean NMRU?)'
     """
     folded = {item.casefold(): item for item in known}
     close = difflib.get_close_matches(name.casefold(), folded, 1, cutoff=0.7)
-    return f", did you mean {folded[close[0]]}?" if close else ""
+    return f" (did you mean {folded[close[0]]}?)" if close else ""
 
 
 class Registry(Generic[T]):
-    """The things of one kind that can be named: modules, executors, figures …
+    """The objects of one kind that people choose by name: modules, executors, kinds of figures …
 
-    A name is looked for among those that are built in, then among the entry points ``nalm.<plural>`` of installed
-    packages. A name with a colon, ``package.module:attribute``, is imported, which runs that package's code;
-    :func:`import_paths` can forbid it.
+    A name is looked up among the built-in names, then among the entry points ``nalm.<plural>`` of installed packages.
+    An import path, ``package.module:attribute``, is imported, which runs that package's code; :func:`import_paths` can
+    forbid it. Iterating gives every name, the built-in ones first.
 
     Arguments:
-        kind: what one is called, such as ``module``.
-        plural: what several are called; it names the group of entry points.
-        built_in: the things by name, or where they are, as ``package.module:attribute``: imported when first used.
-        check: raises ValueError for what was imported and is not of this kind.
-        example: an import path to show in errors.
+        kind: the word for one of them in error messages, such as ``module``.
+        plural: the plural of that word, which names the group of entry points.
+        built_in: the objects by name. A string ``package.module:attribute`` is imported when it is first used.
+        check: raises ValueError for an imported object that is not of this kind.
+        example: the import path that error messages show.
 
     >>> Registry("colour", "colours", {"red": 0xFF0000})["red"]
     16711680
@@ -59,7 +59,7 @@ class Registry(Generic[T]):
         kind: str,
         plural: str,
         built_in: Mapping[str, T | str],
-        check: Callable[[str, Any], None] = lambda name, thing: None,
+        check: Callable[[str, Any], None] = lambda path, found: None,
         example: str = "mypackage.mymodule:MyOwn",
     ) -> None:
         self.kind = kind
@@ -69,28 +69,33 @@ class Registry(Generic[T]):
         self._example = example
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the names that are built in."""
-        return iter(self._built_in)
+        """Iterate over every name, as ``names`` lists them."""
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        """Return the number of names."""
+        return len(self.names())
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether a name is built in."""
-        return name in self._built_in
+        """Tell whether a name is known. Import paths are not names."""
+        return name in self._built_in or name in entry_points(group=self.group).names
 
     def names(self) -> list[str]:
-        """Return every name that is known: those built in, then those of installed packages."""
-        return [*self, *sorted(point.name for point in entry_points(group=self.group) if point.name not in self)]
+        """Return every name: the built-in ones in their order, then those of installed packages, sorted."""
+        installed = {point.name for point in entry_points(group=self.group)}
+        return [*self._built_in, *sorted(installed - set(self._built_in))]
 
     def __getitem__(self, name: str) -> T:
-        """Find a thing by its name.
+        """Return the object with this name or import path.
 
         Raises:
-            ValueError: nothing has the name, or it cannot be imported.
+            ValueError: the name is unknown, the import fails or is forbidden, or the object is of another kind.
         """
         if name in self._built_in:
-            thing = self._built_in[name]
-            if isinstance(thing, str):
-                thing = self._built_in[name] = cast(T, _attribute(thing))
-            return thing
+            found = self._built_in[name]
+            if isinstance(found, str):
+                found = self._built_in[name] = cast(T, _attribute(found))
+            return found
         if ":" in name:
             if not _IMPORT_PATHS.get():
                 raise ValueError(
@@ -100,12 +105,12 @@ class Registry(Generic[T]):
         for point in entry_points(group=self.group, name=name):
             return self._imported(point.value)
         raise ValueError(
-            f"found unknown {self.kind} {name!r}{did_you_mean(name, self.names())}{self._expected()}, "
-            f"or an import path such as {self._example}"
+            f"found unknown {self.kind} {name!r}{did_you_mean(name, self.names())}, "
+            f"expected one of: {', '.join(self)}, or an import path such as {self._example}"
         )
 
     def check_name(self, name: str) -> str:
-        """Return a name that can be found; import paths are imported.
+        """Return the name if an object has it. An import path is imported to find out.
 
         Raises:
             ValueError: as for looking it up.
@@ -113,16 +118,13 @@ class Registry(Generic[T]):
         self[name]
         return name
 
-    def _expected(self) -> str:
-        return f", expected one of: {', '.join(self.names())}"
-
     def _imported(self, path: str) -> T:
         try:
-            thing = _attribute(path)
-        except Exception as error:  # whatever the package raises while it is imported
+            found = _attribute(path)
+        except Exception as error:  # importing runs the package's code, which can raise anything
             raise ValueError(f"cannot import {self.kind} {path!r}: {error}") from error
-        self._check(path, thing)
-        return cast(T, thing)
+        self._check(path, found)
+        return cast(T, found)
 
 
 def _attribute(path: str) -> Any:

@@ -85,7 +85,7 @@ def test_a_wrong_experiment_file(refused: Refused, write_yaml: Callable[..., Pat
         ("torch.nn:Bilinear", "'torch.nn:Bilinear'"),
         ("torch.nn:Identity", "'torch.nn:Identity'"),
         ("broken_layers:MyUnit", "'broken_layers:MyUnit'"),
-        ("{name: NMRU, sing: none}", "NMRU has no option 'sing', expected one of: sign, "),
+        ("{name: NMRU, sing: none}", "NMRU has no option 'sing' (did you mean sign?), expected one of: sign, "),
         ("{name: NMRU, sign: yes}", "NMRU: sign is 'yes', expected one of: retrieved, none, gated"),
         ("{name: NMRU, identity_epsilon: tiny}", "'tiny'"),
         ("{name: RealNPU, eps: tiny}", "'tiny'"),

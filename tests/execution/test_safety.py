@@ -9,8 +9,8 @@ import pytest
 
 import nalm
 from nalm.errors import NalmError
-from nalm.modules import Linear
-from nalm.modules.names import import_paths, resolve
+from nalm.modules import Linear, resolve
+from nalm.registry import import_paths
 
 Cli = Callable[..., CompletedProcess[str]]
 WriteModule = Callable[[str, str], None]

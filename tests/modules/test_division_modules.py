@@ -281,7 +281,7 @@ def test_gradients_agree_with_finite_differences(build: Build, training: bool) -
 
 @pytest.mark.parametrize("build", [VARIANTS["NRU-penalty"], VARIANTS["NMRU-penalty"]], ids=["NRU", "NMRU"])
 def test_gradients_out_of_bounds_agree_with_finite_differences(build: Build) -> None:
-    module = build(2, 1).double()
+    module: Any = build(2, 1).double()
     x = float64([1.5, -0.5])
     weight = torch.linspace(-1.4, 1.3, module.weight.numel(), dtype=torch.float64).reshape_as(module.weight)
     assert torch.autograd.gradcheck(
@@ -611,7 +611,7 @@ def test_a_real_npu_draws_its_weights_input_by_input() -> None:
 def test_initial_weights_fill_their_interval(build: Build, size: tuple[int, int], low: float, high: float) -> None:
     torch.manual_seed(0)
     modules = [build(*size) for _ in range(100)]
-    weights = torch.cat([module.weight.detach().flatten() for module in modules])
+    weights = torch.cat([module.get_parameter("weight").detach().flatten() for module in modules])
     # Extremes of 400 or more draws come within 5 % of the ends (but for one seed in 10^4; this one is fixed).
     margin = 0.05 * (high - low)
     assert low <= weights.min() < low + margin
@@ -720,7 +720,7 @@ def test_there_is_an_expression_for_every_output(build: Build) -> None:
     product, quotient = build(2, 1).gold("mul"), build(2, 1).gold("div")
     both = build(2, 2).gold("mul")
     with torch.no_grad():
-        both.weight[1] = quotient.weight[0]
+        both.get_parameter("weight")[1] = quotient.get_parameter("weight")[0]
     assert expression(both) == [*expression(product), *expression(quotient)]
 
 

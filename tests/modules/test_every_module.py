@@ -1033,15 +1033,16 @@ def test_constrained_weights_stay_in_bounds_in_an_ordinary_loop(name: str, optim
 
 
 def test_constrain_reaches_every_module_inside_a_model() -> None:
-    inner, cell = NMU(3, 3), ArithmeticCell(NAU(3, 1))
+    inner, added = NMU(3, 3), NAU(3, 1)
+    cell = ArithmeticCell(added)
     model = nn.ModuleDict({"deep": nn.Sequential(nn.Sequential(inner)), "cell": cell})
     optimizer = torch.optim.SGD(model.parameters(), lr=100.0)
     constrain(model, optimizer)
-    total: Any = inner.weight.sum() + cell.module.weight.sum()
+    total: Any = inner.weight.sum() + added.weight.sum()
     total.backward()
     optimizer.step()
     assert not inner.weight.any()
-    assert torch.equal(cell.module.weight, torch.full((1, 3), -1.0))
+    assert torch.equal(added.weight, torch.full((1, 3), -1.0))
 
 
 @pytest.mark.parametrize("model", [nn.Linear(2, 1), nn.Sequential(), nn.Sequential(nn.Linear(2, 1), nn.ReLU())])
@@ -1097,13 +1098,14 @@ def test_a_cell_starts_from_the_state_it_is_given() -> None:
 
 def test_a_cell_trains_the_module_it_is_made_of() -> None:
     torch.manual_seed(0)
-    cell = ArithmeticCell(NAU(2, 1))
-    before = cell.module.weight.detach().clone()
+    module = NAU(2, 1)
+    cell = ArithmeticCell(module)
+    before = module.weight.detach().clone()
     unrolled(cell, torch.ones(5, 3, 1)).sum().backward()
-    assert cell.module.weight.grad is not None
-    assert cell.module.weight.grad.all()
+    assert module.weight.grad is not None
+    assert module.weight.grad.all()
     cell.reset_parameters()
-    assert not torch.equal(cell.module.weight, before)
+    assert not torch.equal(module.weight, before)
 
 
 @pytest.mark.parametrize(("in_features", "out_features"), [(1, 1), (2, 2), (2, 3)])

@@ -126,7 +126,7 @@ def test_an_unknown_option_is_told_the_known_ones(option: str) -> None:
 
 def test_a_module_that_swallows_options_still_refuses_those_it_does_not_name(units: str) -> None:
     build(f"{units}:Swallowing", 2, 1, {"depth": 2})
-    with pytest.raises(ValueError, match="no option 'dpeth', expected one of: depth"):
+    with pytest.raises(ValueError, match=r"no option 'dpeth' \(did you mean depth\?\), expected one of: depth"):
         build(f"{units}:Swallowing", 2, 1, {"dpeth": 2})
 
 

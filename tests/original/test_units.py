@@ -194,7 +194,9 @@ def test_the_hidden_size_of_two_layers_is_an_option() -> None:
     assert isinstance(first, NAU)
     assert isinstance(second, NMU)
     assert (first.out_features, second.in_features) == (7, 7)
-    with pytest.raises(ValueError, match="no option 'hidden', expected one of: hidden_size"):
+    with pytest.raises(
+        ValueError, match=r"no option 'hidden' \(did you mean hidden_size\?\), expected one of: hidden_size"
+    ):
         build("ReRegualizedLinearNAC --nac-mul mnac", 4, 3, {"hidden": 7})
 
 
@@ -368,13 +370,18 @@ def test_an_installed_package_does_not_take_our_names(install: Callable[[str], N
 
 def test_an_unknown_name_is_told_those_of_installed_packages_too(install: Callable[[str], None]) -> None:
     install("Scaled = some_layers:Scaled")
-    with pytest.raises(ValueError, match=r"unknown module 'Scald', expected one of: .*DMU, Scaled, or an import path"):
+    with pytest.raises(
+        ValueError,
+        match=r"unknown module 'Scald' \(did you mean Scaled\?\), expected one of: .*DMU, Scaled, or an import path",
+    ):
         resolve("Scald")
 
 
 def test_options_of_an_installed_module_are_checked(install: Callable[[str], None]) -> None:
     install("Scaled = some_layers:Scaled")
-    with pytest.raises(ValueError, match="Scaled has no option 'scal', expected one of: scale"):
+    with pytest.raises(
+        ValueError, match=r"Scaled has no option 'scal' \(did you mean scale\?\), expected one of: scale"
+    ):
         build("Scaled", 3, 2, {"scal": 2})
 
 

@@ -95,7 +95,7 @@ def test_it_says_what_was_run(page: Page) -> None:
 def test_of_many_that_failed_the_expressions_of_some_are_found_out(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nalm.reports.contents.MOST_EXPRESSIONS", 1)
+    monkeypatch.setattr("nalm.reports.failures.MOST_EXPRESSIONS", 1)
     rows = Page(nalm.report(results, tmp_path / "out.html")[0]).table("learnt instead")
     places = {(row[0], row[1]) for row in rows}
     assert {

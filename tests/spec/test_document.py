@@ -199,7 +199,10 @@ def test_a_mistake_is_named_by_line_field_what_was_found_and_what_was_expected(
         ("base: [nmru]", "base: found ['nmru'], expected one of: "),
         ("module: MAU", "module: found unknown module 'MAU', expected one of: Linear, ReLU"),
         ("module: 5", "module: found 5, expected a module's name"),
-        ("module: {name: NMRU, sing: none}", "module: NMRU has no option 'sing', expected one of: sign, "),
+        (
+            "module: {name: NMRU, sing: none}",
+            "module: NMRU has no option 'sing' (did you mean sign?), expected one of: sign, ",
+        ),
         ("module: {name: NMRU, sign: yes}", "module: NMRU: sign is 'yes', expected one of: retrieved, "),
         ("learning_rate: -1", "learning_rate: found -1, expected greater than 0"),
         ("learning_rate: .inf", "learning_rate: found inf, expected "),

@@ -38,7 +38,7 @@ from nalm.cli.training import tensorboard_logs, train_and_report
 from nalm.execution.executors.scripts import LARGEST_ARRAY, QueueSettings, settings_of_slurm
 from nalm.execution.plan import Part, plan
 from nalm.execution.status import RunningShard
-from nalm.modules.names import import_paths
+from nalm.registry import import_paths
 from nalm.spec.document import valid
 
 SHOWN = 8

@@ -42,7 +42,7 @@ from nalm.execution.signals import Interrupted
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import show_seeds
 from nalm.export.tensorboard_logs import check_tensorboard
-from nalm.modules.names import import_paths
+from nalm.registry import import_paths
 
 __all__ = ["tensorboard_logs", "train_and_report"]
 

@@ -21,8 +21,8 @@ from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_expe
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
 from nalm.log import notices
-from nalm.modules.names import import_paths
 from nalm.paths import disk_is_full
+from nalm.registry import import_paths
 from nalm.store.store import Store
 from nalm.tasks import check_tasks
 

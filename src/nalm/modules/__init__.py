@@ -1,59 +1,24 @@
 """Neural arithmetic modules: plain ``torch.nn.Module`` layers that depend on torch alone."""
 
-from nalm.modules.base import ArithmeticModule
-from nalm.modules.cells import ArithmeticCell
-from nalm.modules.constraint import constrain
-from nalm.modules.descriptions import Description, describe
-from nalm.modules.formula import expression
-from nalm.modules.names import MODULES, build, canonical, module_names, option_defaults, resolve
-from nalm.modules.two_layers import TwoLayers
-from nalm.modules.units.dmu import DMU
-from nalm.modules.units.inalu import INALU
-from nalm.modules.units.linear import Linear, ReLU, ReLU6
-from nalm.modules.units.mcfc import MCFC, MulMCFC
-from nalm.modules.units.nac import NAC, NACNMU, NACMul, NACSigma
-from nalm.modules.units.nalu import GNALU, NALU, GatedNAUNMU
-from nalm.modules.units.nau import NAU
-from nalm.modules.units.nmru import NMRU
-from nalm.modules.units.nmu import NMU, SigmaNMU
-from nalm.modules.units.npu import NPU, NaiveNPU, RealNaiveNPU, RealNPU
-from nalm.modules.units.nru import NRU
+from types import ModuleType as _ModuleType
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-__all__ = [
-    "DMU",
-    "GNALU",
-    "INALU",
-    "MCFC",
-    "MODULES",
-    "NAC",
-    "NACNMU",
-    "NALU",
-    "NAU",
-    "NMRU",
-    "NMU",
-    "NPU",
-    "NRU",
-    "ArithmeticCell",
-    "ArithmeticModule",
-    "Description",
-    "GatedNAUNMU",
-    "Linear",
-    "MulMCFC",
-    "NACMul",
-    "NACSigma",
-    "NaiveNPU",
-    "ReLU",
-    "ReLU6",
-    "RealNPU",
-    "RealNaiveNPU",
-    "SigmaNMU",
-    "TwoLayers",
-    "build",
-    "canonical",
-    "constrain",
-    "describe",
-    "expression",
-    "module_names",
-    "option_defaults",
-    "resolve",
-]
+from nalm.modules.base import ArithmeticModule as ArithmeticModule
+from nalm.modules.cells import ArithmeticCell as ArithmeticCell
+from nalm.modules.constraint import constrain as constrain
+from nalm.modules.descriptions import Description as Description, describe as describe
+from nalm.modules.formula import expression as expression
+from nalm.modules.names import (
+    build as build,
+    canonical as canonical,
+    module_names as module_names,
+    option_defaults as option_defaults,
+    resolve as resolve,
+)
+from nalm.modules.two_layers import TwoLayers as TwoLayers
+from nalm.modules.units import *  # noqa: F403
+
+if not _TYPE_CHECKING:  # type checkers read the public names from the imports above
+    __all__ = [
+        name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _ModuleType))
+    ]

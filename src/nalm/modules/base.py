@@ -1,4 +1,4 @@
-"""What every arithmetic module has in common."""
+"""The base class of arithmetic modules."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.functional import nearest, sparsity_error
+from nalm.modules.operations import OPERATIONS
 
 if TYPE_CHECKING:
     import sympy
@@ -18,27 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["ArithmeticModule", "Inputs", "choice", "fraction"]
 
 Inputs = Literal["real", "nonzero", "positive", "at least 1"]
-"""For which inputs gold weights compute an operation."""
-
-_COEFFICIENTS: dict[str, tuple[float, ...]] = {
-    "add": (1, 1),
-    "sub": (1, -1),
-    "mul": (1, 1),
-    "div": (1, -1),
-    "reciprocal": (-1,),
-    "squared": (2,),
-    "root": (0.5,),
-}
-"""What each operand is multiplied by (in sums), or its exponent (in products)."""
+"""The inputs for which gold weights compute an operation."""
 
 
 class ArithmeticModule(nn.Module, ABC):
     """A layer whose weights, once discrete, are an arithmetic expression.
 
-    It is an ordinary ``torch.nn.Module`` from ``(*, in_features)`` to ``(*, out_features)``. Beyond that it knows the
-    domain of its weights, how to be projected onto it, the terms that regularize it, and the gold weights with which
-    it computes an operation exactly. To write one of your own, define what is abstract here (``coefficients`` helps
-    with ``gold``) and, if its weights are discrete, ``domain`` and ``bounds``.
+    It is an ordinary ``torch.nn.Module`` from ``(*, in_features)`` to ``(*, out_features)``. It also knows the domain
+    of its weights, how to project them onto it, its regularizers, and the gold weights with which it computes an
+    operation exactly. To write your own module, define the abstract methods (``coefficients`` helps with ``gold``) and,
+    if its weights are discrete, ``domain`` and ``bounds``. ``nalm.testing.check_module`` checks the result.
 
     Under autocast to half precision a module warns: logarithms and products of many factors need more digits.
 
@@ -49,8 +39,6 @@ class ArithmeticModule(nn.Module, ABC):
     Raises:
         ValueError: a size is not a positive integer.
     """
-
-    weight: nn.Parameter
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
@@ -63,24 +51,25 @@ class ArithmeticModule(nn.Module, ABC):
 
     @abstractmethod
     def reset_parameters(self) -> None:
-        """Draws new initial parameters from torch's default generator."""
+        """Draw new initial parameters from torch's default generator."""
 
     @property
     @abstractmethod
     def operations(self) -> Mapping[str, Inputs]:
-        """The operations that gold weights compute, and the inputs for which they do."""
+        """Operations that gold weights compute, and the inputs for which they do."""
 
     @abstractmethod
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """Unweighted regularizer terms (scalars) by name.
+        """Return the unweighted regularizers (scalars) by name.
 
         Arguments:
-            inputs: the training batch, ``(*, in_features)``; with it, terms that depend on the inputs are included.
+            inputs: the training batch, ``(*, in_features)``. With it, regularizers that depend on the inputs are
+                included.
         """
 
     @abstractmethod
     def gold(self, operation: str, *operands: int) -> Self:
-        """Sets the weights with which the module computes ``operation``, in every output, and returns the module.
+        """Set the weights with which every output computes ``operation``, and return the module.
 
         Arguments:
             operation: one of ``operations``.
@@ -96,41 +85,41 @@ class ArithmeticModule(nn.Module, ABC):
         return {f"{name}.{own}": values for name, part in self._parts() for own, values in part.domain.items()}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """Closed intervals in which training keeps parameters, by parameter name; others are free."""
+        """Return the closed intervals in which training keeps parameters, by parameter name. Others are free."""
         return {f"{name}.{own}": limits for name, part in self._parts() for own, limits in part.bounds().items()}
 
     def noise_shape(self, inputs: torch.Size) -> tuple[int, ...] | None:
-        """Shape of the numbers from U[0, 1) that a training pass over such inputs takes; None: it takes none.
+        """Return the shape of the noise from U[0, 1) that a training pass over inputs of this shape uses, if any.
 
-        A module that takes some accepts them as the second argument of ``forward``, and draws them if it gets none.
+        A module with noise accepts it as the second argument of ``forward``, and draws it if it is not given.
         """
         return None
 
     def effective_weights(self) -> dict[str, Tensor]:
-        """The weights as the forward pass uses them, by name."""
+        """Return the weights as the forward pass uses them, by name."""
         parts = {
             f"{name}.{own}": value for name, part in self._parts() for own, value in part.effective_weights().items()
         }
-        return parts or {"weight": self.weight}
+        return parts or {"weight": self.get_parameter("weight")}
 
     def sparsity_error(self) -> Tensor:
-        """Largest distance of an effective weight from a discrete value; gates do not count."""
+        """Return the largest distance of an effective weight from a discrete value. Gates do not count."""
         return self._sparsity_errors().amax()
 
     def _sparsity_errors(self) -> Tensor:
-        """Those of each effective weight."""
+        """Return the sparsity error of each effective weight."""
         return torch.stack([sparsity_error(weight) for weight in self.effective_weights().values()])
 
     @torch.no_grad()
     def project_(self) -> Self:
-        """Clamps the parameters to their bounds in place; call it after every optimizer step (see ``constrain``)."""
+        """Clamp the parameters to their bounds in place. Call it after every optimizer step (see ``constrain``)."""
         for name, (low, high) in self.bounds().items():
             self.get_parameter(name).clamp_(low, high)
         return self
 
     @torch.no_grad()
     def discretize(self) -> Self:
-        """Rounds the weights to their nearest discrete values (halves away from zero), and returns the module."""
+        """Round the weights to their nearest discrete values (halves away from zero), and return the module."""
         for _, part in self._parts():
             part.discretize()
         for name, (low, high) in self.domain.items():
@@ -140,7 +129,7 @@ class ArithmeticModule(nn.Module, ABC):
         return self
 
     def idealize(self) -> Self:
-        """Takes away the small constants that only keep logarithms and quotients finite, and returns the module."""
+        """Remove the small constants that only keep logarithms and quotients finite, and return the module."""
         for _, part in self._parts():
             part.idealize()
         if hasattr(self, "eps"):
@@ -148,11 +137,10 @@ class ArithmeticModule(nn.Module, ABC):
         return self
 
     def to_sympy(self, names: Sequence[str | sympy.Symbol]) -> list[sympy.Expr]:
-        """What each output computes in evaluation mode, as a formula of the named inputs (real numbers).
+        """Return the formula of each output in evaluation mode, in the named inputs (real numbers).
 
         Raises:
-            ValueError: there are not as many names as inputs, or the module computes with something that has no
-                formula.
+            ValueError: the number of names is not the number of inputs, or the forward pass has no formula.
 
         >>> from nalm.modules import NAU
         >>> NAU(2, 1).gold("sub").to_sympy(["a", "b"])
@@ -160,17 +148,19 @@ class ArithmeticModule(nn.Module, ABC):
         """
         from nalm.modules.symbolic import formulas
 
+        if len(names) != self.in_features:
+            raise ValueError(f"{type(self).__name__}: found {len(names)} names, expected {self.in_features}")
         return formulas(self, names)
 
     def extra_repr(self) -> str:
-        """Sizes, as torch's own layers print them."""
+        """Return the sizes, as torch's own layers print them."""
         return f"in_features={self.in_features}, out_features={self.out_features}"
 
     def _parts(self) -> Iterator[tuple[str, ArithmeticModule]]:
         return ((name, part) for name, part in self.named_children() if isinstance(part, ArithmeticModule))
 
     def coefficients(self, operation: str, operands: Sequence[int]) -> Tensor:
-        """What each input is multiplied by, or its exponent, in an operation on some operands: ``(in_features,)``.
+        """Return each input's coefficient (in sums) or exponent (in products) in an operation: ``(in_features,)``.
 
         ``add`` and ``mul`` take any number of operands.
 
@@ -178,30 +168,28 @@ class ArithmeticModule(nn.Module, ABC):
             ValueError: the module cannot compute the operation, or the operands do not fit.
         """
         name = type(self).__name__
-        coefficients = _COEFFICIENTS[choice(self, "operation", operation, list(self.operations))]
-        operands = operands or tuple(range(len(coefficients)))
-        if operation in ("add", "mul"):
-            coefficients = (1,) * len(operands)
-        if len(operands) != len(coefficients) or len(set(operands)) != len(operands):
-            raise ValueError(
-                f"{name}: {operation} takes {len(coefficients)} different operands, found {tuple(operands)}"
-            )
+        known = OPERATIONS[choice(self, "operation", operation, list(self.operations))]
+        constants, operands = known.coefficients, operands or tuple(range(len(known.coefficients)))
+        if known.any_number:
+            constants = (1,) * len(operands)
+        if len(operands) != len(constants) or len(set(operands)) != len(operands):
+            raise ValueError(f"{name}: {operation} takes {len(constants)} different operands, found {tuple(operands)}")
         result = torch.zeros(self.in_features)
-        for operand, coefficient in zip(operands, coefficients, strict=True):
+        for operand, constant in zip(operands, constants, strict=True):
             if operand not in range(self.in_features):
                 raise ValueError(f"{name}: operand {operand} is not an input, expected 0 to {self.in_features - 1}")
-            result[operand] = coefficient
+            result[operand] = constant
         return result
 
     def _uniform(self, x: Tensor) -> Tensor:
-        """The noise of a training pass over ``x`` that was given none."""
+        """Draw the noise of a training pass over ``x``."""
         shape = self.noise_shape(x.shape)
         assert shape is not None
         return torch.rand(shape, dtype=x.dtype, device=x.device)
 
 
 def _check_inputs(module: nn.Module, args: tuple[Any, ...]) -> None:
-    """Refuses inputs of another width, which would be broadcast, and warns of half precision."""
+    """Refuse inputs of another width, which would be broadcast, and warn of half precision."""
     assert isinstance(module, ArithmeticModule)
     if not args or not isinstance(args[0], Tensor):
         return
@@ -224,10 +212,10 @@ def _check_inputs(module: nn.Module, args: tuple[Any, ...]) -> None:
 
 
 def choice(owner: object, option: str, value: str, allowed: Sequence[str]) -> str:
-    """Returns ``value`` if it is one of ``allowed``.
+    """Return ``value`` if it is one of ``allowed``.
 
     Raises:
-        ValueError: it is not; the sentence names the option, the value found and the values allowed.
+        ValueError: it is not; the message names the option, the value found and the values allowed.
     """
     if value not in allowed:
         expected = f"one of: {', '.join(allowed)}" if allowed else "nothing: it can compute none"
@@ -236,10 +224,10 @@ def choice(owner: object, option: str, value: str, allowed: Sequence[str]) -> st
 
 
 def fraction(owner: object, option: str, value: float) -> float:
-    """Returns ``value`` if it is in [0, 1).
+    """Return ``value`` if it is in [0, 1).
 
     Raises:
-        ValueError: it is not; the sentence names the option, the value found and the values allowed.
+        ValueError: it is not; the message names the option, the value found and the values allowed.
     """
     if not isinstance(value, int | float) or not 0 <= value < 1:
         raise ValueError(f"{type(owner).__name__}: {option} is {value!r}, expected 0 or more and less than 1")

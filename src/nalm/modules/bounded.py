@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule, choice, fraction
 from nalm.modules.functional import Shape, binary_penalty, excess_penalty, glorot_limit, ternary_penalty, unused_penalty
@@ -26,7 +26,8 @@ class BoundedModule(ArithmeticModule):
     """
 
     lowest: ClassVar[int]
-    """-1 or 0."""
+    """The lowest discrete value, -1 or 0."""
+    weight: nn.Parameter
 
     def __init__(
         self, in_features: int, out_features: int, out_of_bounds: str, shape: Shape, identity_epsilon: float = 0.0

@@ -12,24 +12,31 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 __all__ = [
     "EPS32",
+    "LOG_EPS",
     "SATURATED",
     "Shape",
     "binary_penalty",
     "contract",
     "excess_penalty",
     "glorot_limit",
+    "log_magnitude",
     "nearest",
     "product",
+    "saturate_",
     "saturated_logit",
     "selected_product",
     "sparsity_error",
     "ternary_penalty",
     "unit_power",
     "unused_penalty",
+    "weighted_sum",
 ]
 
 EPS32 = 2.0**-23
 """Machine epsilon of float32, which the papers' modules add in every precision."""
+
+LOG_EPS = 1e-7
+"""What the papers add to magnitudes before they take logarithms."""
 
 SATURATED = 1000.0
 """A logit at which logistic functions and hyperbolic tangents are 0 or 1 to the last digit of float64."""
@@ -190,6 +197,24 @@ def glorot_limit(in_features: int, out_features: int) -> float:
 def saturated_logit(share: Tensor) -> Tensor:
     """The logit of a number from 0 to 1, so large at its ends that the sigmoid gives it back to the last digit."""
     return torch.logit(share).clamp(-SATURATED, SATURATED)
+
+
+def saturate_(weight: Tensor, weight_hat: Tensor, mask_hat: Tensor) -> None:
+    """Set parameters so that tanh(weight_hat) sigmoid(mask_hat) is the weight, from -1 to 1, to the last digit."""
+    weight_hat.copy_((weight.sign() * SATURATED).expand_as(weight_hat))
+    mask_hat.copy_(saturated_logit(weight.abs()).expand_as(mask_hat))
+
+
+def log_magnitude(x: Tensor, eps: float) -> Tensor:
+    r"""Return :math:`\ln(|x| + \varepsilon)`, which eps keeps finite."""
+    return torch.log(x.abs() + eps)
+
+
+def weighted_sum(x: Tensor, weight: Tensor, space: str, eps: float) -> Tensor:
+    """Return weighted sums of the inputs (``linear``), or of their logarithms, as an exponential (``log``)."""
+    if space == "linear":
+        return contract(x, weight)
+    return torch.exp(contract(log_magnitude(x, eps), weight))
 
 
 def nearest(weight: Tensor, low: int, high: int) -> Tensor:

@@ -1,183 +1,99 @@
-"""Names of modules, and how a module is built from its name."""
+"""Modules by name: find one, list its options, build it."""
 
-import contextlib
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import entry_points
 from typing import Any
 
 from torch import nn
 
 from nalm.modules.cells import CELLS
-from nalm.modules.units.dmu import DMU
-from nalm.modules.units.inalu import INALU
-from nalm.modules.units.linear import Linear, ReLU, ReLU6
-from nalm.modules.units.mcfc import MCFC, MulMCFC
-from nalm.modules.units.nac import NAC, NACNMU, NACMul, NACSigma
-from nalm.modules.units.nalu import GNALU, NALU, GatedNAUNMU
-from nalm.modules.units.nau import NAU
-from nalm.modules.units.nmru import NMRU
-from nalm.modules.units.nmu import NMU, SigmaNMU
-from nalm.modules.units.npu import NPU, NaiveNPU, RealNaiveNPU, RealNPU
-from nalm.modules.units.nru import NRU
+from nalm.modules.units import MODULES
+from nalm.registry import Registry, did_you_mean
 
-__all__ = [
-    "ENTRY_POINTS",
-    "MODULES",
-    "build",
-    "canonical",
-    "import_paths",
-    "module_names",
-    "option_defaults",
-    "resolve",
-]
+__all__ = ["build", "canonical", "module_names", "option_defaults", "resolve"]
 
 ModuleFactory = Callable[..., nn.Module]
-
-MODULES: dict[str, ModuleFactory] = {
-    module.__name__: module
-    for module in (
-        Linear,
-        ReLU,
-        ReLU6,
-        NAC,
-        NACMul,
-        NACSigma,
-        NACNMU,
-        NALU,
-        GNALU,
-        INALU,
-        NAU,
-        NMU,
-        SigmaNMU,
-        GatedNAUNMU,
-        NPU,
-        RealNPU,
-        NaiveNPU,
-        RealNaiveNPU,
-        NRU,
-        NMRU,
-        MCFC,
-        MulMCFC,
-        DMU,
-    )
-}
-"""Every module of this library that can be called by name."""
-
-ENTRY_POINTS = "nalm.modules"
-"""Group of entry points by which other packages give names to their modules."""
+Layers = list[tuple[str, dict[str, Any]]]
+"""The name and options of each layer's module."""
 
 
-OTHER_NAMES = "nalm.original.units"
-"""What knows the names of the original research code; imported for names that are not ours."""
+def _check(path: str, found: Any) -> None:
+    if not callable(found):
+        raise ValueError(f"{path!r} is not a module class")
 
 
-def _translated(name: str) -> list[tuple[str, dict[str, Any]]]:
-    layers: list[tuple[str, dict[str, Any]]] = importlib.import_module(OTHER_NAMES).translate(name)
-    return layers
-
-
-def _is_original(name: str) -> bool:
-    return "--" in name or name in importlib.import_module(OTHER_NAMES).UNITS
-
-
-_IMPORT_PATHS = ContextVar("import_paths", default=True)
-
-
-@contextlib.contextmanager
-def import_paths(allowed: bool) -> Iterator[None]:
-    """Whether import paths may name modules meanwhile; the names that installed packages offer always may."""
-    token = _IMPORT_PATHS.set(allowed)
-    try:
-        yield
-    finally:
-        _IMPORT_PATHS.reset(token)
+_REGISTRY: Registry[ModuleFactory] = Registry("module", "modules", MODULES, _check, "mypackage.layers:MyUnit")
 
 
 def module_names() -> list[str]:
-    """Every name that can be resolved: this library's, then those of installed packages."""
-    return [*MODULES, *sorted(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in MODULES)]
+    """Return the names of this library's modules, then those of installed packages."""
+    return _REGISTRY.names()
+
+
+def resolve(name: str) -> ModuleFactory:
+    """Find a module by its name.
+
+    Arguments:
+        name: one of ``module_names()``; a recurrent cell of ``CELLS``; an import path ``package.module:Class``, whose
+            package's code is run; or a unit with options as in the original's command line, such as
+            ``ReRegualizedLinearNAC --nac-mul mnac``. That one is a network of two layers, whose ``hidden_size`` is 2
+            by default. Where both have a name, such as NMRU, it is ours.
+
+    Raises:
+        ValueError: there is no such module.
+    """
+    if name in CELLS:
+        return CELLS[name]
+    if layers := _layers_of_original(name):
+        return _network(layers)
+    return _REGISTRY[name]
 
 
 def canonical(name: str) -> tuple[str, dict[str, Any]]:
-    """Our name and options for a module of one layer that is named as in the original; others stay as they are.
+    """Translate a name of the original into our name and options. Other names stay as they are, without options.
 
     Raises:
-        ValueError: it is a command line of the original that means no module, or a network of two layers.
+        ValueError: the original's options are wrong, or the name means a network of two layers.
     """
-    if name in MODULES or name in CELLS or not _is_original(name):
-        return name, {}
-    layers = _translated(name)
+    layers = _layers_of_original(name) or [(name, {})]
     if len(layers) > 1:
         found = " and ".join(layer for layer, _ in layers)
         raise ValueError(f"found {name!r}, a network of two layers ({found}), expected one module")
     return layers[0]
 
 
-def resolve(name: str) -> ModuleFactory:
-    """Finds a module by its name; the one entry point for everything that names modules.
+def _layers_of_original(name: str) -> Layers:
+    """Translate a name of the original. Return an empty list for any other name.
 
-    Arguments:
-        name: one of ``module_names()`` or ``CELLS``; an import path ``package.module:Class``, whose package's code is
-            run; or a unit with options as in the original's command line, such as ``ReRegualizedLinearNAC --nac-mul
-            mnac`` (a network of two layers, whose ``hidden_size`` is 2 unless given). A name that both have, as NMRU,
-            is ours.
-
-    Raises:
-        ValueError: there is no such module.
+    The package that knows these names builds on this one, so it is imported only when a name is not ours.
     """
-    if name in MODULES:
-        return MODULES[name]
-    if name in CELLS:
-        return CELLS[name]
-    if ":" in name and "--" not in name:
-        if not _IMPORT_PATHS.get():
-            raise ValueError(f"found module {name!r}, an import path, whose code would be run: imports are not allowed")
-        return _imported(name)
-    if point := next(iter(entry_points(group=ENTRY_POINTS, name=name)), None):
-        return _imported(point.value)
-    if _is_original(name):
-        return _original(_translated(name))
-    raise ValueError(
-        f"found unknown module {name!r}, expected one of: {', '.join(module_names())}, "
-        "or an import path such as mypackage.layers:MyUnit"
-    )
+    if name in _REGISTRY or name in CELLS:
+        return []
+    original = importlib.import_module("nalm.original.units")
+    layers: Layers = original.translate(name) if "--" in name or name in original.UNITS else []
+    return layers
 
 
-def _original(layers: list[tuple[str, dict[str, Any]]]) -> ModuleFactory:
-    (first, first_options), *rest = layers
+def _network(layers: Layers) -> ModuleFactory:
+    """Return what builds one layer, or two with a hidden size between them."""
+    first, *rest = [partial(resolve(name), **options) for name, options in layers]
     if not rest:
-        return partial(MODULES[first], **first_options)
-    ((second, second_options),) = rest
+        return first
+    (second,) = rest
 
     def network(in_features: int, out_features: int, *, hidden_size: int = 2) -> nn.Module:
-        return nn.Sequential(
-            MODULES[first](in_features, hidden_size, **first_options),
-            MODULES[second](hidden_size, out_features, **second_options),
-        )
+        return nn.Sequential(first(in_features, hidden_size), second(hidden_size, out_features))
 
     return network
 
 
-def _imported(name: str) -> ModuleFactory:
-    path, _, attribute = name.partition(":")
-    try:
-        factory = getattr(importlib.import_module(path), attribute)
-    except Exception as error:  # whatever the package raises while it is imported
-        raise ValueError(f"cannot import module {name!r}: {error}") from error
-    if not callable(factory):
-        raise ValueError(f"{name!r} is not a module class")
-    return factory  # type: ignore[no-any-return]
-
-
 def option_defaults(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Defaults of the options that the module ``name`` has.
+    """Return the module's options with their defaults.
 
     Raises:
-        ValueError: there is no such module, or it has not all of the given options.
+        ValueError: there is no such module, or it lacks one of the given options.
     """
     defaults = {
         parameter.name: parameter.default
@@ -186,22 +102,25 @@ def option_defaults(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     }
     for option in options:
         if option not in defaults:
-            raise ValueError(f"{name} has no option {option!r}, expected one of: {', '.join(defaults) or 'none'}")
+            raise ValueError(
+                f"{name} has no option {option!r}{did_you_mean(option, list(defaults))}, "
+                f"expected one of: {', '.join(defaults) or 'none'}"
+            )
     return defaults
 
 
 def build(name: str, in_features: int, out_features: int, options: Mapping[str, Any]) -> nn.Module:
-    """Builds the module ``name`` with the given sizes and options.
+    """Build a module by its name.
 
     Raises:
-        ValueError: there is no such module, or an option is unknown or has a wrong value.
+        ValueError: there is no such module, it lacks one of the options, or an option has a wrong value.
     """
     option_defaults(name, options)
     try:
         module = resolve(name)(in_features, out_features, **options)
     except ValueError:
         raise
-    except Exception as error:  # whatever the module raises
+    except Exception as error:  # building runs the module's code, which can raise anything
         reason = str(error) or type(error).__name__
         raise ValueError(
             f"cannot build {name!r} with {in_features} inputs and {out_features} outputs: {reason}"

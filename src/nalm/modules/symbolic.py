@@ -1,60 +1,56 @@
-"""Formulas of modules, found by running their forward pass on symbols instead of numbers."""
+"""Formulas of modules: the forward pass runs on symbols instead of numbers."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sympy
 import torch
+from torch import nn
 from torch.fx import GraphModule, Interpreter
 from torch.fx.experimental.proxy_tensor import make_fx
-
-if TYPE_CHECKING:
-    from nalm.modules.base import ArithmeticModule
 
 __all__ = ["formulas"]
 
 Symbols = np.ndarray[Any, np.dtype[np.object_]]
 
 
-def formulas(module: ArithmeticModule, names: Sequence[str | sympy.Symbol]) -> list[sympy.Expr]:
-    """What each output of a module computes in evaluation mode, as a formula of its inputs.
+def formulas(module: nn.Module, names: Sequence[str | sympy.Symbol]) -> list[sympy.Expr]:
+    """Return the formula of each output of a module in evaluation mode, in its named inputs.
 
-    The forward pass is recorded as a graph of torch's basic operations, which is then run on arrays of symbols: what is
-    written down once, for numbers, is also the formula.
+    The forward pass is recorded as a graph of torch's basic operations. The graph then runs on arrays of symbols, so
+    that the code for numbers also gives the formula.
 
     Raises:
-        ValueError: there are not as many names as inputs, or the forward pass does something that has no formula here.
+        ValueError: the forward pass uses an operation that has no formula here.
     """
-    if len(names) != module.in_features:
-        raise ValueError(f"{type(module).__name__}: found {len(names)} names, expected {module.in_features}")
     symbols = [sympy.Symbol(name, real=True) if isinstance(name, str) else name for name in names]
     copied = copy.deepcopy(module).eval().double().cpu().requires_grad_(False)
-    graph = make_fx(copied)(torch.ones(module.in_features, dtype=torch.float64))
+    graph = make_fx(copied)(torch.ones(len(symbols), dtype=torch.float64))
     inputs = np.empty(len(symbols), dtype=object)
     inputs[:] = symbols
-    with np.errstate(all="ignore"):  # numpy believes that overflows inside sympy are its own
+    with np.errstate(all="ignore"):  # numpy mistakes overflows inside sympy for its own
         return list(_OnSymbols(graph).run(inputs).flat)
 
 
 class _OnSymbols(Interpreter):
-    """Runs a graph: operations on numbers as torch does, operations on symbols by the table below."""
+    """An interpreter that runs operations on numbers with torch, and operations on symbols with the table below."""
 
     def __init__(self, graph: GraphModule) -> None:
         super().__init__(graph)
         self.extra_traceback = False
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """One operation."""
+        """Compute one operation."""
         if not any(isinstance(value, np.ndarray) for value in _flat(args)):
             return super().call_function(target, args, kwargs)
         name = target.overloadpacket.__name__ if hasattr(target, "overloadpacket") else target.__name__
         if name not in _OPERATIONS:
             raise ValueError(f"found the operation {name}, which has no formula here")
-        # Options such as dtypes and layouts do not concern symbols.
+        # Keyword arguments, such as dtypes and layouts, do not matter for symbols.
         return _OPERATIONS[name](*(_numbers(value) for value in args))
 
 
@@ -65,7 +61,7 @@ def _flat(values: Any) -> list[Any]:
 
 
 def _numbers(value: Any) -> Any:
-    """A tensor of numbers as an array of exact whole numbers and of floating-point numbers."""
+    """Convert a tensor to an array of exact integers and of floating-point numbers."""
     if isinstance(value, (list, tuple)):
         return [_numbers(item) for item in value]
     if isinstance(value, torch.Tensor):
@@ -83,7 +79,7 @@ def _number(value: float | int | bool) -> Any:
 
 
 def _each(function: Callable[..., Any]) -> Callable[..., Symbols]:
-    """The function of numbers as one of arrays."""
+    """Vectorize a function of numbers."""
     vectorized = np.frompyfunc(lambda *values: function(*map(sympy.sympify, values)), function.__code__.co_argcount, 1)
 
     def apply(*arrays: Any) -> Symbols:
@@ -110,7 +106,7 @@ def _choose(condition: Any, yes: Any, no: Any) -> Symbols:
 
 
 def _as_number(value: Any) -> Any:
-    """Truth values become 0 and 1, as in torch."""
+    """Convert truth values to 0 and 1, as torch does."""
     is_truth = isinstance(value, sympy.logic.boolalg.Boolean) and not value.is_Symbol
     return sympy.Piecewise((1, value), (0, True)) if is_truth else value
 
@@ -120,7 +116,7 @@ def _squeeze(x: Symbols, dim: Any) -> Symbols:
 
 
 def _equal(a: Any, b: Any) -> Any:
-    """A symbol stands for numbers in general, not for 0 or infinity, of which a module takes special care."""
+    """Compare. A symbol stands for a general number, not for 0 or infinity, which modules treat separately."""
     if a.is_number and b.is_number:
         return sympy.Eq(a, b)
     if b in (0, sympy.oo):
@@ -129,7 +125,7 @@ def _equal(a: Any, b: Any) -> Any:
 
 
 def _sigmoid(a: Any) -> Any:
-    if a.is_number:  # numerically: the exponential of a saturated logit is an integer of many thousand digits
+    if a.is_number:  # numerically: the exponential of a saturated logit has hundreds of digits
         return _number(torch.sigmoid(torch.tensor(float(a), dtype=torch.float64)).item())
     return 1 / (1 + sympy.exp(-a))
 

@@ -1,4 +1,4 @@
-"""A page of results as one HTML file that holds everything it shows."""
+"""A page of results as one HTML file that contains everything it shows."""
 
 import base64
 import mimetypes
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from nalm.reports.contents import Block, Link, Picture, Section, Table
+from nalm.reports.blocks import Block, Link, Picture, Section, Table
 
 __all__ = ["html"]
 
 
 def html(sections: Sequence[Section]) -> str:
-    """The page; whatever stands in labels and titles stays text."""
+    """Return the page; markup in labels and titles is shown as text."""
     environment = Environment(
         loader=PackageLoader("nalm.reports", "templates"),
         autoescape=True,
@@ -32,11 +32,11 @@ def html(sections: Sequence[Section]) -> str:
 
 
 def _prose(text: Block) -> Markup:
-    """A sentence, in which what is between backticks is code."""
+    """Return a paragraph with text between backticks as code."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _embedded(picture: Picture) -> str:
-    """The picture as an address that holds it; scripts in it would not run."""
+    """Return the picture as a data address; scripts in it would not run."""
     kind, _ = mimetypes.guess_type(picture.path)
     return f"data:{kind};base64,{base64.b64encode(picture.path.read_bytes()).decode()}"

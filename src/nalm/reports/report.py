@@ -1,4 +1,4 @@
-"""A page of results, as Markdown with its figures beside it, or as one HTML file that holds everything."""
+"""A page of results, as Markdown with its figures beside it, or as one HTML file that contains everything."""
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from nalm.errors import NalmError
 from nalm.paths import write_atomically
-from nalm.reports.contents import Block, Link, Picture, Section, Table, contents
+from nalm.reports.blocks import Block, Link, Picture, Section, Table
+from nalm.reports.contents import contents
 from nalm.reports.html import html
 
 __all__ = ["report"]
@@ -17,21 +18,22 @@ def report(
     output: Path | str,
     on_section: Callable[[str], None] | None = None,
 ) -> list[Path]:
-    """Writes a page of everything in results directories.
+    """Write a page about everything in results directories.
 
-    Markdown (``.md``) has its figures in ``figures/`` beside it. HTML (``.html``) is one file that needs no network; it
-    says besides which seeds failed and what they learnt instead, and where the results come from.
+    A Markdown page (``.md``) has its figures in ``figures/`` beside it. An HTML page (``.html``) is one file that needs
+    no network. It also lists failed seeds with the expressions that they learnt instead, and the results' provenance.
 
     Arguments:
-        directories: with results.
+        directories: one results directory or several.
         output: the file.
-        on_section: called with the title of each section that takes time, when it is about to be made.
+        on_section: called with the title of each section that takes time, just before it is made.
 
     Returns:
-        The files written, the page first.
+        The files, the page first.
 
     Raises:
-        NalmError: there are no results, a file cannot be written, its suffix is another, or plotnine is not installed.
+        NalmError: there are no results, the file has another suffix, a file cannot be written, or plotnine is not
+            installed.
     """
     several = [directories] if isinstance(directories, Path | str) else directories
     sources, page = [Path(directory) for directory in several], Path(output)

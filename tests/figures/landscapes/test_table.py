@@ -10,8 +10,7 @@ from torch import Tensor
 
 from nalm.errors import NalmError
 from nalm.figures.landscapes.table import SLICES, TARGETS, has_gold, landscape, landscape_names, landscapes, results_at
-from nalm.modules.functional import EPS32
-from nalm.modules.units.nac import LOG_EPS
+from nalm.modules.functional import EPS32, LOG_EPS
 
 PAIRS = [(name, target) for target in TARGETS for name in landscape_names(target)]
 POINTS = [(-1.0, -1.0), (-1.0, 0.5), (-0.3, 0.99), (0.0, -0.5), (0.0, 0.5), (0.02, -1.0), (0.5, 0.0), (0.99, -0.25)]

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from nalm.errors import NalmError
 from nalm.modules import NAU, NMRU, NMU, NPU, NRU, ArithmeticModule, NACMul, RealNPU
-from nalm.modules.units.nac import saturate_
+from nalm.modules.functional import saturate_
 
 INPUTS = (1.0, 1.2, 1.8, 2.0)
 SELECTIONS = ((1.0, 1.0, 0.0, 0.0), (1.0, 1.0, 1.0, 1.0))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule, Inputs, choice
 from nalm.modules.functional import SATURATED, nearest
+from nalm.modules.operations import OPERATIONS
 
 __all__ = ["DMU"]
 
@@ -175,7 +176,7 @@ class DMU(ArithmeticModule):
                 f"DMU: {operation} of inputs {operands} is not the fixed {self.selector} of all inputs in order"
             )
         self._select(selected)
-        adds = operation in ("add", "sub")
+        adds = OPERATIONS[operation].kind == "sum"
         self.gate_hat.copy_(self.gate_hat.new_tensor([SATURATED if adds else 0.0, 0.0 if adds else SATURATED]))
         return self
 

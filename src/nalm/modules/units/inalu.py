@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule, Inputs, fraction
-from nalm.modules.functional import SATURATED, contract, nearest, selected_product
-from nalm.modules.units.nac import LOG_EPS, saturate_
+from nalm.modules.functional import LOG_EPS, SATURATED, contract, nearest, saturate_, selected_product
+from nalm.modules.operations import OPERATIONS
 
 __all__ = ["INALU"]
 
@@ -116,7 +116,7 @@ class INALU(ArithmeticModule):
     def gold(self, operation: str, *operands: int) -> Self:
         """Saturates the weights of one path at the coefficients, those of the other at 0, and the gate."""
         coefficients = self.coefficients(operation, operands)
-        adds = operation in ("add", "sub")
+        adds = OPERATIONS[operation].kind == "sum"
         nothing = torch.zeros_like(coefficients)
         self._saturate(coefficients if adds else nothing, nothing if adds else coefficients)
         self.gate.fill_(SATURATED if adds else -SATURATED)

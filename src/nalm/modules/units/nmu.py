@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nalm.modules.base import Inputs
 from nalm.modules.bounded import BoundedModule
 from nalm.modules.functional import Shape, selected_product
-from nalm.modules.units.nac import SigmoidModule
+from nalm.modules.sigmoid import SigmoidModule
 
 __all__ = ["NMU", "SigmaNMU"]
 
