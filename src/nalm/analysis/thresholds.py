@@ -1,4 +1,4 @@
-"""Success thresholds: those of an experiment, and the published ones of two-layer networks, simulated again."""
+"""Success thresholds: those of an experiment, and a new simulation of the published ones of two-layer networks."""
 
 from importlib import resources
 from pathlib import Path
@@ -16,20 +16,21 @@ __all__ = ["thresholds"]
 
 
 def thresholds(experiment: Experiment | str | None = None) -> pd.DataFrame:
-    """What test errors must be below.
+    """Return the success thresholds of test errors.
 
     Arguments:
-        experiment: the experiment, its name, or the path of its YAML file; without one, the thresholds of two-layer
-            networks of *Neural Arithmetic Units* are simulated, which takes about 20 seconds.
+        experiment: the experiment, its name, or the path of its YAML file. Without one, the thresholds of two-layer
+            networks in *Neural Arithmetic Units* are simulated, which takes about 20 seconds.
 
     Returns:
         For an experiment, a row per ``variant`` and ``task`` with the ``kind`` (``flat``, ``gold`` or ``perturbed``),
-        the ``threshold`` and the ``comparison`` of a test error with it. Without one, a row per ``operation`` and
-        ``case`` with the simulated ``threshold``, its ``standard_error`` (of a simulation with 1,000,000 rows; the
-        published value has another as large), the ``published`` value, and the ``relative_difference`` of the two.
+        the ``threshold``, and the ``comparison`` that a solved run's test error satisfies. Without an experiment, a row
+        per ``operation`` and ``case`` with the simulated ``threshold``, its ``standard_error`` (the simulation has
+        1,000,000 rows; the published value has an error of the same size), the ``published`` value, and the
+        ``relative_difference`` of the two.
 
     Raises:
-        NalmError: there is no such experiment, or a module has no gold weights.
+        NalmError: the experiment is unknown or invalid, or a module has no gold weights.
     """
     if experiment is None:
         return _two_layer_thresholds()
