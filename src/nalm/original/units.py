@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["BOUNDED", "UNITS", "describe_unit", "translate"]
+__all__ = ["BOUNDED", "POWER", "UNITS", "describe_unit", "translate"]
 
 Layer = tuple[str, dict[str, Any]]
 """Our name of a module and its options."""
@@ -39,7 +39,7 @@ _MULTIPLICATIONS = ("none", "normal", "mnac", "npu", "real-npu")
 BOUNDED = ("NAU", "NMU", "NACNMU", "GatedNAUNMU", "NRU", "NMRU")
 """Our modules with bounds, which ``--oob-mode`` and ``--regualizer-shape`` are about."""
 _GATED = ("NALU", "GatedNAUNMU")
-_POWER = ("RealNPU", "NPU")
+POWER = ("RealNPU", "NPU")
 _WITH_EPSILON = ("NMU", "NACNMU", "NRU", "NMRU")
 
 _CHOICES: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
@@ -56,12 +56,12 @@ _CHOICES: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
         {"normal": "sigmoid", "regualized": "sigmoid", "gumbel": "gumbel", "obs-gumbel": "row_gumbel"},
     ),
     "--npu-clip": (
-        _POWER,
+        POWER,
         "clip",
         {"none": "none", "w": "weight", "g": "gate", "wg": "both", "wig": "all"},
     ),
     "--npu-Wr-init": (
-        _POWER,
+        POWER,
         "init",
         {"xavier-uniform": "xavier", "xavier-uniform-constrained": "constrained"},
     ),
