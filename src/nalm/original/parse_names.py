@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from nalm.experiments.runs import Run
 from nalm.modules import ArithmeticModule
-from nalm.original.units import UNITS, translate
+from nalm.original.units import BOUNDED, POWER, UNITS, translate
 from nalm.spec.document import sentence
 from nalm.spec.recipe import Recipe
 from nalm.spec.schedules import Growth
@@ -75,8 +75,6 @@ UNNAMED = {"iNALU"} | {unit for unit in UNITS if "MCFC" in unit}
 """Units of the original's later revisions, whose names of runs are not known."""
 NAMED = {unit.lower(): unit for unit in UNITS if unit not in UNNAMED}
 
-BOUNDED = ("NAU", "NMU", "NACNMU", "GatedNAUNMU", "NRU", "NMRU")
-POWER = ("RealNPU", "NPU")
 CLIPS = {"none": "n", "w": "w", "g": "g", "wg": "wg", "wig": "wig"}
 INITS = {"xavier-uniform": "xu", "xavier-uniform-constrained": "xuc"}
 CRITERIA = {"mse": "mse", "pcc": "pcc", "mape": "mape", "pcc_then_mse": "pcc-mse"}
