@@ -16,7 +16,7 @@ from nalm.analysis.statistics import Estimate, wilson
 from nalm.errors import NalmError
 from nalm.experiments.catalog import experiment_names, load_experiment
 from nalm.experiments.experiment import Experiment
-from nalm.log import notices
+from nalm.log import warn_once
 from nalm.store.store import Store
 
 __all__ = [
@@ -78,7 +78,7 @@ def compare(directory: Path | str, experiment: str | None = None) -> pd.DataFram
         sentence = f"found no finished runs of {', '.join(unfinished)} in {str(directory)!r}"
         if len(unfinished) == len(names):
             raise NalmError(sentence)
-        notices.add(sentence)
+        warn_once(sentence)
     return pd.DataFrame([row for name in names for row in rows[name]]).astype(dict.fromkeys(INTEGERS, "Int64"))
 
 
