@@ -18,12 +18,12 @@ from nalm.experiments.runs import Run, Shard
 from nalm.modules import NMRU, NRU
 from nalm.spec.recipe import Recipe
 from nalm.store.store import Store
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.training.history import History
 
 Rows = Callable[[float, float], tuple[torch.Tensor, torch.Tensor]]
 
-TASK = Task.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]})
+TASK = SubsetTask.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]})
 RECIPE = Recipe.model_validate({"module": "NRU", "iterations": 20, "evaluate_every": 10})
 
 # What happened to each seed: three validation errors, three test errors, and the iteration of the first NaN weight.

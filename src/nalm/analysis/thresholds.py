@@ -8,8 +8,7 @@ import pandas as pd
 from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.spec.document import Document
-from nalm.tasks.judging import run_threshold
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.tasks.subsets.thresholds import perturbed_errors
 
 __all__ = ["thresholds"]
@@ -39,7 +38,7 @@ def thresholds(experiment: Experiment | str | None = None) -> pd.DataFrame:
     rows = []
     for variant, recipe in experiment.variants.items():
         for label, task in experiment.tasks.items():
-            threshold = run_threshold(recipe, task)
+            threshold = task.success_threshold(recipe)
             rows.append(
                 {
                     "variant": variant,
@@ -57,7 +56,9 @@ def _two_layer_thresholds() -> pd.DataFrame:
     published = Document(Path(str(file))).value
     fields = ("case", "published")
     tasks = [
-        Task.model_validate(published["task"] | {name: value for name, value in row.items() if name not in fields})
+        SubsetTask.model_validate(
+            published["task"] | {name: value for name, value in row.items() if name not in fields}
+        )
         for row in published["thresholds"]
     ]
     rows = [

@@ -17,7 +17,7 @@ from nalm.original.units import BOUNDED, POWER, UNITS, translate
 from nalm.spec.document import sentence
 from nalm.spec.recipe import Recipe
 from nalm.spec.schedules import Growth
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 __all__ = [
     "BOUNDED",
@@ -104,7 +104,7 @@ def named_run(name: str) -> Run:
     found = _split(name)
     try:
         recipe = Recipe.model_validate(_recipe(found))
-        task = Task.model_validate(_task(found))
+        task = SubsetTask.model_validate(_task(found))
     except ValidationError as error:
         raise ValueError(_sentence(error)) from None
     return Run(recipe, task, int(found["seed"]))
@@ -112,7 +112,7 @@ def named_run(name: str) -> Run:
 
 def _sentence(error: ValidationError) -> str:
     details = error.errors()[0]
-    model: type[BaseModel] = Task if error.title == "Task" else Recipe
+    model: type[BaseModel] = SubsetTask if error.title == "SubsetTask" else Recipe
     field = ".".join(map(str, details["loc"]))
     return f"{field}: {sentence(model, details)}" if field else sentence(model, details)
 
