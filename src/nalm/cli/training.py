@@ -110,8 +110,9 @@ def _write_tensorboard_logs(figures: Figures, request: RunRequest) -> None:
         return
     for figure in figures:
         if isinstance(figure, Experiment):
-            options = {"verbose": request.verbose, "gradients": request.gradients}
-            exported = nalm.export_tensorboard(request.out, logs, figure, **options)
+            exported = nalm.export_tensorboard(
+                request.out, logs, figure, verbose=request.verbose, gradients=request.gradients
+            )
             say(f"wrote TensorBoard logs of {exported.runs:,} runs of {figure.name} into {logs}")
 
 
