@@ -21,6 +21,7 @@ from nalm.execution.plan import plan
 from nalm.experiments.experiment import Experiment
 from nalm.store.leases import Lease
 from nalm.store.store import Store
+from nalm.tasks import start_training
 from nalm.training.ensemble.loop import Ensemble
 
 PARTS: dict[str, tuple[Any, str]] = {
@@ -39,7 +40,7 @@ def bare(experiment: Experiment) -> float:
     """Seconds of the ensembles alone."""
     start = time.perf_counter()
     for shard in plan([experiment], set()).shards:
-        Ensemble(shard.recipe, [(run.task, run.seed) for run in shard.runs]).train()
+        start_training(shard.recipe, [(run.task, run.seed) for run in shard.runs]).train()
     return time.perf_counter() - start
 
 

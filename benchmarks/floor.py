@@ -24,7 +24,8 @@ import torch
 
 from nalm.experiments.catalog import default_recipe
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.streams import HELD_OUT_ROWS
+from nalm.tasks.subsets.streams import HELD_OUT_ROWS, Sampler
+from nalm.tasks.subsets.trainer import make_ensemble
 from nalm.training.ensemble.loop import DRAWN_AT_ONCE, Ensemble
 from nalm.training.optimizers import iteration_scalars
 from nalm.workflows.benchmark import EVALUATE_EVERY, REPETITIONS, SEEDS, benchmark_tasks
@@ -93,8 +94,8 @@ def measure(source: Path, module: str, inputs: int) -> Floor:
         difference = max(_check(kernels, recipe, inputs, start) for start in STARTS)
         ensemble = _ensemble(recipe, inputs, SEEDS)
         runs = Runs(kernels, ensemble)
-        steps = max(1, DRAWN_AT_ONCE // ensemble.sampler.numbers_per_batch)
-        drawn, table = ensemble.sampler.draw(steps).numpy(), _table(ensemble, np.arange(steps))
+        steps = max(1, DRAWN_AT_ONCE // ensemble.stack.sampler.numbers_per_batch)
+        drawn, table = ensemble.stack.sampler.draw(steps).numpy(), _table(ensemble, np.arange(steps))
         streams = [np.random.RandomState(seed) for seed in range(SEEDS)]
         size = steps * inputs * recipe.batch_size
         return Floor(
@@ -125,7 +126,13 @@ def _compile(source: Path, inputs: int, rows: int) -> ctypes.CDLL:
 def _ensemble(recipe: Recipe, inputs: int, seeds: int) -> Ensemble:
     """Eager: its arithmetic is wanted, not its speed."""
     runs = [(task, seed) for seed in range(seeds) for task in benchmark_tasks(inputs)]
-    return Ensemble(recipe, runs, compiled=False)
+    return make_ensemble(recipe, runs, compiled=False)
+
+
+def _streams(ensemble: Ensemble) -> list[Any]:
+    sampler = ensemble.stack.sampler
+    assert isinstance(sampler, Sampler)
+    return sampler._streams
 
 
 def _table(ensemble: Ensemble, iterations: npt.NDArray[np.int64]) -> Array:
@@ -138,11 +145,11 @@ class Runs:
     """The runs of an ensemble in the layout of floor.cpp; the nine ranges of a seed follow one another."""
 
     def __init__(self, kernels: ctypes.CDLL, ensemble: Ensemble) -> None:
-        name, sampler, runs = ensemble.recipe.module.name, ensemble.sampler, ensemble.runs
+        name, sampler, runs = ensemble.recipe.module.name, ensemble.stack.sampler, ensemble.runs
         self._train, self._errors = kernels[f"{name}_train"], kernels[f"{name}_errors"]
-        placement = [sampler.placement.stream_index, *sampler.placement.corners]
-        placement.append(torch.cat(sampler.placement.operands, 1))
-        self.placement = [values[:runs].numpy().copy() for values in placement]
+        placement = [sampler.layout.stream_index, *sampler.layout.corners]
+        placement.append(torch.cat(sampler.layout.operands, 1))
+        self.layout = [values[:runs].numpy().copy() for values in placement]
         self.parameters = flat(ensemble)
         self.moments = [np.zeros_like(self.parameters) for _ in range(2)]
         self.held_out = [
@@ -154,7 +161,7 @@ class Runs:
     def train(self, drawn: Array, table: Array) -> None:
         """Trains with the draws ``(iterations, streams, 1, inputs, rows)`` and the scalars of as many iterations."""
         sizes = map(ctypes.c_int, (len(drawn), len(self.parameters), drawn.shape[1]))
-        self._train(*sizes, *map(_pointer, (drawn, *self.placement, self.parameters, *self.moments, table)))
+        self._train(*sizes, *map(_pointer, (drawn, *self.layout, self.parameters, *self.moments, table)))
 
     def errors(self) -> list[Array]:
         """Validation and test errors of all runs."""
@@ -170,7 +177,7 @@ class Runs:
 def flat(ensemble: Ensemble) -> Array:
     """All parameters of every run, ``(runs, parameters)``, with zeros up to whole vectors."""
     names = PARAMETERS[ensemble.recipe.module.name]
-    values = torch.cat([ensemble.snapshot.parameters[name].flatten(1) for name in names], 1)[: ensemble.runs].numpy()
+    values = torch.cat([ensemble.stack.state.parameters[name].flatten(1) for name in names], 1)[: ensemble.runs].numpy()
     return np.pad(values, ((0, 0), (0, -values.shape[1] % VECTOR)))
 
 
@@ -183,15 +190,16 @@ def _check(kernels: ctypes.CDLL, recipe: Recipe, inputs: int, start: int) -> flo
     ensemble = _ensemble(recipe, inputs, seeds=3)
     runs, steps = Runs(kernels, ensemble), STEPS[recipe.module.name]
     ensemble.iteration = start
-    untouched, state = flat(ensemble), [stream.get_state() for stream in ensemble.sampler._streams]
-    runs.train(ensemble.sampler.draw(steps).numpy(), _table(ensemble, np.arange(start, start + steps)))
-    for stream, before in zip(ensemble.sampler._streams, state, strict=True):
+    untouched, state = flat(ensemble), [stream.get_state() for stream in _streams(ensemble)]
+    runs.train(ensemble.stack.sampler.draw(steps).numpy(), _table(ensemble, np.arange(start, start + steps)))
+    for stream, before in zip(_streams(ensemble), state, strict=True):
         stream.set_state(before)
     with torch.no_grad():
         ensemble._advance(steps)
         differences = np.abs(runs.parameters - flat(ensemble)).max(1)
         runs.parameters = flat(ensemble)
-        for ours, theirs in zip(runs.errors(), ensemble._errors(), strict=False):
+        now, _ = ensemble._now()
+        for ours, theirs in zip(runs.errors(), (now.validation_errors, now.test_errors), strict=True):
             differences = np.maximum(differences, np.abs(ours - theirs) / np.maximum(np.abs(theirs), NEGLIGIBLE))
     if np.abs(flat(ensemble) - untouched).max() < 10 * TOLERANCE:
         raise RuntimeError("the check of the floor trains too little to tell anything")

@@ -38,7 +38,7 @@ def main() -> int:
     experiment = nalm.load_experiment("figure-3").narrowed(seeds=[0])
     nalm.run(experiment, directory)
     results = nalm.load(directory, "figure-3")
-    labels = {json.dumps(task.train.written()): label for label, task in experiment.tasks.items()}
+    labels = {json.dumps(task.identity["train"]): label for label, task in experiment.tasks.items()}
 
     same = unsolved = same_end = 0
     print(f"{'variant':22}{'range':16}{'original':>12}{'nalm':>12}{'last test errors':>26}")

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import nalm
 from nalm.execution.executors.scripts import LARGEST_ARRAY
-from nalm.execution.plan import SEEDS_IN_BLOCK, plan
+from nalm.execution.plan import plan
 from nalm.experiments.catalog import load_experiment
 from nalm.store.store import Store
+from nalm.tasks.subsets.task import SubsetTask
 
 __all__ = ["Costs", "measure", "needs", "table"]
 
@@ -100,7 +101,7 @@ def needs(costs: Costs, experiments: int, seeds: int) -> dict[str, str]:
     figure = load_experiment("figure-3")
     variants, tasks = len(figure.variants), len(figure.tasks)
     runs = experiments * seeds * variants * tasks
-    shards = experiments * variants * math.ceil(seeds / SEEDS_IN_BLOCK)
+    shards = experiments * variants * math.ceil(seeds / SubsetTask.seeds_per_shard)
     training = runs * UPDATES * costs.microseconds_per_run_and_iteration / 1e6
     return {
         "runs": f"{runs:,}",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nalm.errors import NalmError
 
-__all__ = ["content_hash", "disk_is_full", "last_line", "write_atomically", "writing"]
+__all__ = ["cache_directory", "content_hash", "disk_is_full", "last_line", "write_atomically", "writing"]
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Error numbers of a system without room: on the disk, in the user's quota, under ``ulimit -f``."""
@@ -67,3 +67,9 @@ def write_atomically(path: Path, content: bytes, beside: Path | None = None, dur
     finally:
         with contextlib.suppress(OSError):  # the error that came before is the one to report
             first.unlink(missing_ok=True)
+
+
+def cache_directory() -> Path:
+    """Return the user's directory for what can be fetched or computed again: ``nalm`` in ``$XDG_CACHE_HOME``."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "nalm"

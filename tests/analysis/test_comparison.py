@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.columns import SUMMARY_COLUMNS
 
 import nalm
 from nalm.analysis import comparison
@@ -24,13 +25,7 @@ Fill = Callable[..., Path]
 
 COLUMNS = [
     "experiment",
-    "variant",
-    "task",
-    "runs",
-    "solved",
-    "success_rate",
-    "success_low",
-    "success_high",
+    *SUMMARY_COLUMNS[: SUMMARY_COLUMNS.index("success_high") + 1],
     "published_runs",
     "published_solved",
     "published_rate",

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.columns import RUN_COLUMNS, SUMMARY_COLUMNS
 
 import nalm
 from nalm.analysis.results import Results, TrainedRun
@@ -17,41 +18,12 @@ from nalm.experiments.runs import Run, Shard
 from nalm.modules import NMRU, NRU
 from nalm.spec.recipe import Recipe
 from nalm.store.store import Store
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.training.history import History
 
 Rows = Callable[[float, float], tuple[torch.Tensor, torch.Tensor]]
 
-RUN_COLUMNS = [
-    "variant",
-    "task",
-    "seed",
-    "solved",
-    "iteration_solved",
-    "validation_error",
-    "test_error",
-    "sparsity_error",
-    "diverged_at",
-]
-SUMMARY_COLUMNS = [
-    "variant",
-    "task",
-    "runs",
-    "solved",
-    "success_rate",
-    "success_low",
-    "success_high",
-    "iterations_median",
-    "iterations_mean",
-    "iterations_low",
-    "iterations_high",
-    "iterations_method",
-    "sparsity_error",
-    "sparsity_low",
-    "sparsity_high",
-    "sparsity_method",
-]
-TASK = Task.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]})
+TASK = SubsetTask.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]})
 RECIPE = Recipe.model_validate({"module": "NRU", "iterations": 20, "evaluate_every": 10})
 
 # What happened to each seed: three validation errors, three test errors, and the iteration of the first NaN weight.

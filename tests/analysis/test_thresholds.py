@@ -11,7 +11,6 @@ from tests.tasks.subsets.small_numbers import BORN_GOLD
 import nalm
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
-from nalm.tasks.judging import run_threshold
 from nalm.tasks.subsets import thresholds
 
 WriteYaml = Callable[..., Path]
@@ -28,7 +27,8 @@ def test_an_experiments_thresholds_are_listed_by_variant_and_task(write_yaml: Wr
     experiment = nalm.load_experiment(str(path))
     frame = nalm.thresholds(experiment)
     gold = {
-        label: run_threshold(recipe, experiment.tasks["U[0,1)"]).value for label, recipe in experiment.variants.items()
+        label: experiment.tasks["U[0,1)"].success_threshold(recipe).value
+        for label, recipe in experiment.variants.items()
     }
     assert frame.to_dict(orient="split")["columns"] == ["variant", "task", "kind", "threshold", "comparison"]
     assert list(frame.itertuples(index=False, name=None)) == [

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests.columns import RUN_COLUMNS, SUMMARY_COLUMNS
 
 import nalm
 
@@ -40,35 +41,6 @@ COMMANDS = [
     "thresholds",
     "gold-error",
     "landscape",
-]
-SUMMARY_FIELDS = [
-    "variant",
-    "task",
-    "runs",
-    "solved",
-    "success_rate",
-    "success_low",
-    "success_high",
-    "iterations_median",
-    "iterations_mean",
-    "iterations_low",
-    "iterations_high",
-    "iterations_method",
-    "sparsity_error",
-    "sparsity_low",
-    "sparsity_high",
-    "sparsity_method",
-]
-RUN_FIELDS = [
-    "variant",
-    "task",
-    "seed",
-    "solved",
-    "iteration_solved",
-    "validation_error",
-    "test_error",
-    "sparsity_error",
-    "diverged_at",
 ]
 ONE_RUN = ("--variant", "NMRU", "--task", "U[1,2)", "--seed", 0)
 
@@ -195,7 +167,7 @@ def test_an_interrupted_run_says_how_to_go_on(train_tiny: Cli, tiny: Path, monke
 
 def test_a_summary_is_json_with_a_row_per_task_and_one_for_all_of_them(nalm_cli: Cli, results: Path) -> None:
     rows = data(nalm_cli("summary", results, "--json"))
-    assert [list(row) for row in rows] == [SUMMARY_FIELDS] * 6
+    assert [list(row) for row in rows] == [SUMMARY_COLUMNS] * 6
     assert [(row["variant"], row["task"], row["runs"], row["solved"]) for row in rows] == [
         ("NMRU", "U[1,2)", 3, 0),
         ("NMRU", "negative", 3, 0),
@@ -217,13 +189,13 @@ def test_a_summary_is_csv_with_the_same_fields_and_nothing_where_json_has_null(n
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert (done.returncode, done.stderr) == (0, "")
     expected = data(nalm_cli("summary", results, "--json"))
-    assert [list(row) for row in rows] == [SUMMARY_FIELDS] * 6
+    assert [list(row) for row in rows] == [SUMMARY_COLUMNS] * 6
     assert rows == [{name: "" if value is None else str(value) for name, value in row.items()} for row in expected]
 
 
 def test_runs_are_json_with_a_row_each(nalm_cli: Cli, results: Path) -> None:
     rows = data(nalm_cli("runs", results, "--json"))
-    assert [list(row) for row in rows] == [RUN_FIELDS] * 12
+    assert [list(row) for row in rows] == [RUN_COLUMNS] * 12
     assert [row["seed"] for row in rows] == [0, 1, 2] * 4
     nmru, nru = rows[0], rows[-1]
     assert (nmru["variant"], nmru["task"], nmru["solved"], nmru["iteration_solved"]) == ("NMRU", "U[1,2)", False, None)
@@ -264,7 +236,7 @@ def test_missing_runs_are_counted_on_stderr(nalm_cli: Cli, results: Path, comman
 
 def test_a_run_is_shown_with_its_outcome_weights_expression_and_history(nalm_cli: Cli, results: Path) -> None:
     shown = data(nalm_cli("show", results, *ONE_RUN, "--json"))
-    assert list(shown)[: len(RUN_FIELDS)] == RUN_FIELDS
+    assert list(shown)[: len(RUN_COLUMNS)] == RUN_COLUMNS
     assert (shown["variant"], shown["task"], shown["seed"], shown["solved"]) == ("NMRU", "U[1,2)", 0, False)
     module = nalm.load(results).module("NMRU", "U[1,2)", 0)
     assert shown["weights"] == {"weight": module.get_parameter("weight").tolist()}

@@ -116,7 +116,7 @@ def test_what_cannot_be_is_one_sentence(
     wrong = refused("run", mixed, "--set", "NMRU.module=Accumulator")
     assert wrong == "NMRU: found an Accumulator that computes add, expected mul"
     fields = "task: {operation: add, length: 2, simple: true}"
-    assert "found simple with sequences of images" in refused(
+    assert "task.simple: found unknown field" in refused(
         "run", write_yaml(task=fields, ranges="ranges: [{test_length: 2}]")
     )
 

@@ -21,6 +21,7 @@ from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
 from nalm.paths import content_hash, write_atomically
 from nalm.store.store import Store
+from nalm.tasks import start_training
 from nalm.training.ensemble.loop import Ensemble
 
 Contents = dict[str, bytes | None]
@@ -227,7 +228,7 @@ def saved_at(directory: Path, shard: Shard, clock: list[float], cost: float, sec
         found.append(clock[0])
         clock[0] += cost
 
-    ensemble = Ensemble(shard.recipe, [(run.task, run.seed) for run in shard.runs], compiled=False)
+    ensemble = start_training(shard.recipe, [(run.task, run.seed) for run in shard.runs], compiled=False)
     checkpoint = Checkpoint(directory, shard, {}, write)
     clock[0] += 20  # to compile
     while clock[0] < seconds:

@@ -12,9 +12,8 @@ from nalm.execution.plan import plan
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, Shard
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.streams import layout
-from nalm.tasks.subsets.task import Task
-from nalm.training.ensemble.loop import Ensemble
+from nalm.tasks import start_training
+from nalm.tasks.subsets.task import SubsetTask
 
 RECIPE: dict[str, Any] = {
     "module": "NMRU",
@@ -64,7 +63,7 @@ SAID_DEFAULTS: list[dict[str, Any]] = [
 
 
 def run(recipe: dict[str, Any] | None = None, task: dict[str, Any] | None = None, seed: int = 0) -> Run:
-    return Run(Recipe.model_validate(RECIPE | (recipe or {})), Task.model_validate(TASK | (task or {})), seed)
+    return Run(Recipe.model_validate(RECIPE | (recipe or {})), SubsetTask.model_validate(TASK | (task or {})), seed)
 
 
 def shards_of(experiment: Experiment, finished: Container[str]) -> list[Shard]:
@@ -80,7 +79,7 @@ def keys(shards: list[Shard]) -> list[str]:
 
 def test_every_field_of_recipes_and_tasks_is_tried_here() -> None:
     assert set(OTHER_RECIPES) == set(Recipe.model_fields)
-    assert {*OTHER_TASKS, *JUDGING} == set(Task.model_fields)
+    assert {*OTHER_TASKS, *JUDGING} == set(SubsetTask.model_fields)
 
 
 @pytest.mark.parametrize("field", OTHER_RECIPES)
@@ -215,8 +214,8 @@ def test_runs_that_cannot_train_together_are_in_different_shards(write_yaml: Cal
     shards = shards_of(experiment, set())
     assert sorted(len(shard.runs) for shard in shards) == [2, 2, 2, 2, 8]
     for shard in shards:
-        assert len({layout(run.task) for run in shard.runs}) == 1
-        Ensemble(shard.recipe, [(run.task, run.seed) for run in shard.runs], compiled=False)
+        assert len({run.task.group for run in shard.runs}) == 1
+        start_training(shard.recipe, [(run.task, run.seed) for run in shard.runs], compiled=False)
 
 
 def test_what_experiments_share_is_planned_once_and_counted_once(figure_3: Experiment) -> None:

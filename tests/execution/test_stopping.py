@@ -12,7 +12,7 @@ import nalm.cli.training
 from nalm.cli.app import app
 from nalm.experiments.runs import Run
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 FILE = """
 title: Sums of 20 inputs
@@ -90,7 +90,7 @@ def test_tasks_can_be_chosen(sums: Path, tmp_path: Path) -> None:
 
 def test_a_threshold_makes_another_run_only_where_it_decides_when_it_ends() -> None:
     def key(stop: bool, threshold: float) -> str:
-        task = Task.model_validate({"operation": "sub", "train": [1, 2], "test": [2, 6], "threshold": threshold})
+        task = SubsetTask.model_validate({"operation": "sub", "train": [1, 2], "test": [2, 6], "threshold": threshold})
         return Run(Recipe.model_validate({"module": "NAU", "stop_when_solved": stop}), task, 0).key
 
     assert key(False, 1e-5) == key(False, 1e-3)

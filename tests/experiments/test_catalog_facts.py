@@ -10,9 +10,8 @@ import pytest
 from tests.experiments.test_two_layer_facts import EXPERIMENTS as TWO_LAYERS
 
 import nalm
-from nalm.experiments.sequences import is_recurrent
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 Fields = dict[str, Any]
 Span = tuple[int, int]
@@ -174,7 +173,7 @@ class Facts(NamedTuple):
         shared = SHARED | {"iterations": self.iterations}
         return [(label, Recipe.model_validate(shared | fields)) for label, fields in self.variants.items()]
 
-    def tasks(self) -> list[tuple[str, Task]]:
+    def tasks(self) -> list[tuple[str, SubsetTask]]:
         shared = {
             "operation": self.operation,
             "input_size": self.input_size,
@@ -185,7 +184,8 @@ class Facts(NamedTuple):
             "threshold": self.threshold,
         }
         return [
-            (label, Task.model_validate(shared | {"train": train, "test": test})) for label, train, test in self.ranges
+            (label, SubsetTask.model_validate(shared | {"train": train, "test": test}))
+            for label, train, test in self.ranges
         ]
 
 
@@ -291,7 +291,11 @@ EXPERIMENTS = {
 
 def test_there_are_facts_of_every_experiment() -> None:
     # Those on sequences are in test_sequence_facts.py and test_recurrent_facts.py.
-    others = {name for name in nalm.experiment_names() if not is_recurrent(nalm.load_experiment(name))}
+    others = {
+        name
+        for name in nalm.experiment_names()
+        if all(task.on_rows for task in nalm.load_experiment(name).tasks.values())
+    }
     assert set(EXPERIMENTS) | set(TWO_LAYERS) == others
 
 

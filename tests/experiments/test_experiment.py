@@ -98,7 +98,7 @@ def test_ranges_can_be_a_list_with_labels_and_fields_of_their_own(read: Callable
         ("div", 1e-4),
         ("mul", 1e-3),
     ]
-    assert tasks["U[-2,2)"].test.label == "U[-6,-2) & U[2,6)"
+    assert tasks["U[-2,2)"].tested_on == "U[-6,-2) & U[2,6)"
 
 
 def test_ranges_can_be_named(read: Callable[..., Experiment]) -> None:

@@ -4,9 +4,8 @@ import pytest
 
 import nalm
 from nalm.experiments.runs import Run
-from nalm.experiments.sequences import with_images, with_iterations
 from nalm.tasks.digits.images import DigitImages
-from nalm.tasks.digits.task import SequenceTask
+from nalm.tasks.digits.task import DigitTask
 
 PAPER = {
     "sequential-mnist-sum": ("add", 10, tuple(range(10)), [1, 10, *range(100, 1001, 100)], 86_085),
@@ -41,7 +40,7 @@ VARIANTS = {
 def test_tasks_are_the_papers(name: str) -> None:
     operation, length, digits, tested, _ = PAPER[name]
     experiment = nalm.load_experiment(name)
-    tasks = [task for task in experiment.tasks.values() if isinstance(task, SequenceTask)]
+    tasks = [task for task in experiment.tasks.values() if isinstance(task, DigitTask)]
     assert [task.test_length for task in tasks] == tested
     assert {(task.operation, task.length, task.digits) for task in tasks} == {(operation, length, digits)}
     assert {(task.encoder, task.outputs, task.every_step, task.threshold) for task in tasks} == {
@@ -57,7 +56,7 @@ def test_there_are_facts_of_every_experiment_on_digits() -> None:
 
 def test_lengths_of_training_are_the_papers() -> None:
     experiment = nalm.load_experiment("sequential-mnist-product-trained")
-    tasks = [task for task in experiment.tasks.values() if isinstance(task, SequenceTask)]
+    tasks = [task for task in experiment.tasks.values() if isinstance(task, DigitTask)]
     assert {(task.operation, task.digits, task.outputs) for task in tasks} == {("mul", tuple(range(1, 10)), 1)}
     assert [(task.length, task.test_length) for task in tasks] == [
         (length, tested) for length in range(2, 6) for tested in range(1, 10)
@@ -69,7 +68,7 @@ def test_lengths_of_training_are_the_papers() -> None:
 
 def test_quotients_are_of_digits_without_0_and_learnt_from_pairs() -> None:
     experiment = nalm.load_experiment("sequential-mnist-quotient")
-    tasks = [task for task in experiment.tasks.values() if isinstance(task, SequenceTask)]
+    tasks = [task for task in experiment.tasks.values() if isinstance(task, DigitTask)]
     assert {(task.operation, task.length, task.digits) for task in tasks} == {("div", 2, tuple(range(1, 10)))}
     modules = {recipe.module.name for recipe in experiment.variants.values()}
     assert modules >= {"RealNPU", "NRU", "NMRU", "Accumulator"}
@@ -91,7 +90,7 @@ def test_recipes_are_the_papers(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAPER)
 def test_with_the_papers_iterations_the_ramp_is_the_papers(name: str) -> None:
-    whole = with_iterations(nalm.load_experiment(name), PAPER[name][-1])
+    whole = nalm.load_experiment(name).with_iterations(PAPER[name][-1])
     ramps = {
         term.ramp
         for recipe in whole.variants.values()
@@ -108,7 +107,7 @@ def test_with_the_papers_iterations_the_ramp_is_the_papers(name: str) -> None:
 def test_other_images_are_another_run_and_other_directories_are_not() -> None:
     experiment = nalm.load_experiment("sequential-mnist-sum")
     (task, *_) = experiment.tasks.values()
-    assert isinstance(task, SequenceTask)
+    assert isinstance(task, DigitTask)
     (recipe, *_) = experiment.variants.values()
 
     def key(directory: str, digest: str) -> str:
@@ -118,4 +117,4 @@ def test_other_images_are_another_run_and_other_directories_are_not() -> None:
     assert key("here", "ab") == key("there", "ab")
     assert len({key("here", "ab"), key("here", "cd"), Run(recipe, task, 0).key}) == 3
     with pytest.raises(nalm.NalmError, match="expected it with sequences of digits only"):
-        with_images(nalm.load_experiment("figure-3"), "mnist", "anywhere")
+        nalm.load_experiment("figure-3").with_images("mnist", "anywhere")

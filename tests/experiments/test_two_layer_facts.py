@@ -9,7 +9,7 @@ import pytest
 
 import nalm
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 Fields = dict[str, Any]
 
@@ -206,7 +206,7 @@ def test_variants_have_the_papers_recipes_in_its_order(name: str) -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_tasks_are_the_papers_in_its_order(name: str) -> None:
     facts = EXPERIMENTS[name]
-    expected = [(label, Task.model_validate(DEFAULT | fields)) for label, fields in facts.tasks.items()]
+    expected = [(label, SubsetTask.model_validate(DEFAULT | fields)) for label, fields in facts.tasks.items()]
     assert list(nalm.load_experiment(name).tasks.items()) == expected
 
 

@@ -29,6 +29,7 @@ from nalm.export.tensorboard_logs import BUCKETS, FILE, _histograms
 from nalm.spec.recipe import Recipe
 from nalm.store.store import Store
 from nalm.tasks.subsets.streams import Sampler
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.training.loss import Objective
 
 PLAIN = {
@@ -245,6 +246,7 @@ def test_gradients_are_those_of_the_loss_of_one_model(fields: dict[str, Any], ti
         scalars |= {"weight.below": 0.5, "pcc": float(iteration < recipe.pcc_iterations)}
         numbers = {name: torch.tensor(value, dtype=recipe.dtype) for name, value in scalars.items()}
         for run, (task, seed) in enumerate(runs):
+            assert isinstance(task, SubsetTask)
             held_out = Sampler([(task, seed)], 1, recipe.dtype, torch.device("cpu")).validation
             x, target = held_out.inputs[0, :, : recipe.batch_size].T, held_out.targets[0, : recipe.batch_size, None]
             for name, value in module.named_parameters():

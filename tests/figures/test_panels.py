@@ -116,41 +116,6 @@ def test_more_variants_than_colours_still_differ(table: pd.DataFrame) -> None:
     assert "variant 9" in texts(drawn(three_panels(many)))
 
 
-@pytest.mark.parametrize("suffix", [".pdf", ".png", ".svg", ".PNG"])
-def test_a_figure_is_saved_silently_in_the_format_of_its_suffix(
-    figure: ggplot, tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / f"figure{suffix}"
-    save(figure, path)
-    assert path.read_bytes().startswith(SIGNATURES[suffix.lower()])
-    assert list(tmp_path.iterdir()) == [path]
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(("name", "found"), [("figure.bmp", "'.bmp'"), ("figure", "'no suffix'")])
-def test_another_format_is_refused(figure: ggplot, tmp_path: Path, name: str, found: str) -> None:
-    with pytest.raises(NalmError, match=rf"\.pdf, \.png, \.svg: found {found}"):
-        save(figure, tmp_path / name)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_failure_leaves_the_old_figure_and_no_half_file(
-    figure: ggplot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "figure.svg"
-    path.write_text("old")
-
-    def fail(self: ggplot, filename: Path, **options: object) -> None:
-        filename.write_text("half")
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(ggplot, "save", fail)
-    with pytest.raises(NalmError, match=r"cannot write .*no space left"):
-        save(figure, path)
-    assert list(tmp_path.iterdir()) == [path]
-    assert path.read_text() == "old"
-
-
 def test_a_missing_column_is_named(table: pd.DataFrame) -> None:
     with pytest.raises(NalmError, match=r"lacks sparsity_low: found variant, task, success_rate"):
         three_panels(table.drop(columns="sparsity_low"))

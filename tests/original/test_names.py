@@ -7,12 +7,11 @@ import pytest
 from tests.training.configurations import CONFIGURATIONS, golden_task
 
 from nalm.experiments.catalog import experiment_names, load_experiment
-from nalm.experiments.runs import recipe_fields, task_fields
+from nalm.experiments.runs import recipe_fields
 from nalm.original.parse_names import named_run
 from nalm.original.write_names import name_form, named_recipe, named_task
 from nalm.spec.recipe import Recipe
-from nalm.tasks.recurrent import RecurrentTask
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 BASELINE = (
     "realnpu_op-div_oob-c_rs-linear-none_eps-0_rl-1000000-2000000_r-0.0-0-1_i-1-2_e-2-6_z-2-0.5-0.0_b128_s0_h2_z2_"
@@ -23,8 +22,8 @@ UNNAMEABLE = {"GNALU", "INALU", "MCFC", "MulMCFC", "DMU"}
 """Modules of later papers: the original lacks them, or their names are not known."""
 
 
-def division(**fields: Any) -> Task:
-    return Task.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]} | fields)
+def division(**fields: Any) -> SubsetTask:
+    return SubsetTask.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6]} | fields)
 
 
 def test_a_run_has_the_name_that_was_measured() -> None:
@@ -74,7 +73,7 @@ def test_every_run_of_the_catalog_is_read_back_from_its_name_or_is_of_a_later_pa
     for recipe in known.variants.values():
         for task in known.tasks.values():
             unnamed = recipe.module.name in UNNAMEABLE or recipe.second is not None
-            if unnamed or isinstance(task, RecurrentTask):
+            if unnamed or not task.on_rows:
                 with pytest.raises(ValueError, match="the original"):
                     name_form(recipe, task)
                 continue
@@ -88,7 +87,7 @@ def test_every_golden_configuration_is_read_back_from_its_name(configuration: st
     recipe = Recipe.model_validate(CONFIGURATIONS[configuration])
     task = golden_task(configuration, "[1,2]", "[2,6]")
     run = named_run(name_form(recipe, task).replace("{seed}", "0"))
-    assert (recipe_fields(run.recipe), task_fields(run.task)) == (named_recipe(recipe), named_task(task))
+    assert (recipe_fields(run.recipe), run.task.identity) == (named_recipe(recipe), named_task(task))
 
 
 @pytest.mark.parametrize(

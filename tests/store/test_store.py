@@ -20,7 +20,7 @@ from nalm.experiments.runs import Shard
 from nalm.store.columns import EVALUATION_COLUMNS
 from nalm.store.schema import SCHEMA_VERSION
 from nalm.store.store import Store
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.training.history import History
 
 Contents = dict[str, bytes | None]
@@ -286,7 +286,7 @@ def test_a_changed_recipe_is_refused_without_replace(
 
 def test_a_changed_task_is_refused(store: Store, tiny_experiment: Experiment) -> None:
     store.experiments.save(tiny_experiment)
-    other = Task.model_validate({"operation": "mul", "train": [1, 2], "test": [2, 6]})
+    other = SubsetTask.model_validate({"operation": "mul", "train": [1, 2], "test": [2, 6]})
     with pytest.raises(NalmError, match=r"^the task 'U\[1,2\)' in .* has changed \(operation: 'div' there, 'mul'"):
         store.experiments.merged(tiny_experiment.model_copy(update={"tasks": {"U[1,2)": other}}))
 

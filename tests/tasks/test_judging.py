@@ -10,19 +10,21 @@ from nalm.errors import NalmError
 from nalm.modules import NRU
 from nalm.spec.recipe import STORED, Recipe
 from nalm.spec.thresholds import Threshold
-from nalm.tasks.judging import check_tasks, run_threshold
+from nalm.tasks import check_tasks
 from nalm.tasks.subsets import thresholds
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.tasks.subsets.thresholds import threshold
-from nalm.training.ensemble.loop import Ensemble
+from nalm.tasks.subsets.trainer import make_ensemble
 
 UserModule = Callable[[str, str], None]
 
 HIGHS = (1e-4, 1e-3, 1e-2, 0.1, 1)
 
 
-def make_task(**fields: Any) -> Task:
-    return Task.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6], "threshold": "gold", **fields})
+def make_task(**fields: Any) -> SubsetTask:
+    return SubsetTask.model_validate(
+        {"operation": "div", "train": [1, 2], "test": [2, 6], "threshold": "gold", **fields}
+    )
 
 
 def make_recipe(**fields: Any) -> Recipe:
@@ -32,28 +34,30 @@ def make_recipe(**fields: Any) -> Recipe:
 def test_a_number_judges_runs_of_any_recipe() -> None:
     task = make_task(threshold=1e-3)
     for module in ("NAU", "Linear", "NRU"):
-        assert run_threshold(make_recipe(module=module), task) == Threshold(1e-3, inclusive=False)
+        assert task.success_threshold(make_recipe(module=module)) == Threshold(1e-3, inclusive=False)
 
 
 def test_a_gold_threshold_is_that_of_the_recipes_module_and_precision() -> None:
     task = make_task()
-    assert run_threshold(make_recipe(), task) == threshold(task, NRU(2, 1))
-    assert run_threshold(make_recipe(precision="float64"), task) == threshold(task, NRU(2, 1).double())
+    assert task.success_threshold(make_recipe()) == threshold(task, NRU(2, 1))
+    assert task.success_threshold(make_recipe(precision="float64")) == threshold(task, NRU(2, 1).double())
     plain, exact = (make_recipe(module={"name": "RealNPU", **options}) for options in ({}, {"eps": 0}))
     small = make_task(test=[0, 1e-3])
-    assert run_threshold(plain, small).value > 100 > 1 > run_threshold(exact, small).value
+    assert small.success_threshold(plain).value > 100 > 1 > small.success_threshold(exact).value
 
 
 def test_a_gold_threshold_is_computed_once_however_many_recipes_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
     task = make_task(test=[2, 7])
-    expected = run_threshold(make_recipe(), task)
+    expected = task.success_threshold(make_recipe())
     monkeypatch.setattr(thresholds, "gold_error", None)
     for changes in ({"learning_rate": 0.5}, {"iterations": 7}, {"module": {"name": "NRU", "sign": "joint"}}):
-        assert run_threshold(make_recipe(**changes), task) is expected
+        assert task.success_threshold(make_recipe(**changes)) is expected
 
 
-@pytest.mark.parametrize("use", [run_threshold, lambda recipe, task: check_tasks(recipe, [task])])
-def test_a_module_without_gold_weights_is_refused_by_name(use: Callable[[Recipe, Task], object]) -> None:
+@pytest.mark.parametrize(
+    "use", [lambda recipe, task: task.success_threshold(recipe), lambda recipe, task: check_tasks(recipe, [task])]
+)
+def test_a_module_without_gold_weights_is_refused_by_name(use: Callable[[Recipe, SubsetTask], object]) -> None:
     with pytest.raises(
         NalmError, match=r"^threshold gold needs gold weights: NAU: operation is 'div', expected one of"
     ):
@@ -62,9 +66,9 @@ def test_a_module_without_gold_weights_is_refused_by_name(use: Callable[[Recipe,
 
 def test_a_stored_module_that_is_gone_cannot_be_judged_by_its_gold_weights() -> None:
     recipe = Recipe.model_validate({"module": "layers_that_are_gone:Unit"}, context=STORED)
-    assert run_threshold(recipe, make_task(threshold=1e-5)).value == 1e-5
+    assert make_task(threshold=1e-5).success_threshold(recipe).value == 1e-5
     with pytest.raises(NalmError, match="cannot import module 'layers_that_are_gone:Unit'"):
-        run_threshold(recipe, make_task())
+        make_task().success_threshold(recipe)
 
 
 def test_checking_a_task_does_not_simulate(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,8 +82,8 @@ def born_gold(user_module: UserModule, module: str, name: str, compiled: bool) -
     file = f"born_gold_{module}_{name}_{compiled}"
     user_module(file, BORN_GOLD.format(module=module, operation=tasks[0].operation))
     recipe = make_recipe(module=f"{file}:Born", iterations=0)
-    errors = Ensemble(recipe, [(task, 0) for task in tasks], compiled=compiled).train().test_errors[0]
-    return [(error, run_threshold(recipe, task)) for error, task in zip(errors.tolist(), tasks, strict=True)]
+    errors = make_ensemble(recipe, [(task, 0) for task in tasks], compiled=compiled).train().test_errors[0]
+    return [(error, task.success_threshold(recipe)) for error, task in zip(errors.tolist(), tasks, strict=True)]
 
 
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.compiled)])

@@ -5,7 +5,7 @@ from typing import Any
 
 from nalm.experiments.catalog import load_experiment
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 Fields = dict[str, Any]
 
@@ -128,7 +128,7 @@ for _number in (1, 3):
     CONFIGURATIONS[f"A{_number}-float64-late"] = CONFIGURATIONS[f"A{_number}-late"] | {"precision": "float64"}
 
 
-def golden_task(configuration: str, train: str, test: str, distribution: str = "uniform") -> Task:
+def golden_task(configuration: str, train: str, test: str, distribution: str = "uniform") -> SubsetTask:
     """The task of a golden run."""
     name = configuration.lower()
     operation = "add" if name.startswith(("add", "nau")) else "sub" if name.startswith("sub") else "div"
@@ -146,7 +146,7 @@ def golden_task(configuration: str, train: str, test: str, distribution: str = "
         fields |= {"operation": "reciprocal", "input_size": 1, "subset_ratio": 1.0, "subsets": 1}
     elif configuration in ("E4", "E5", "E6", "E4-late"):
         fields |= {"operation": "reciprocal"}
-    return Task.model_validate(fields)
+    return SubsetTask.model_validate(fields)
 
 
 def golden_ranges(train: str, test: str, distribution: str) -> tuple[Any, Any]:

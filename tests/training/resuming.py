@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.task import Task
-from nalm.tasks.trainings import Training, capture, restore, start
+from nalm.spec.task import Task
+from nalm.tasks import start_training as start
+from nalm.training.trainer import Trainer
 
 __all__ = ["check_resuming"]
 
@@ -17,15 +18,15 @@ def check_resuming(recipe: Recipe, runs: Sequence[tuple[Task, int]]) -> None:
     """Asserts that what goes on from iteration 3 is what was never interrupted, to the bit."""
     saved: list[bytes] = []
 
-    def keep(training: Training) -> None:
+    def keep(training: Trainer) -> None:
         if training.iteration == 3:
             buffer = io.BytesIO()
-            torch.save(capture(training), buffer)
+            torch.save(training.state_dict(), buffer)
             saved.append(buffer.getvalue())
 
     expected = start(recipe, runs, "cpu", compiled=False).train(on_pause=keep)
     resumed = start(recipe, runs, "cpu", compiled=False)
-    restore(resumed, torch.load(io.BytesIO(saved[0]), weights_only=True))
+    resumed.load_state_dict(torch.load(io.BytesIO(saved[0]), weights_only=True))
     assert resumed.iteration == 3
     history = resumed.train()
     for name in ("iterations", "validation_errors", "test_errors", "criteria", "penalties"):

@@ -10,11 +10,12 @@ from tests.training.ensemble.test_loop import errors
 from nalm.log import notices
 from nalm.modules import MODULES, ArithmeticModule, build
 from nalm.spec.recipe import Recipe, Restart
-from nalm.tasks.subsets.task import Task
-from nalm.training.ensemble.loop import Ensemble
-from nalm.training.ensemble.step import Together
+from nalm.tasks.subsets.task import SubsetTask
+from nalm.tasks.subsets.trainer import make_ensemble
+from nalm.training.ensemble import programs
+from nalm.training.ensemble.step import VectorizedModels
 from nalm.training.history import History
-from nalm.training.restarts import Stuck
+from nalm.training.restarts import RestartTracker
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "NAC": [{"base": "golden"}],
@@ -55,20 +56,20 @@ def recipe_of(name: str, options: dict[str, Any], **changes: Any) -> Recipe:
     return Recipe.model_validate(fields | changes)
 
 
-def runs_of(operation: str, seeds: int = 3) -> list[tuple[Task, int]]:
-    return [(Task(operation=operation, train=[1, 2], test=[2, 6]), seed) for seed in range(seeds)]
+def runs_of(operation: str, seeds: int = 3) -> list[tuple[SubsetTask, int]]:
+    return [(SubsetTask(operation=operation, train=[1, 2], test=[2, 6]), seed) for seed in range(seeds)]
 
 
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Trains runs as if their module could not be vectorized."""
 
-    def train(recipe: Recipe, runs: list[tuple[Task, int]]) -> History:
+    def train(recipe: Recipe, runs: list[tuple[SubsetTask, int]]) -> History:
         with monkeypatch.context() as patched:
-            patched.setattr(Ensemble, "_vectorization_problem", lambda *_: "a test says so")
-            patched.setattr("nalm.training.ensemble.loop._PROGRAMS", {})
+            patched.setattr(programs, "_vectorization_problem", lambda *_: "a test says so")
+            patched.setattr(programs, "_PROGRAMS", {})
             patched.setattr(notices, "silent", True)
-            return Ensemble(recipe, runs, compiled=False).train()
+            return make_ensemble(recipe, runs, compiled=False).train()
 
     return train
 
@@ -82,7 +83,7 @@ def test_together_it_learns_what_it_learns_one_by_one(
     name: str, options: dict[str, Any], operation: str, one_by_one: Any
 ) -> None:
     recipe, runs = recipe_of(name, options), runs_of(operation)
-    together = Ensemble(recipe, runs, compiled=False).train()
+    together = make_ensemble(recipe, runs, compiled=False).train()
     apart = one_by_one(recipe, runs)
     # The same operations in another order; a DMU starts with sums of 0, whose sign has a slope of 10^4.
     tolerance = 1e-2 if name == "DMU" else 1e-4
@@ -98,14 +99,14 @@ NOISY = [(name, options) for name, options in SETTINGS if "noise" in options or 
 @pytest.mark.parametrize(("name", "options"), NOISY, ids=str)
 def test_noise_is_each_runs_own_whatever_its_company(name: str, options: dict[str, Any]) -> None:
     recipe, runs = recipe_of(name, options), runs_of("mul", 4)
-    together = Ensemble(recipe, runs, compiled=False).train()
-    alone = Ensemble(recipe, [runs[2]], compiled=False).train()
+    together = make_ensemble(recipe, runs, compiled=False).train()
+    alone = make_ensemble(recipe, [runs[2]], compiled=False).train()
     np.testing.assert_array_equal(errors(together)[:, :, [2]], errors(alone))
 
 
 def test_noise_goes_on_where_the_initial_weights_ended() -> None:
     recipe, (run,) = recipe_of("NMU", {"noise": [1, 5]}, iterations=0), runs_of("mul", 1)
-    ensemble = Ensemble(recipe, [run], compiled=False)
+    ensemble = make_ensemble(recipe, [run], compiled=False)
     torch.manual_seed(run[1])
     module = recipe.module.build(2, 1)
     assert isinstance(module, ArithmeticModule)
@@ -120,7 +121,7 @@ def test_a_late_term_waits_for_its_iteration_and_for_a_low_validation_error() ->
     def penalties(**condition: Any) -> list[float]:
         terms = {"saturation": {"coefficient": 1.0} | condition}
         recipe = recipe_of("INALU", {}, regularizers=terms, iterations=3, evaluate_every=1)
-        history = Ensemble(recipe, runs_of("add", 1), compiled=False).train()
+        history = make_ensemble(recipe, runs_of("add", 1), compiled=False).train()
         return [float(values[0]) for values in history.penalties]
 
     always = penalties()
@@ -133,9 +134,9 @@ def test_a_late_term_waits_for_its_iteration_and_for_a_low_validation_error() ->
 
 
 def test_each_run_has_its_own_condition() -> None:
-    easy, hard = (Task(operation="add", train=train, test=[2, 6]) for train in ([0.001, 0.002], [100, 200]))
+    easy, hard = (SubsetTask(operation="add", train=train, test=[2, 6]) for train in ([0.001, 0.002], [100, 200]))
     recipe = recipe_of("NAU", {}, regularizers={"weight": {"coefficient": 1.0, "below": 1.0}}, iterations=0)
-    (penalties,) = Ensemble(recipe, [(easy, 0), (hard, 0)], compiled=False).train().penalties
+    (penalties,) = make_ensemble(recipe, [(easy, 0), (hard, 0)], compiled=False).train().penalties
     assert penalties[0] > 0
     assert penalties[1] == 0
 
@@ -145,7 +146,7 @@ def test_each_run_has_its_own_condition() -> None:
 
 def found(errors_of_run: list[float], rule: Restart, iterations: int, evaluate_every: int = 10) -> list[int]:
     """Iterations at which one run is found stuck."""
-    stuck = Stuck(rule, evaluate_every, 1)
+    stuck = RestartTracker(rule, evaluate_every, 1)
     for iteration in range(iterations):
         measured = [np.array([error]) for error in errors_of_run[: iteration // evaluate_every + 1]]
         stuck.find(iteration, measured)
@@ -178,22 +179,24 @@ def test_a_run_is_stuck_when_the_rule_says_so(series: list[float], rule: Restart
 
 
 def test_a_stuck_run_starts_again_with_new_weights_and_the_others_go_on() -> None:
-    easy, hard = (Task(operation="mul", train=train, test=[2, 6]) for train in ([0.1, 0.2], [100, 200]))
+    easy, hard = (SubsetTask(operation="mul", train=train, test=[2, 6]) for train in ([0.1, 0.2], [100, 200]))
     rule = {"every": 2, "history": 4, "above": 1.0}
     changes = {"iterations": 12, "evaluate_every": 2, "learning_rate": 1e-6, "regularizers": {}}
     recipe = recipe_of("NAC", {}, reinitialize=rule, **changes)
-    history = Ensemble(recipe, [(easy, 0), (hard, 1), (easy, 2)], compiled=False).train()
+    history = make_ensemble(recipe, [(easy, 0), (hard, 1), (easy, 2)], compiled=False).train()
     assert history.restarts == [[], [4, 10], []]
     weights = np.stack([values["weight_hat"] for values in history.parameters])
     moved = np.abs(np.diff(weights, axis=0)).max(axis=(2, 3)) > 1e-3
     assert moved[:, 1].tolist() == [False, False, True, False, False, True, False]
     assert not moved[:, [0, 2]].any()
-    undisturbed = Ensemble(recipe_of("NAC", {}, **changes), [(easy, 0), (hard, 1), (easy, 2)], compiled=False).train()
+    undisturbed = make_ensemble(
+        recipe_of("NAC", {}, **changes), [(easy, 0), (hard, 1), (easy, 2)], compiled=False
+    ).train()
     np.testing.assert_array_equal(errors(history)[:, :, [0, 2]], errors(undisturbed)[:, :, [0, 2]])
 
 
 def test_the_weights_of_a_new_start_come_from_the_runs_own_random_numbers() -> None:
-    hard = Task(operation="mul", train=[100, 200], test=[2, 6])
+    hard = SubsetTask(operation="mul", train=[100, 200], test=[2, 6])
     recipe = recipe_of(
         "NAC",
         {},
@@ -203,7 +206,7 @@ def test_the_weights_of_a_new_start_come_from_the_runs_own_random_numbers() -> N
         evaluate_every=1,
         learning_rate=1e-12,
     )
-    history = Ensemble(recipe, [(hard, 1), (hard, 2)], compiled=False).train()
+    history = make_ensemble(recipe, [(hard, 1), (hard, 2)], compiled=False).train()
     assert history.restarts == [[1], [1]]
     for run, seed in enumerate((1, 2)):
         torch.manual_seed(seed)
@@ -224,8 +227,8 @@ def test_the_originals_name_of_a_module_makes_the_same_recipe() -> None:
 def test_a_module_with_random_gates_and_a_gate_regularizer_trains_together() -> None:
     terms = {"gate": {"coefficient": 1e-3}}
     recipe = recipe_of("NALU", {"gate": "gumbel"}, regularizers=terms)
-    ensemble = Ensemble(recipe, runs_of("mul"), compiled=False)
-    assert isinstance(ensemble.program.models, Together)
+    ensemble = make_ensemble(recipe, runs_of("mul"), compiled=False)
+    assert isinstance(ensemble.program.models, VectorizedModels)
 
 
 def test_a_network_of_two_layers_is_not_one_module() -> None:

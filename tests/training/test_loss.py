@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from nalm.modules import NRU
+from nalm.spec.criteria import CRITERIA
 from nalm.spec.recipe import Recipe
-from nalm.training.loss import Objective, criterion
+from nalm.training.loss import Objective
 
 PREDICTION = torch.tensor([[1.0], [2.0], [4.0]], dtype=torch.float64)
 TARGET = torch.tensor([[2.0], [2.0], [5.0]], dtype=torch.float64)
@@ -31,12 +32,12 @@ def _pcc_loss() -> float:
     ],
 )
 def test_a_criterion_is_its_formula(name: str, share: Tensor, expected: float) -> None:
-    assert criterion(name, PREDICTION, TARGET, share).item() == pytest.approx(expected, rel=1e-9)
+    assert CRITERIA[name](PREDICTION, TARGET, share).item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_constant_prediction_has_a_finite_correlation_loss_and_gradient() -> None:
     prediction = torch.full_like(TARGET, 3.0).requires_grad_()
-    loss = criterion("pcc", prediction, TARGET, ONE)
+    loss = CRITERIA["pcc"](prediction, TARGET, ONE)
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == pytest.approx(1)
     assert prediction.grad is not None

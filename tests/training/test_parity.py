@@ -11,10 +11,9 @@ import pytest
 from tests.training.configurations import CATALOG, CATALOGUED, CONFIGURATIONS, golden_task
 
 from nalm.experiments.catalog import load_experiment
-from nalm.experiments.runs import task_fields
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.task import Task
-from nalm.training.ensemble.loop import Ensemble
+from nalm.tasks.subsets.task import SubsetTask
+from nalm.tasks.subsets.trainer import make_ensemble
 from nalm.training.history import History
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -82,7 +81,7 @@ class Case(NamedTuple):
     """All golden runs of one configuration that can train together."""
 
     configuration: str
-    runs: list[tuple[Task, int]]
+    runs: list[tuple[SubsetTask, int]]
     rows: list[list[dict[str, str]]]
 
 
@@ -106,13 +105,13 @@ def _train(case: Case, precision: str | None = None) -> History:
     recipe = Recipe.model_validate(
         CONFIGURATIONS[case.configuration] | {"iterations": int(case.rows[0][-1]["iteration"]), "evaluate_every": 20}
     )
-    ensemble = Ensemble(recipe, case.runs, compiled=False)
+    ensemble = make_ensemble(recipe, case.runs, compiled=False)
     if precision is None:
         return ensemble.train()
     # The same initial weights in the other precision: torch draws others there.
-    other = Ensemble(recipe.model_copy(update={"precision": precision}), case.runs, compiled=False)
-    for name, value in other.snapshot.parameters.items():
-        value.copy_(ensemble.snapshot.parameters[name])
+    other = make_ensemble(recipe.model_copy(update={"precision": precision}), case.runs, compiled=False)
+    for name, value in other.stack.state.parameters.items():
+        value.copy_(ensemble.stack.state.parameters[name])
     return other.train()
 
 
@@ -141,7 +140,7 @@ CASES = _cases()
 @pytest.fixture(autouse=True)
 def _without_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here depends on the copies that fill eager ensembles up, and without them they train ten times faster."""
-    monkeypatch.setattr("nalm.training.ensemble.loop.VECTOR", 1)
+    monkeypatch.setattr("nalm.training.ensemble.stack.VECTOR", 1)
 
 
 POWER_UNITS = [case for case in CASES if "NPU" in str(CONFIGURATIONS[case.configuration]["module"])]
@@ -194,8 +193,8 @@ def test_the_tasks_of_golden_runs_are_those_of_the_catalog() -> None:
     tasks: dict[str, list[object]] = defaultdict(list)
     for experiment, identifiers in CATALOGUED.items():
         for identifier in identifiers:
-            tasks[identifier] += [task_fields(task) for task in load_experiment(experiment).tasks.values()]
+            tasks[identifier] += [task.identity for task in load_experiment(experiment).tasks.values()]
     for case in CASES:
         for task, _ in case.runs:
             if case.configuration in CATALOG:
-                assert task_fields(task) in tasks[case.configuration], (case.configuration, task.label)
+                assert task.identity in tasks[case.configuration], (case.configuration, task.label)

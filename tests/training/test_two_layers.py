@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from nalm.experiments.catalog import load_experiment
-from nalm.tasks.subsets.task import Task
-from nalm.training.ensemble.loop import Ensemble
+from nalm.tasks.subsets.task import SubsetTask
+from nalm.tasks.subsets.trainer import make_ensemble
 from nalm.training.history import History
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "two-layer.csv"
@@ -60,25 +60,27 @@ def _golden() -> dict[str, Rows]:
 CONFIGURATIONS = _golden()
 
 
-def _task(configuration: str) -> Task:
+def _task(configuration: str) -> SubsetTask:
     *simple, operation, _ = configuration.split("-")
     if simple:
         (task,) = load_experiment("two-layer-simple").tasks.values()
-        return task
-    return load_experiment("two-layer").tasks[operation]
+    else:
+        task = load_experiment("two-layer").tasks[operation]
+    assert isinstance(task, SubsetTask)
+    return task
 
 
 def _train(configuration: str, iterations: int, precision: str = "float32") -> History:
     recipe = load_experiment("two-layer").variants[LABELS[configuration.rpartition("-")[2]]]
     recipe = recipe.model_copy(update={"iterations": iterations})
     runs = [(_task(configuration), 0)]
-    ensemble = Ensemble(recipe, runs, compiled=False)
+    ensemble = make_ensemble(recipe, runs, compiled=False)
     if precision == "float32":
         return ensemble.train()
     # The same initial weights in the other precision: torch draws others there.
-    other = Ensemble(recipe.model_copy(update={"precision": precision}), runs, compiled=False)
-    for name, value in other.snapshot.parameters.items():
-        value.copy_(ensemble.snapshot.parameters[name])
+    other = make_ensemble(recipe.model_copy(update={"precision": precision}), runs, compiled=False)
+    for name, value in other.stack.state.parameters.items():
+        value.copy_(ensemble.stack.state.parameters[name])
     return other.train()
 
 
@@ -97,7 +99,7 @@ def _relative(ours: Array, reference: Array) -> Array:
 @pytest.fixture(autouse=True)
 def _without_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here depends on the copies that fill eager ensembles up."""
-    monkeypatch.setattr("nalm.training.ensemble.loop.VECTOR", 1)
+    monkeypatch.setattr("nalm.training.ensemble.stack.VECTOR", 1)
 
 
 def test_the_golden_file_holds_thirteen_configurations() -> None:

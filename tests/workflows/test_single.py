@@ -13,6 +13,7 @@ from nalm.experiments.catalog import default_recipe
 from nalm.experiments.experiment import Experiment
 from nalm.modules import NMRU, NRU
 from nalm.spec.recipe import Recipe
+from nalm.tasks.subsets.task import SubsetTask
 
 SHORT = {"iterations": 20, "evaluate_every": 10}
 Rows = Callable[[float, float], tuple[torch.Tensor, torch.Tensor]]
@@ -34,6 +35,7 @@ def test_a_single_run_has_the_modules_usual_recipe() -> None:
 def test_every_operand_is_one_input(inputs: int) -> None:
     operation = "div" if inputs > 1 else "reciprocal"
     (task,) = nalm.single_run("NMRU", operation, inputs=inputs).tasks.values()
+    assert isinstance(task, SubsetTask)
     assert [end - start for start, end in task.slices(0)] == [1] * min(2, inputs)
 
 

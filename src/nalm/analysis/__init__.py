@@ -1,1 +1,1 @@
-"""What came out: solved or not, intervals, tables, comparison with published numbers."""
+"""Analysis of results: success, intervals, summaries, and comparison with published numbers."""

@@ -1,4 +1,4 @@
-"""Results beside published numbers, and two sets of results beside each other."""
+"""Comparison of results with published numbers, of two results directories, and of two variants."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -50,21 +50,27 @@ Groups = dict[tuple[str, str | None], pd.DataFrame]
 
 
 def compare(directory: Path | str, experiment: str | None = None) -> pd.DataFrame:
-    """Compares the results in a directory with published numbers.
-
-    A row per variant and task, and one per variant over all tasks (its ``task`` is None): ours with Wilson's
-    interval, the published count or rate with its source, the difference (ours − published) with Newcombe's interval,
-    and a ``verdict``: ``agrees`` if the interval has 0 in it, ``differs`` if not; ``nothing published``; ``no count
-    published`` where the number of runs is not known; ``other tasks`` where the published number is over other tasks
-    than ours, or ours is over unequally many runs of them. ``changed`` names the fields of recipe and task that are
-    not those of the catalog.
+    """Compare the results in a directory with published numbers.
 
     Arguments:
-        directory: with results.
-        experiment: the one to compare; by default all of them.
+        directory: a results directory.
+        experiment: name of the experiment to compare; by default all of them.
+
+    Returns:
+        A row per variant and task, and one per variant over all tasks (its ``task`` is None): our success rate with
+        Wilson's interval, the published count or rate with its source, the ``difference`` (ours − published) with
+        Newcombe's interval, and a ``verdict``:
+
+        * ``agrees`` or ``differs``: the interval includes 0, or does not.
+        * ``nothing published``.
+        * ``no count published``: the published number of runs is unknown.
+        * ``other tasks``: the published number is over other tasks than ours, or ours has unequal numbers of runs per
+          task.
+
+        ``changed`` lists the fields of recipe and task that differ from the catalog's.
 
     Raises:
-        NalmError: there are no finished runs, or not of this experiment.
+        NalmError: the directory has no finished runs, or none of this experiment.
     """
     names = Store.existing(directory).experiments.names() if experiment is None else [experiment]
     rows = {name: _beside_published(load(directory, name)) for name in names}
@@ -77,21 +83,22 @@ def compare(directory: Path | str, experiment: str | None = None) -> pd.DataFram
 
 
 def compare_results(first: Path | str, second: Path | str, experiment: str | None = None) -> pd.DataFrame:
-    """Compares two results directories, run by run, over the seeds that both have.
-
-    A row per variant and task in both, and one per variant over all of them (its ``task`` is None): how many pairs of
-    runs were solved in both, in the first only, in the second only, in neither; the difference of the success rates
-    (first − second) with Newcombe's paired interval and the p-value of McNemar's exact test; and a ``verdict``:
-    ``same`` if the interval has 0 in it, ``differs`` if not. ``changed`` names the fields of recipe and task that
-    differ under the same labels.
+    """Compare two results directories, run by run, over the seeds that both have.
 
     Arguments:
-        first: a directory with results.
-        second: another one.
-        experiment: the one to compare; by default all that are in both.
+        first: a results directory.
+        second: another results directory.
+        experiment: name of the experiment to compare; by default all that are in both.
+
+    Returns:
+        A row per variant and task in both, and one per variant over all of these tasks (its ``task`` is None). The
+        columns from ``pairs`` to ``neither`` count the pairs of runs, and those solved in both directories, in one only
+        or in neither. ``difference`` is that of the success rates (first − second) with Newcombe's paired interval, and
+        ``p_value`` that of McNemar's exact test. The ``verdict`` is ``same`` if the interval includes 0, else
+        ``differs``. ``changed`` lists the fields of recipe and task that differ under the same labels.
 
     Raises:
-        NalmError: there is nothing that both have.
+        NalmError: the directories have no run in common.
     """
     known = [Store.existing(directory).experiments.names() for directory in (first, second)]
     names = [name for name in known[0] if name in known[1]] if experiment is None else [experiment]
@@ -102,19 +109,22 @@ def compare_results(first: Path | str, second: Path | str, experiment: str | Non
 
 
 def compare_variants(results: Results, first: str, second: str, tasks: Sequence[str] = ()) -> pd.DataFrame:
-    """Compares two variants of an experiment, run by run, over the tasks and seeds that both have.
+    """Compare two variants of an experiment, run by run, over the tasks and seeds that both have.
 
-    Runs of one seed draw the same numbers, whatever their variant. A row per task, and one over all of them if there
-    are several (its ``task`` is None), with the columns of :func:`compare_results` from ``pairs`` to ``verdict``.
+    Runs with the same seed draw the same numbers, whatever their variant, so they form pairs.
 
     Arguments:
-        results: of an experiment.
+        results: the results of an experiment.
         first: label of a variant.
-        second: label of another one.
-        tasks: labels; by default all.
+        second: label of another variant.
+        tasks: labels of tasks; by default all.
+
+    Returns:
+        A row per task, and one over all of them if there are several (its ``task`` is None), with the columns of
+        :func:`compare_results` from ``pairs`` to ``verdict``.
 
     Raises:
-        NalmError: there is no such variant or task, both variants are one, or there is nothing that both have.
+        NalmError: a variant or task is unknown, both variants are the same, or they share no task and seed.
     """
     if first == second:
         raise NalmError(f"found {first!r} twice, expected two of: {', '.join(results.experiment.variants)}")
@@ -130,7 +140,7 @@ def compare_variants(results: Results, first: str, second: str, tasks: Sequence[
     return pd.DataFrame(rows if len(rows) > 2 else rows[:1])
 
 
-# Beside published numbers
+# Comparison with published numbers
 
 
 def _beside_published(results: Results) -> list[dict[str, Any]]:
@@ -165,18 +175,18 @@ def _beside_published(results: Results) -> list[dict[str, Any]]:
 
 
 def _published(experiment: str, variant: str, task: str | None, runs: Mapping[str, int]) -> Published | None:
-    """What is published of a variant on a task; over all tasks, the sum of what is on each of them, or else a total."""
-    of_variant = {
+    """Return the published number of a variant on a task; over all tasks, the sum over tasks, or else a total."""
+    by_task = {
         record.task: record
         for record in published_numbers()
         if (record.experiment, record.variant) == (experiment, variant) and record.success_rate is not None
     }
-    summed = _sum([of_variant[label] for label in runs]) if task is None and set(runs) <= set(of_variant) else None
-    return summed or of_variant.get(task)
+    summed = _sum([by_task[label] for label in runs]) if task is None and set(runs) <= set(by_task) else None
+    return summed or by_task.get(task)
 
 
 def _sum(parts: Sequence[Published]) -> Published | None:
-    """All tasks together, if one source has equally many runs of each."""
+    """Add up the numbers of several tasks, if they have one source and equal numbers of runs."""
     solved = [part.solved for part in parts if part.solved is not None]
     if len(solved) < len(parts) or len({(part.source, part.runs) for part in parts}) != 1:
         return None
@@ -191,7 +201,7 @@ def _sum(parts: Sequence[Published]) -> Published | None:
 
 
 def _judge(solved: pd.Series, published: Published | None, runs: Mapping[str, int]) -> tuple[Estimate, str]:
-    """The difference from what is published, where there is one, and the verdict."""
+    """Return the difference from the published number, NaN where there is none, and the verdict."""
     nothing = Estimate(math.nan, math.nan, math.nan, "none")
     if published is None:
         return nothing, NOTHING_PUBLISHED
@@ -204,14 +214,14 @@ def _judge(solved: pd.Series, published: Published | None, runs: Mapping[str, in
 
 
 def published_text(row: Mapping[Any, Any]) -> str:
-    """The published count and rate of a row of :func:`compare`, for people to read; a dash if there is none."""
+    """Format the published count and rate of a row of :func:`compare`; a dash if there is none."""
     rate, solved = row["published_rate"], row["published_solved"]
     if math.isnan(rate):
         return "–"
     return f"{rate:.1%}" if pd.isna(solved) else f"{solved}/{row['published_runs']} = {rate:.1%}"
 
 
-# Beside each other
+# Comparison run by run
 
 
 def _pairs(first: Results, second: Results) -> list[dict[str, Any]]:
@@ -234,7 +244,7 @@ def _pairs(first: Results, second: Results) -> list[dict[str, Any]]:
 
 
 def _paired(one: pd.Series, other: pd.Series) -> dict[str, Any]:
-    """Counts of the pairs by who solved them, and what they say."""
+    """Return the counts of pairs by which of the two was solved, and the statistics of these counts."""
     counts = [int(pair.sum()) for pair in (one & other, one & ~other, ~one & other, ~one & ~other)]
     difference = newcombe_paired(*counts)
     return {
@@ -248,11 +258,11 @@ def _paired(one: pd.Series, other: pd.Series) -> dict[str, Any]:
     }
 
 
-# Both
+# Shared
 
 
 def _groups(runs: pd.DataFrame, experiment: Experiment) -> Groups:
-    """Runs by variant and task, and by variant over all tasks, in the experiment's order; none is empty."""
+    """Group runs by variant and task, and by variant over all tasks, in the experiment's order; none is empty."""
     groups: Groups = {}
     for variant in experiment.variants if len(runs) else ():
         of_variant = runs[runs["variant"] == variant]
@@ -264,7 +274,7 @@ def _groups(runs: pd.DataFrame, experiment: Experiment) -> Groups:
 
 
 def _changed(one: Experiment, other: Experiment, variant: str, task: str | None) -> str | None:
-    """Fields of the recipe and of the task, or all tasks, in which two experiments differ under the same labels."""
+    """List the fields of the recipe and the task (None: all tasks) that differ between two experiments."""
     pairs: list[tuple[BaseModel | None, BaseModel | None]] = [
         (one.variants.get(variant), other.variants.get(variant)),
         *((one.tasks.get(label), other.tasks.get(label)) for label in (one.tasks if task is None else [task])),

@@ -1,4 +1,4 @@
-"""Differences of two success rates, of independent runs or of the same seeds, with their confidence intervals."""
+"""Differences of two success rates, of independent or paired runs, with their confidence intervals."""
 
 __all__ = ["mcnemar", "newcombe", "newcombe_paired"]
 
@@ -11,41 +11,47 @@ from nalm.errors import NalmError
 
 
 def newcombe(first: tuple[int, int], second: tuple[int, int], confidence: float = 0.95) -> Estimate:
-    r"""Difference of two independent success rates, first − second, with the hybrid score interval.
+    r"""Estimate the difference of two independent success rates, first − second, with the hybrid score interval.
 
     .. math:: \hat d - \sqrt{(p_1 - l_1)^2 + (u_2 - p_2)^2} \quad\text{to}\quad
         \hat d + \sqrt{(u_1 - p_1)^2 + (p_2 - l_2)^2}
 
-    where l and u are the ends of Wilson's intervals. It lies within [−1, 1].
+    where l and u are the ends of Wilson's intervals. The interval lies within [−1, 1].
 
-    References: Interval estimation for the difference between independent proportions: comparison of eleven methods
+    References:
+        Interval estimation for the difference between independent proportions: comparison of eleven methods
         (Newcombe, 1998), method 10
 
     Arguments:
-        first: successes and trials.
-        second: successes and trials.
-        confidence: of the interval.
+        first: numbers of successes and trials.
+        second: numbers of successes and trials.
+        confidence: level of the interval.
     """
     return _hybrid(wilson(*first, confidence), wilson(*second, confidence), 0.0, "newcombe")
 
 
 def newcombe_paired(both: int, first_only: int, second_only: int, neither: int, confidence: float = 0.95) -> Estimate:
-    r"""Difference of two success rates on the same seeds, first − second, with the paired hybrid score interval.
+    r"""Estimate the difference of two paired success rates, first − second, with the paired hybrid score interval.
 
     .. math:: \hat d - \sqrt{(p_1 - l_1)^2 - 2 \phi (p_1 - l_1)(u_2 - p_2) + (u_2 - p_2)^2}
 
-    and likewise above, with Wilson's ends l and u, and the correlation φ of the two outcomes, which is corrected for
-    continuity where it is positive, and 0 where all outcomes of one of them are equal. It lies within [−1, 1].
+    is the lower end; the upper end is likewise. l and u are the ends of Wilson's intervals, φ is the correlation of the
+    two outcomes. φ is corrected for continuity where it is positive, and 0 where all outcomes of one side are equal.
+    The interval lies within [−1, 1].
 
-    References: Improved confidence intervals for the difference between binomial proportions based on paired data
+    References:
+        Improved confidence intervals for the difference between binomial proportions based on paired data
         (Newcombe, 1998), method 10
 
     Arguments:
-        both: pairs of which both succeeded.
-        first_only: pairs of which the first succeeded.
-        second_only: pairs of which the second succeeded.
-        neither: pairs of which none succeeded.
-        confidence: of the interval.
+        both: number of pairs in which both succeeded.
+        first_only: number of pairs in which only the first succeeded.
+        second_only: number of pairs in which only the second succeeded.
+        neither: number of pairs in which neither succeeded.
+        confidence: level of the interval.
+
+    Raises:
+        NalmError: a count is negative.
     """
     counts = (both, first_only, second_only, neither)
     if min(counts) < 0:
@@ -56,21 +62,26 @@ def newcombe_paired(both: int, first_only: int, second_only: int, neither: int, 
 
 
 def mcnemar(first_only: int, second_only: int) -> float:
-    """Exact two-sided p-value: how likely a split of the unequal pairs is that is at least as uneven, were it a coin's.
+    """Return the exact two-sided p-value of McNemar's test.
 
-    Pairs that agree say nothing; without unequal pairs it is 1.
+    It is the probability that fair coin flips split the discordant pairs at least as unevenly. Pairs with equal
+    outcomes don't count; without discordant pairs the p-value is 1.
 
-    References: Note on the sampling error of the difference between correlated proportions or percentages
+    References:
+        Note on the sampling error of the difference between correlated proportions or percentages
         (McNemar, 1947)
+
+    Raises:
+        NalmError: a count is negative.
     """
     if min(first_only, second_only) < 0:
         raise NalmError(f"counts of pairs must be at least 0: found {min(first_only, second_only)}")
-    unequal = first_only + second_only
-    return float(stats.binomtest(first_only, unequal).pvalue) if unequal else 1.0
+    discordant = first_only + second_only
+    return float(stats.binomtest(first_only, discordant).pvalue) if discordant else 1.0
 
 
 def _hybrid(first: Estimate, second: Estimate, correlation: float, method: str) -> Estimate:
-    """The interval of a difference, from those of its two parts."""
+    """Combine the intervals of two rates into the interval of their difference."""
     if "none" in (first.method, second.method):
         return Estimate(nan, nan, nan, "none")
 

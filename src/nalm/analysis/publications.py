@@ -1,4 +1,4 @@
-"""Numbers that papers report, as data: which paper, how each number is known, and of how many runs."""
+"""Numbers that papers report: which paper, how each number is known, and over how many runs."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ PROVENANCE = {
     "A": "abstract or landing page",
     "C": "the paper's code",
 }
-"""How a number is known, by its tag."""
+"""Meanings of the tags that say how a number is known."""
 
 Tag = Literal["T", "F", "D", "A", "C"]
 Label = Annotated[str, Field(strict=True, min_length=1)]
@@ -37,10 +37,10 @@ Address = Annotated[str, Field(pattern="^https://")]
 
 
 class Published(BaseModel):
-    """What a paper says about one variant on one task, or on several tasks together.
+    """Numbers that a paper reports for one variant on one task, or on several tasks together.
 
-    ``experiment`` is the one of the catalog that repeats it, if there is any; ``task`` is None for all tasks of
-    ``over`` together. ``value`` (with its ``spread``) is a number of another kind, which ``unit`` names.
+    ``experiment`` is the catalog's experiment that repeats them, if there is one. ``task`` is None for all tasks of
+    ``over`` together. ``value`` (with its ``spread``) is a number of another kind, named by ``unit``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -81,17 +81,17 @@ class Published(BaseModel):
 
     @property
     def success_rate(self) -> float | None:
-        """Solved of all runs, or the rate where only that is known."""
+        """Solved runs divided by runs, or the rate where only the rate is known."""
         return self.rate if self.solved is None or self.runs is None else self.solved / self.runs
 
     @property
     def source(self) -> str:
-        """Title and year."""
+        """Title and year of the paper."""
         return f"{self.title} ({self.year})"
 
 
 class _Row(BaseModel):
-    """Numbers of a variant, one for each of the table's tasks; null where there is none."""
+    """Numbers of a variant, one for each task of the table; null where there is none."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -105,13 +105,13 @@ class _Row(BaseModel):
     spread: list[float | None] = []
 
     def numbers(self, position: int) -> dict[str, float]:
-        """What there is for a task."""
+        """Return the known numbers of the task at a position."""
         columns = ((name, getattr(self, name)) for name in _Row.model_fields if name != "variant")
         return {name: values[position] for name, values in columns if values and values[position] is not None}
 
 
 class _Table(BaseModel):
-    """Numbers of one kind from one paper; without ``tasks`` each row has one of all tasks together."""
+    """Numbers of one kind from one paper; without ``tasks``, each row has one number for all tasks together."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -147,15 +147,15 @@ class _Publication(BaseModel):
 
 @cache
 def published_numbers() -> tuple[Published, ...]:
-    """Every published number that comes with nalm."""
+    """Return every published number that comes with nalm."""
     return tuple(record for path in sorted(HERE.glob("*.yaml")) for record in read_publication(path))
 
 
 def read_publication(path: Path) -> list[Published]:
-    """Reads the file of one publication.
+    """Read the file of one publication.
 
     Raises:
-        NalmError: the file is wrong; the sentence names line, field, what was found and what was expected.
+        NalmError: the file is invalid; the sentence names the line, the field, the value found and the value expected.
     """
     document = Document(path)
     records = list(_records(check(_Publication, document.value, document), document))
@@ -168,10 +168,10 @@ def read_publication(path: Path) -> list[Published]:
 
 def _records(publication: _Publication, document: Document) -> Iterator[Published]:
     of_paper = publication.model_dump(exclude={"tables"})
-    for place, table in enumerate(publication.tables):
+    for number, table in enumerate(publication.tables):
         of_table = table.model_dump(exclude={"tasks", "rows"})
         for index, row in enumerate(table.rows):
             for position, task in enumerate(table.tasks or [None]):
                 if numbers := row.numbers(position):
                     fields = {**of_paper, **of_table, "variant": row.variant, "task": task, **numbers}
-                    yield check(Published, fields, document, [("tables", place, "rows", index), ("tables", place)])
+                    yield check(Published, fields, document, [("tables", number, "rows", index), ("tables", number)])

@@ -127,7 +127,7 @@ class TrainedRun(StoredRun):
 
     def _untrained(self) -> nn.Module:
         try:
-            return self.run.recipe.probe(self.run.task.module_inputs, self.run.task.hidden_size)
+            return self.run.task.probe(self.run.recipe)
         except ValueError as error:
             raise NalmError(str(error)) from None
 

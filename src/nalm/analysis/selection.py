@@ -1,4 +1,4 @@
-"""Some of the runs of results."""
+"""Select runs of results by variant and task."""
 
 __all__ = ["labels", "only", "selected"]
 
@@ -11,42 +11,40 @@ from nalm.experiments.experiment import check_labels
 
 
 def labels(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> tuple[list[str], list[str]]:
-    """Labels of the variants and tasks that are asked for and have runs, in the experiment's order; by default all.
+    """Return the chosen labels of variants and tasks that have runs, in the experiment's order; by default all.
 
     Raises:
-        NalmError: the experiment has no such variant or task, or nothing of it was trained.
+        NalmError: a label is unknown, or none of the chosen runs are finished.
     """
-    asked = [
-        _known(kind, found, known)
-        for kind, found, known in (
-            ("variant", variants, results.experiment.variants),
-            ("task", tasks, results.experiment.tasks),
-        )
-    ]
-    places = [(run.variant, run.task) for run in results.trained if run.variant in asked[0] and run.task in asked[1]]
-    if not places:
+    chosen_variants = _chosen("variant", variants, results.experiment.variants)
+    chosen_tasks = _chosen("task", tasks, results.experiment.tasks)
+    runs = [run for run in results.trained if run.variant in chosen_variants and run.task in chosen_tasks]
+    if not runs:
         raise NalmError(f"found no finished runs of {', '.join([*variants, *tasks]) or results.experiment.name}")
-    there = [dict.fromkeys(column) for column in zip(*places, strict=True)]
-    return [label for label in asked[0] if label in there[0]], [label for label in asked[1] if label in there[1]]
+    trained_variants, trained_tasks = {run.variant for run in runs}, {run.task for run in runs}
+    return (
+        [label for label in chosen_variants if label in trained_variants],
+        [label for label in chosen_tasks if label in trained_tasks],
+    )
 
 
-def _known(kind: str, found: Sequence[str], known: Mapping[str, Any]) -> list[str]:
+def _chosen(kind: str, found: Sequence[str], known: Mapping[str, Any]) -> list[str]:
     check_labels(kind, found, known)
     return [label for label in known if not found or label in found]
 
 
 def selected(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> list[TrainedRun]:
-    """The trained runs of some variants on some tasks; by default all.
+    """Return the finished runs of some variants on some tasks; by default all.
 
     Raises:
-        NalmError: as ``labels`` does.
+        NalmError: as :func:`labels`.
     """
-    of, on = labels(results, variants, tasks)
-    return [run for run in results.trained if run.variant in of and run.task in on]
+    chosen_variants, chosen_tasks = labels(results, variants, tasks)
+    return [run for run in results.trained if run.variant in chosen_variants and run.task in chosen_tasks]
 
 
 def only(kind: str, found: Sequence[str]) -> str:
-    """The one label that there is.
+    """Return the only label.
 
     Raises:
         NalmError: there are several.

@@ -1,4 +1,4 @@
-"""Means and rates of a group of runs, with their confidence intervals."""
+"""Means and success rates of a group of runs, with their confidence intervals."""
 
 __all__ = ["Estimate", "bca_mean", "checked_values", "gamma_mean", "normal_mean", "wilson"]
 
@@ -17,7 +17,14 @@ Vector = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value, its confidence interval in the same unit, and the method's name; what does not exist is NaN."""
+    """A value with its confidence interval in the same unit; NaN where there is none.
+
+    Arguments:
+        value: the estimate.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        method: name of the method, ``"none"`` if there is no estimate.
+    """
 
     value: float
     low: float
@@ -26,11 +33,15 @@ class Estimate:
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Estimate:
-    r"""Success rate, a fraction of the runs, with the score interval.
+    r"""Estimate a success rate, as a fraction of the trials, with Wilson's score interval.
 
     .. math:: \frac{p + z^2/2n \pm z \sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n}
 
-    References: Probable inference, the law of succession, and statistical inference (Wilson, 1927)
+    References:
+        Probable inference, the law of succession, and statistical inference (Wilson, 1927)
+
+    Raises:
+        NalmError: the number of successes is not between 0 and the number of trials.
     """
     if not 0 <= successes <= trials:
         raise NalmError(f"successes must lie between 0 and the number of trials: found {successes} of {trials}")
@@ -40,30 +51,31 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Estimate:
     rate = successes / trials
     centre, scale = rate + z**2 / (2 * trials), 1 + z**2 / trials
     half = z * sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
-    # Rounding must not keep the ends from 0 and 1.
+    # Exactly 0 and 1, which rounding errors would miss.
     low = 0.0 if successes == 0 else float((centre - half) / scale)
     high = 1.0 if successes == trials else float((centre + half) / scale)
     return Estimate(rate, low, high, "wilson")
 
 
 def gamma_mean(values: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
-    r"""Mean of positive values, such as the iterations at which runs were solved, under a gamma distribution.
+    r"""Estimate the mean of positive values, such as iterations until solved, under a gamma distribution.
 
     .. math:: \ell(\mu, k) = \sum_i \ln \mathrm{Gamma}(x_i \mid \text{mean } \mu, \text{shape } k), \qquad
         2 \left(\ell(\bar x, \hat k) - \max_k \ell(\mu, k)\right) \le \chi^2_{1}
 
-    The mean's maximum likelihood estimate is the sample mean; the interval is its profile likelihood.
-    Where there is no such density (values equal to 9 digits; a zero: a run that was solved before its first
-    update) the interval is Student's, clipped at 0, and ``method`` is ``"normal"``.
+    The maximum likelihood estimate of the mean is the sample mean; the interval is the profile likelihood interval.
+    There is no such density if all values agree to 9 digits, or if one is 0 (a run solved before its first update).
+    Then the interval is Student's, clipped at 0, and ``method`` is ``"normal"``.
 
-    References: A method for computing profile-likelihood-based confidence intervals (Venzon & Moolgavkar, 1988)
+    References:
+        A method for computing profile-likelihood-based confidence intervals (Venzon & Moolgavkar, 1988)
     """
     x = checked_values(values, smallest=0)
     level = _two_sided(confidence)
     if x.size < 2 or x.min() == 0 or np.ptp(x) <= 1e-9 * x.max():
         return normal_mean(x, inf, level)
     mean = float(x.mean())
-    spread = float((x / mean - 1 - np.log(x / mean)).mean())  # log of arithmetic over geometric mean
+    spread = float((x / mean - 1 - np.log(x / mean)).mean())  # log(arithmetic mean / geometric mean)
     best, threshold = _gamma_profile(spread), stats.chi2.ppf(confidence, df=1)
 
     def excess(log_ratio: float) -> float:
@@ -75,11 +87,12 @@ def gamma_mean(values: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
 
 
 def bca_mean(values: npt.ArrayLike, confidence: float = 0.95, seed: int = 0, resamples: int = 9999) -> Estimate:
-    """Mean of any values, such as sparsity errors (0 to 0.5), with the bias-corrected and accelerated bootstrap.
+    """Estimate the mean of any values, such as sparsity errors, with the bias-corrected and accelerated bootstrap.
 
-    The resamples (9999: some 15 ms for 225 values) are drawn from the seed, whatever the order of the values.
+    The resamples depend on the seed, not on the order of the values; 9999 take about 15 ms for 225 values.
 
-    References: Better bootstrap confidence intervals (Efron, 1987)
+    References:
+        Better bootstrap confidence intervals (Efron, 1987)
     """
     x = np.sort(checked_values(values))
     level = _two_sided(confidence)
@@ -88,7 +101,7 @@ def bca_mean(values: npt.ArrayLike, confidence: float = 0.95, seed: int = 0, res
     start, spread = x[0], np.ptp(x)
     if spread == 0:
         return Estimate(float(start), float(start), float(start), "equal values")
-    # The interval moves and stretches with the data; on [0, 1] nothing underflows, however small the errors.
+    # The interval shifts and scales with the data. On [0, 1] nothing underflows, however small the values.
     unit = (x - start) / spread
     found = stats.bootstrap((unit,), np.mean, n_resamples=resamples, confidence_level=confidence, rng=seed)
     low, high = (float(start + spread * end) for end in found.confidence_interval)
@@ -126,9 +139,9 @@ def normal_mean(x: Vector, largest: float, level: float) -> Estimate:
 
 
 def _gamma_profile(a: float) -> float:
-    r"""Greatest log likelihood per value, max over k of :math:`k \ln k - k - \ln\Gamma(k) - k a`."""
+    r"""Return the greatest log likelihood per value, :math:`\max_k k \ln k - k - \ln\Gamma(k) - k a`."""
 
-    def slope(k: float) -> float:  # for large k Stirling's series, here and below: large terms cancel
+    def slope(k: float) -> float:  # Stirling's series for large k, here and below, since large terms cancel
         return float(log(k) - special.psi(k) if k < 1e3 else 1 / (2 * k) + 1 / (12 * k**2) - 1 / (120 * k**4)) - a
 
     k = optimize.brentq(slope, 0.499 / a, 1.001 / a, xtol=1e-300, rtol=1e-14)  # as 1/2k < ln k − ψ(k) < 1/k
@@ -137,7 +150,7 @@ def _gamma_profile(a: float) -> float:
 
 
 def _crossing(function: Callable[[float], float], step: float) -> float:
-    """Where a function that is negative at 0 and grows in the direction of ``step`` crosses 0."""
+    """Return where a function crosses 0 that is negative at 0 and grows in the direction of ``step``."""
     while function(step) < 0:
         step *= 2
     return float(optimize.brentq(function, 0, step, xtol=1e-300, rtol=1e-13))

@@ -1,4 +1,4 @@
-"""Numbers of results as people read them, in the terminal and on pages."""
+"""Format numbers of results for the terminal and for pages."""
 
 import math
 from collections.abc import Hashable, Mapping
@@ -10,17 +10,17 @@ __all__ = ["estimate_texts", "interval_text", "number_text", "task_text"]
 
 
 def task_text(task: Any) -> str:
-    """The label of a task; that of all of them together is not text."""
+    """Return the label of a task; ``all`` for all tasks together, whose label is not a string."""
     return task if isinstance(task, str) else "all"
 
 
 def number_text(value: Any, form: str) -> str:
-    """A number in a form such as ``{:,.0f}``; what does not exist is a dash."""
+    """Format a number, with a format such as ``{:,.0f}``; a missing number is a dash."""
     return "–" if value is None or value is pd.NA or math.isnan(value) else form.format(value)
 
 
 def interval_text(value: float, low: float, high: float, form: str) -> str:
-    """A number and its interval, if it has one."""
+    """Format a number with its interval, if it has one; a missing number is a dash."""
     if math.isnan(value):
         return "–"
     bounds = "" if math.isnan(low) else f" [{form.format(low)}, {form.format(high)}]"
@@ -28,7 +28,7 @@ def interval_text(value: float, low: float, high: float, form: str) -> str:
 
 
 def estimate_texts(row: Mapping[Hashable, Any]) -> list[str]:
-    """What a row of a summary estimates: runs solved, success, median and mean iteration, sparsity error."""
+    """Format the estimates of a summary's row: runs solved, success, median and mean iteration, sparsity error."""
     return [
         f"{row['solved']}/{row['runs']}",
         interval_text(row["success_rate"], row["success_low"], row["success_high"], "{:.1%}"),

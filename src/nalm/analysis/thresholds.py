@@ -1,4 +1,4 @@
-"""Success thresholds: those of an experiment, and the published ones of two-layer networks, simulated again."""
+"""Success thresholds: those of an experiment, and a new simulation of the published ones of two-layer networks."""
 
 from importlib import resources
 from pathlib import Path
@@ -8,28 +8,28 @@ import pandas as pd
 from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.spec.document import Document
-from nalm.tasks.judging import run_threshold
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.tasks.subsets.thresholds import perturbed_errors
 
 __all__ = ["thresholds"]
 
 
 def thresholds(experiment: Experiment | str | None = None) -> pd.DataFrame:
-    """What test errors must be below.
+    """Return the success thresholds of test errors.
 
     Arguments:
-        experiment: the experiment, its name, or the path of its YAML file; without one, the thresholds of two-layer
-            networks of *Neural Arithmetic Units* are simulated, which takes about 20 seconds.
+        experiment: the experiment, its name, or the path of its YAML file. Without one, the thresholds of two-layer
+            networks in *Neural Arithmetic Units* are simulated, which takes about 20 seconds.
 
     Returns:
         For an experiment, a row per ``variant`` and ``task`` with the ``kind`` (``flat``, ``gold`` or ``perturbed``),
-        the ``threshold`` and the ``comparison`` of a test error with it. Without one, a row per ``operation`` and
-        ``case`` with the simulated ``threshold``, its ``standard_error`` (of a simulation with 1,000,000 rows; the
-        published value has another as large), the ``published`` value, and the ``relative_difference`` of the two.
+        the ``threshold``, and the ``comparison`` that a solved run's test error satisfies. Without an experiment, a row
+        per ``operation`` and ``case`` with the simulated ``threshold``, its ``standard_error`` (the simulation has
+        1,000,000 rows; the published value has an error of the same size), the ``published`` value, and the
+        ``relative_difference`` of the two.
 
     Raises:
-        NalmError: there is no such experiment, or a module has no gold weights.
+        NalmError: the experiment is unknown or invalid, or a module has no gold weights.
     """
     if experiment is None:
         return _two_layer_thresholds()
@@ -38,7 +38,7 @@ def thresholds(experiment: Experiment | str | None = None) -> pd.DataFrame:
     rows = []
     for variant, recipe in experiment.variants.items():
         for label, task in experiment.tasks.items():
-            threshold = run_threshold(recipe, task)
+            threshold = task.success_threshold(recipe)
             rows.append(
                 {
                     "variant": variant,
@@ -56,7 +56,9 @@ def _two_layer_thresholds() -> pd.DataFrame:
     published = Document(Path(str(file))).value
     fields = ("case", "published")
     tasks = [
-        Task.model_validate(published["task"] | {name: value for name, value in row.items() if name not in fields})
+        SubsetTask.model_validate(
+            published["task"] | {name: value for name, value in row.items() if name not in fields}
+        )
         for row in published["thresholds"]
     ]
     rows = [

@@ -7,7 +7,6 @@ from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import parse_seeds
-from nalm.experiments.sequences import has_sequences, with_iterations
 
 __all__ = ["choose", "choose_trained", "labels_of"]
 
@@ -62,8 +61,8 @@ def choose(
             chosen.append(name)
             continue
         experiment = load_experiment(name)
-        if iterations is not None and has_sequences(experiment):
-            experiment = with_iterations(experiment, iterations)  # before settings, which may be of ramps
+        if iterations is not None:
+            experiment = experiment.with_iterations(iterations)  # before settings, which may be of ramps
         for setting in settings or ():
             experiment = experiment.with_setting(setting)
         if changes:

@@ -7,7 +7,6 @@ import typer
 
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
-from nalm.experiments.sequences import with_images
 
 __all__ = ["Mnist", "Svhn", "with_digits"]
 
@@ -41,6 +40,6 @@ def with_digits(figures: Sequence[F], mnist: str | None, svhn: str | None) -> li
                 continue
             if not isinstance(figure, Experiment):
                 raise NalmError(f"found --{kind} with {figure}, expected it with sequences of digits only")
-            figure = with_images(figure, kind, directory)
+            figure = figure.with_images(kind, directory)
         changed.append(figure)
     return changed

@@ -41,7 +41,6 @@ from nalm.execution.executors.settings import ExecutorSettings, open_executor
 from nalm.execution.signals import Interrupted
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import show_seeds
-from nalm.experiments.sequences import with_iterations
 from nalm.export.tensorboard_logs import check_tensorboard
 from nalm.registry import import_paths
 
@@ -275,7 +274,7 @@ def train(
         )
         experiment = nalm.single_sequence_run(module, operation, length, seed=seed)
         if iterations is not None:
-            experiment = with_iterations(experiment, iterations)
+            experiment = experiment.with_iterations(iterations)
     for setting in settings or ():
         if "=" not in setting:
             raise NalmError(f"found setting {setting!r}, expected FIELD=VALUE")

@@ -15,7 +15,7 @@ import nalm
 from nalm.experiments.runs import Shard
 from nalm.log import notices
 from nalm.paths import content_hash
-from nalm.tasks.trainings import Training, capture, restore
+from nalm.training.trainer import Trainer
 
 __all__ = ["Checkpoint", "checkpoint_path"]
 
@@ -73,7 +73,7 @@ class Checkpoint:
         self._resumed_at: list[int] = []
         self._hosts = [platform.node()]
 
-    def resume(self, make: Callable[[], Training]) -> Training:
+    def resume(self, make: Callable[[], Trainer]) -> Trainer:
         """A new ensemble, which goes on where the checkpoint is, if there is one that is whole and fits.
 
         Another one is set aside, which a notice says.
@@ -85,7 +85,7 @@ class Checkpoint:
             return ensemble
         try:
             saved = self._checked(content)
-            restore(ensemble, saved.state)
+            ensemble.load_state_dict(saved.state)
         except ValueError as error:
             self._aside.parent.mkdir(exist_ok=True)
             self.path.replace(self._aside)
@@ -115,7 +115,7 @@ class Checkpoint:
                 raise ValueError(f"was made with {name} {saved.made_by.get(name)}, not with {mine}")
         return saved
 
-    def save_if_due(self, ensemble: Training) -> None:
+    def save_if_due(self, ensemble: Trainer) -> None:
         """Saves the ensemble if that costs little beside what would have to be trained again."""
         now = time.monotonic()
         iteration, then = self._last = self._last or (ensemble.iteration, now)
@@ -123,12 +123,12 @@ class Checkpoint:
         if now - then >= max(SECONDS_AT_LEAST, TIMES_ITS_COST * self._cost) and (much or now - then >= SECONDS_AT_MOST):
             self.save(ensemble)
 
-    def save(self, ensemble: Training) -> None:
+    def save(self, ensemble: Trainer) -> None:
         """Saves the ensemble; if that is impossible, a notice says so, and the last checkpoint stays."""
         begun = time.monotonic()
         buffer = io.BytesIO()
         saved = {"made_by": self._made_by, "shard": self._shard, **self.provenance()}
-        torch.save({**saved, "state": capture(ensemble)}, buffer)
+        torch.save({**saved, "state": ensemble.state_dict()}, buffer)
         payload = buffer.getvalue()
         try:
             self._write(self.path, content_hash(payload).encode() + b"\n" + payload)

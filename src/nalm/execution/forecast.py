@@ -8,12 +8,10 @@ from typing import Any
 
 from nalm.execution.dispatch import default_workers
 from nalm.execution.run import Experiments, prepare
-from nalm.experiments.runs import Shard, task_fields
+from nalm.experiments.runs import Shard
 from nalm.spec.recipe import STORED, Recipe
 from nalm.store.store import Store
-from nalm.tasks.digits.task import SequenceTask
-from nalm.tasks.families import task_kind
-from nalm.tasks.recurrent import RecurrentTask
+from nalm.tasks import family_of
 from nalm.training.history import MOST_PARAMETERS
 
 __all__ = ["CostKind", "Forecast", "cost", "cost_kind", "forecast"]
@@ -25,12 +23,6 @@ SIZES = ("input_size", "hidden_size", "length", "steps", "encoder")
 
 STARTING_SECONDS = 5.0
 """To start a worker and compile, or load what was compiled before."""
-TYPICAL_SECONDS_PER_INPUT = 0.5e-6
-"""A run's iteration, compiled, on a core of 2026; `nalm bench` measures it."""
-SECONDS_PER_IMAGE = 0.25e-3
-"""To read a digit and learn from it, on the same core."""
-SECONDS_PER_STEP = 0.25e-3
-"""To learn from one step of a whole batch of sequences of anything else, on the same core."""
 BYTES_PER_EVALUATION = 30
 BYTES_PER_INPUT = 8
 
@@ -66,7 +58,7 @@ def forecast(
     measured = _measured_costs(store)
     seconds = size = 0.0
     for shard in shards:
-        recipe, inputs = shard.recipe, shard.runs[0].task.input_size
+        recipe, inputs = shard.recipe, shard.runs[0].task.columns
         seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * cost(shard, measured)
         evaluations = recipe.iterations // recipe.evaluate_every + 1
         kept = inputs if evaluations * inputs <= MOST_PARAMETERS else 0  # about a parameter for each
@@ -81,23 +73,14 @@ def cost_kind(recipe: Recipe, task: Mapping[str, Any]) -> CostKind:
     fields that are stored of it.
     """
     sizes = (task.get(size) for size in SIZES)
-    return recipe.architecture, recipe.batch_size, task_kind(task).__name__, *sizes
+    return recipe.architecture, recipe.batch_size, family_of(task).__name__, *sizes
 
 
 def cost(shard: Shard, measured: Mapping[CostKind, float]) -> float:
     """Seconds of a run's iteration: as measured, or else as is typical."""
-    kind = cost_kind(shard.recipe, task_fields(shard.runs[0].task))
-    return measured.get(kind, _typical_cost(shard))
-
-
-def _typical_cost(shard: Shard) -> float:
-    """Seconds of a run's iteration, if nothing was measured; one network learns all runs on sequences."""
     task = shard.runs[0].task
-    if isinstance(task, SequenceTask):
-        return SECONDS_PER_IMAGE * shard.recipe.batch_size * task.length / len(shard.runs)
-    if isinstance(task, RecurrentTask):
-        return SECONDS_PER_STEP * task.training_steps / len(shard.runs)
-    return TYPICAL_SECONDS_PER_INPUT * task.input_size
+    kind = cost_kind(shard.recipe, task.identity)
+    return measured.get(kind, task.typical_seconds(shard.recipe, len(shard.runs)))
 
 
 def _measured_costs(store: Store) -> dict[CostKind, float]:

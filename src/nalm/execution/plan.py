@@ -1,20 +1,15 @@
 """Turns an experiment into shards of runs that train together."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, Shard
-from nalm.tasks.recurrent import RecurrentTask
-from nalm.tasks.subsets.streams import layout
-from nalm.tasks.subsets.task import Task
+from nalm.spec.task import Task
 
 __all__ = ["WHOLE", "Part", "Plan", "plan"]
-
-SEEDS_IN_BLOCK = 25
-TASKS_IN_BLOCK = 9
 
 
 class Plan(NamedTuple):
@@ -67,21 +62,19 @@ def _longest_first(shards: list[Shard]) -> list[Shard]:
 
 
 def _blocks(experiment: Experiment) -> Iterator[list[Run]]:
-    layouts: dict[object, list[Task]] = {}
-    trainings: dict[object, list[Task]] = {}
+    groups: dict[Hashable, list[Task]] = {}
     for task in experiment.tasks.values():
-        if isinstance(task, RecurrentTask):
-            trainings.setdefault(task.training, []).append(task)
-        else:
-            layouts.setdefault(layout(task), []).append(task)
-    seed_blocks: dict[int, list[int]] = {}
-    for seed in sorted(experiment.seeds):
-        seed_blocks.setdefault(seed // SEEDS_IN_BLOCK, []).append(seed)
+        groups.setdefault(task.group, []).append(task)
     for recipe in experiment.variants.values():
-        for lengths in trainings.values():
-            for seed in sorted(experiment.seeds):
-                yield [Run(recipe, length, seed) for length in lengths]
-        for tasks in layouts.values():
-            for first in range(0, len(tasks), TASKS_IN_BLOCK):
-                for seeds in seed_blocks.values():
-                    yield [Run(recipe, task, seed) for task in tasks[first : first + TASKS_IN_BLOCK] for seed in seeds]
+        for tasks in groups.values():
+            at_once = tasks[0].tasks_per_shard
+            for first in range(0, len(tasks), at_once):
+                for seeds in _seed_blocks(experiment.seeds, tasks[0].seeds_per_shard):
+                    yield [Run(recipe, task, seed) for task in tasks[first : first + at_once] for seed in seeds]
+
+
+def _seed_blocks(seeds: Sequence[int], size: int) -> Iterable[list[int]]:
+    blocks: dict[int, list[int]] = {}
+    for seed in sorted(seeds):
+        blocks.setdefault(seed // size, []).append(seed)
+    return blocks.values()

@@ -24,7 +24,7 @@ from nalm.log import notices
 from nalm.paths import disk_is_full
 from nalm.registry import import_paths
 from nalm.store.store import Store
-from nalm.tasks.judging import check_tasks
+from nalm.tasks import check_tasks
 
 __all__ = ["Experiments", "Prepared", "Progress", "check_device", "prepare", "run"]
 

@@ -19,7 +19,8 @@ from nalm.experiments.runs import Shard
 from nalm.log import notices
 from nalm.store.leases import Lease, LeaseLost, Watch, acquire
 from nalm.store.store import Store
-from nalm.tasks.trainings import Training, start
+from nalm.tasks import start_training
+from nalm.training.trainer import Trainer
 
 __all__ = [
     "Held",
@@ -128,7 +129,7 @@ def _train(store: Store, shard: Shard, device: str, compiled: bool, lease: Lease
         checkpoint.remove()
         return stored_elsewhere(shard)
 
-    def pause(ensemble: Training) -> None:
+    def pause(ensemble: Trainer) -> None:
         if lease.lost:
             raise LeaseLost
         if interruption.requested:
@@ -138,7 +139,7 @@ def _train(store: Store, shard: Shard, device: str, compiled: bool, lease: Lease
 
     with _reporting(store.path, shard, lease) as report:
         runs = [(run.task, run.seed) for run in shard.runs]
-        ensemble = checkpoint.resume(lambda: start(shard.recipe, runs, device, compiled))
+        ensemble = checkpoint.resume(lambda: start_training(shard.recipe, runs, device, compiled))
         history = ensemble.train(report, pause)
         how = {"device": str(ensemble.device), "threads": 1, "compiled": ensemble.compiled}
         store.add(shard, history, how | checkpoint.provenance(), lease.write)
@@ -160,7 +161,7 @@ class _Report:
         self.lease = lease
         self.last = -SECONDS_BETWEEN_REPORTS
 
-    def __call__(self, ensemble: Training) -> None:
+    def __call__(self, ensemble: Trainer) -> None:
         if time.monotonic() - self.last >= SECONDS_BETWEEN_REPORTS:
             report = json.dumps(asdict(_progress(ensemble, self.shard))).encode()
             with contextlib.suppress(OSError):  # it is only for people to see
@@ -178,7 +179,7 @@ def _reporting(directory: Path, shard: Shard, lease: Lease) -> Iterator[_Report]
             path.unlink(missing_ok=True)
 
 
-def _progress(ensemble: Training, shard: Shard) -> ShardProgress:
+def _progress(ensemble: Trainer, shard: Shard) -> ShardProgress:
     history = ensemble.history
     validation, test = np.stack(history.validation_errors), np.stack(history.test_errors)
     ends = [history.evaluations(index) for index in range(len(shard.runs))]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nalm.errors import NalmError
-from nalm.experiments.experiment import Experiment, read_experiment
+from nalm.experiments.experiment import Experiment
+from nalm.experiments.reading import read_experiment
 from nalm.spec.document import Document
 from nalm.spec.recipe import Recipe
 

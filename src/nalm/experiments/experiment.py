@@ -1,41 +1,34 @@
 """An experiment: variants × tasks × seeds, read from a YAML file."""
 
-import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from copy import deepcopy
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    Field,
     SerializeAsAny,
-    StrictInt,
-    StrictStr,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
 
 from nalm.errors import NalmError
-from nalm.experiments.seeds import parse_seeds
-from nalm.spec.document import Document, Location, check, parse_value, sentence
+from nalm.spec.document import parse_value, sentence
 from nalm.spec.recipe import Recipe
-from nalm.tasks.families import task_kind
-from nalm.tasks.judging import check_tasks
-from nalm.tasks.subsets.task import Task
+from nalm.spec.task import Task
+from nalm.tasks import parse_task
+from nalm.tasks.digits.options import with_images
 
-__all__ = ["Experiment", "check_labels", "read_experiment"]
+__all__ = ["Experiment", "Fields", "check_labels", "set_field"]
 
 Fields = dict[str, Any]
 T = TypeVar("T")
 
 
 def _task(value: Any, info: ValidationInfo) -> Any:
-    """A task of the kind that its fields say."""
-    return task_kind(value).model_validate(value, context=info.context) if isinstance(value, dict) else value
+    """Return the task that fields describe."""
+    return parse_task(value, info.context) if isinstance(value, dict) else value
 
 
 class Experiment(BaseModel):
@@ -99,7 +92,7 @@ class Experiment(BaseModel):
             fields = variants[label].model_dump(mode="json", exclude_unset=True)
             try:
                 for path, value in changes.items():
-                    _set(fields, path, value)
+                    set_field(fields, path, value)
                 variants[label] = Recipe.model_validate(fields)
             except NalmError as error:
                 raise NalmError(f"{label}: {', '.join(changes)}: {error}") from None
@@ -108,6 +101,32 @@ class Experiment(BaseModel):
                 place = ".".join(map(str, details["loc"])) or ", ".join(changes)
                 raise NalmError(f"{label}: {place}: {sentence(Recipe, details)}") from None
         return self.model_copy(update={"variants": variants})
+
+    def with_iterations(self, iterations: int) -> "Experiment":
+        """Return the experiment with another number of iterations.
+
+        Where the number of updates in an epoch depends on the data, as it does with images of digits, the ramps of
+        regularizers are rescaled: a schedule that begins after a tenth of the iterations still does.
+        """
+        if not any(task.scales_schedules for task in self.tasks.values()):
+            return self.changed({"iterations": iterations})
+        variants = {label: _with_iterations(recipe, iterations) for label, recipe in self.variants.items()}
+        return self.model_copy(update={"variants": variants})
+
+    def with_images(self, kind: str, directory: str) -> "Experiment":
+        """Return the experiment with other images of digits.
+
+        Arguments:
+            kind: ``mnist`` or ``svhn``.
+            directory: where their files are; ``torchvision`` downloads MNIST.
+
+        Raises:
+            NalmError: the experiment reads no digits, or the images cannot be read.
+        """
+        tasks = with_images(self.tasks, kind, directory)
+        if tasks is None:
+            raise NalmError(f"found --{kind} with {self.name}, expected it with sequences of digits only")
+        return self.model_copy(update={"tasks": tasks})
 
     def with_setting(self, setting: str) -> "Experiment":
         """The experiment with ``VARIANT.FIELD=VALUE`` applied; ``*`` stands for every variant.
@@ -123,6 +142,12 @@ class Experiment(BaseModel):
                 f"{', '.join([*self.variants, '*'])}"
             )
         return self.changed({target[len(label) + 1 :]: parse_value(value)}, None if label == "*" else label)
+
+
+def _with_iterations(recipe: Recipe, iterations: int) -> Recipe:
+    scale = iterations / max(1, recipe.iterations)
+    terms = {name: term.rescaled(scale) for name, term in recipe.regularizers.items()}
+    return recipe.model_copy(update={"iterations": iterations, "regularizers": terms})
 
 
 def check_labels(kind: str, labels: Iterable[str], known: Iterable[str]) -> None:
@@ -147,7 +172,12 @@ def _only(kind: str, known: dict[str, T], labels: Sequence[str] | None) -> dict[
     return {label: value for label, value in known.items() if labels is None or label in labels}
 
 
-def _set(fields: Fields, path: str, value: Any) -> None:
+def set_field(fields: Fields, path: str, value: Any) -> None:
+    """Set a field of a recipe by its dotted path, such as ``regularizers.weight.coefficient``.
+
+    Raises:
+        NalmError: a field on the path has no fields.
+    """
     *parents, last = path.split(".")
     for parent in parents:
         if parent == "module" and isinstance(fields.get(parent), str):  # a module without options
@@ -156,117 +186,3 @@ def _set(fields: Fields, path: str, value: Any) -> None:
         if not isinstance(fields, dict):
             raise NalmError(f"found field {path!r}, but {parent} has no fields")
     fields[last] = value
-
-
-class _Variant(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    label: StrictStr
-    recipe: Fields = {}
-    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
-
-
-class _File(BaseModel):
-    """Fields of an experiment file; recipes and tasks are checked once they are put together."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    title: StrictStr
-    figure: StrictStr | None = None
-    task: Fields = {}
-    ranges: StrictStr | Annotated[list[Fields], Field(min_length=1)]
-    recipe: Fields = {}
-    seeds: StrictStr | StrictInt = "0-24"
-    variants: list[_Variant] = Field(min_length=1)
-
-
-def read_experiment(path: Path, recipes: Mapping[str, Fields], ranges: Mapping[str, list[Fields]]) -> Experiment:
-    """Reads an experiment file.
-
-    Arguments:
-        path: of the file; its name without suffix is the experiment's.
-        recipes: recipes that it may name as a ``base``.
-        ranges: lists of ranges that it may name.
-
-    Raises:
-        NalmError: the file is wrong; the sentence names line, field, what was found and what was expected.
-    """
-    document = Document(path)
-    file = check(_File, document.value, document)
-    try:
-        seeds = parse_seeds(str(file.seeds))
-    except NalmError as error:
-        raise document.error(("seeds",), str(error)) from None
-    tasks = _tasks(file, document, ranges)
-    variants = _variants(file, document, recipes, tasks.values())
-    fields = {"name": path.stem, "title": file.title, "figure": file.figure}
-    return check(Experiment, {**fields, "variants": variants, "tasks": tasks, "seeds": seeds}, document)
-
-
-def _tasks(file: _File, document: Document, known: Mapping[str, list[Fields]]) -> dict[str, Task]:
-    if isinstance(file.ranges, str) and file.ranges not in known:
-        raise document.error(
-            ("ranges",), f"found {file.ranges!r}, expected a list, or one of the names: {', '.join(known)}"
-        )
-    listed = known[file.ranges] if isinstance(file.ranges, str) else file.ranges
-    tasks: dict[str, Task] = {}
-    for index, fields in enumerate(listed):
-        label = fields.get("label")
-        own = {name: value for name, value in fields.items() if name != "label"}
-        together = file.task | own
-        task = check(task_kind(together), together, document, [("ranges", index), ("task",)])
-        if label is not None and not isinstance(label, str):
-            raise document.error(("ranges", index, "label"), f"found {label!r}, expected a string")
-        label = label or task.label
-        if label in tasks:
-            raise document.error(("ranges", index), f"found the label {label!r} twice, expected it once")
-        tasks[label] = task
-    return tasks
-
-
-def _variants(
-    file: _File, document: Document, known: Mapping[str, Fields], tasks: Collection[Task]
-) -> dict[str, Recipe]:
-    variants: dict[str, Recipe] = {}
-    for index, variant in enumerate(file.variants):
-        origin: Location = ("variants", index)
-        fields = _based(file.recipe | variant.recipe, document, (*origin, "recipe"), known)
-        for values in itertools.product(*variant.grid.values()):
-            point = dict(zip(variant.grid, values, strict=True))
-            own = deepcopy(fields)
-            for path, value in point.items():
-                try:
-                    _set(own, path, value)
-                except NalmError as error:
-                    raise document.error((*origin, "grid", path), str(error)) from None
-            label = _grid_label(variant.label, point)
-            if label in variants:
-                raise document.error((*origin, "label"), f"found the label {label!r} twice, expected it once")
-            origins: list[Location] = [(*origin, "recipe"), ("recipe",), (*origin, "grid")]
-            variants[label] = check(Recipe, own, document, origins)
-            try:
-                check_tasks(variants[label], tasks)
-            except ValueError as error:
-                raise document.error((*origin, "recipe"), str(error)) from None
-    return variants
-
-
-def _based(fields: Fields, document: Document, location: Location, known: Mapping[str, Fields]) -> Fields:
-    if "base" not in fields:
-        return fields
-    own = {name: value for name, value in fields.items() if name != "base"}
-    if not isinstance(fields["base"], str) or fields["base"] not in known:
-        found = f"found {fields['base']!r}, expected one of: {', '.join(known)}"
-        raise document.error((*location, "base"), found)
-    return known[fields["base"]] | own
-
-
-def _grid_label(template: str, point: Mapping[str, Any]) -> str:
-    label = template
-    for path, value in point.items():
-        shown = f"{value:g}" if isinstance(value, float) else str(value)
-        if f"{{{path}}}" in template:
-            label = label.replace(f"{{{path}}}", shown)
-        else:
-            label += f" {path}={shown}"
-    return label

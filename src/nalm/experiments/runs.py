@@ -9,13 +9,10 @@ from typing import Any
 
 from nalm.experiments.experiment import Experiment
 from nalm.spec.recipe import Recipe
+from nalm.spec.task import Task
 from nalm.spec.thresholds import JUDGED_ROWS, Threshold
-from nalm.tasks.digits.task import SequenceTask
-from nalm.tasks.judging import run_threshold
-from nalm.tasks.recurrent import RecurrentTask
-from nalm.tasks.subsets.task import Task
 
-__all__ = ["Run", "Shard", "recipe_fields", "runs_of", "shard_name", "task_fields"]
+__all__ = ["Run", "Shard", "recipe_fields", "runs_of", "shard_name"]
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
@@ -25,14 +22,6 @@ def recipe_fields(recipe: Recipe) -> dict[str, Any]:
     the same reason the default of a field must never change.
     """
     return recipe.model_dump(mode="json", exclude_defaults=True)
-
-
-def task_fields(task: Task) -> dict[str, Any]:
-    """What identifies a task for training; what judges runs does not decide them."""
-    fields = task.model_dump(mode="json", exclude_defaults=True, exclude={"threshold", "judged_rows"})
-    if isinstance(task, SequenceTask) and "images" in fields:
-        fields["images"] = task.images.identity
-    return fields
 
 
 @dataclass(frozen=True)
@@ -46,7 +35,7 @@ class Run:
     @cached_property
     def key(self) -> str:
         """Hash of all that decides the run; labels do not, nor what judges it, unless that decides when it ends."""
-        fields = {"recipe": recipe_fields(self.recipe), "task": task_fields(self.task), "seed": self.seed}
+        fields = {"recipe": recipe_fields(self.recipe), "task": self.task.identity, "seed": self.seed}
         if self.recipe.stop_when_solved:
             fields["threshold"] = self.task.threshold
             if self.task.judged_rows != JUDGED_ROWS:
@@ -60,7 +49,7 @@ class Run:
         Raises:
             NalmError: it cannot be judged.
         """
-        return run_threshold(self.recipe, self.task)
+        return self.task.success_threshold(self.recipe)
 
 
 def shard_name(keys: Sequence[str]) -> str:
@@ -83,11 +72,7 @@ class Shard:
     @property
     def work(self) -> int:
         """What it takes, in proportion: its updates, times the inputs; one network is tested on many lengths."""
-        task = self.runs[0].task
-        if isinstance(task, RecurrentTask):
-            examples = (self.recipe.iterations + 1) * self.recipe.batch_size
-            return examples * task.training_steps * task.numbers_per_step
-        return len(self.runs) * (self.recipe.iterations + 1) * self.runs[0].task.input_size
+        return self.runs[0].task.work(self.recipe, len(self.runs))
 
 
 def runs_of(experiment: Experiment) -> Iterator[tuple[str, str, Run]]:

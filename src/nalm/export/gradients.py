@@ -8,10 +8,8 @@ import torch
 
 from nalm.modules import ArithmeticModule
 from nalm.spec.recipe import Recipe
-from nalm.tasks.recurrent import RecurrentTask
-from nalm.tasks.subsets.streams import Sampler
-from nalm.tasks.subsets.task import Task
-from nalm.training.ensemble.step import Together, fixed_state
+from nalm.spec.task import Task
+from nalm.training.ensemble.step import VectorizedModels, fixed_state
 
 __all__ = ["recomputed_gradients"]
 
@@ -40,16 +38,16 @@ def recomputed_gradients(
         Gradients of shape ``(evaluations, runs, …)`` by name. None for modules with noise or buffers, for those that
         cannot be vectorized, and for recurrent tasks: on these rows, theirs would not be the training loss.
     """
-    if any(isinstance(task, RecurrentTask) for task, _ in runs):
+    held_out = runs[0][0].validation_rows(recipe, runs)
+    if held_out is None:
         return None
-    module = recipe.probe(runs[0][0].input_size, runs[0][0].hidden_size).to(recipe.dtype)
-    noisy = isinstance(module, ArithmeticModule) and module.noise_shape(torch.Size((2, runs[0][0].input_size)))
+    module = runs[0][0].probe(recipe).to(recipe.dtype)
+    noisy = isinstance(module, ArithmeticModule) and module.noise_shape(torch.Size((2, held_out.inputs.shape[1])))
     if noisy or fixed_state(module):
         return None
-    held_out = Sampler(runs, 1, recipe.dtype, torch.device("cpu")).validation
     x = held_out.inputs[..., : recipe.batch_size][held_out.input_index].transpose(1, 2)
     target = held_out.targets[..., : recipe.batch_size][held_out.target_index].unsqueeze(-1)
-    models, scalars = Together(module, recipe), _scalars(recipe, np.array(iterations))
+    models, scalars = VectorizedModels(module, recipe), _scalars(recipe, np.array(iterations))
     found: dict[str, list[Array]] = {name: [] for name in parameters}
     for evaluation in range(len(iterations)):
         own = {"validation_error": torch.from_numpy(validation_errors[evaluation]).to(recipe.dtype)}

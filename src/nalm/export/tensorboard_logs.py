@@ -145,7 +145,7 @@ def _extras(stored: Sequence[StoredRun], selection: Selection, verbose: bool, gr
     recipe = runs[0].recipe
     iterations = list(range(0, recipe.iterations + 1, recipe.evaluate_every))
     try:
-        module = recipe.probe(runs[0].task.module_inputs, runs[0].task.hidden_size)
+        module = runs[0].task.probe(recipe)
     except ValueError as error:  # the module of another package, which is not installed
         raise NalmError(str(error)) from None
     parameters: dict[str, Array] = {}
@@ -218,7 +218,7 @@ def _hyperparameters(labelled: LabelledRun) -> dict[str, bool | float | str]:
         "task": labelled.task,
         "seed": run.seed,
         "operation": run.task.operation,
-        "input_size": run.task.input_size,
+        "input_size": run.task.columns,
         **recipe,
     }
     return {name: value if isinstance(value, int | float | str) else str(value) for name, value in values.items()}

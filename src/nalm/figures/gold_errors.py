@@ -10,7 +10,7 @@ import pandas as pd
 from nalm.figures.saving import save, write_table
 from nalm.figures.style import COLOURS, SHAPES, check_figures, distinct, plotnine, theme
 from nalm.modules import NMRU, NRU, ArithmeticModule, RealNPU
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.tasks.subsets.thresholds import gold_error
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def gold_errors() -> pd.DataFrame:
         for label, fields in TASKS.items():
             for exponent in EXPONENTS:
                 high = float(f"1e{exponent}")
-                task = Task.model_validate(fields | {"train": [0, high], "test": [0, high]})
+                task = SubsetTask.model_validate(fields | {"train": [0, high], "test": [0, high]})
                 rows.append(
                     {
                         "module": module,

@@ -1,4 +1,4 @@
-"""What every kind of figure declares."""
+"""The declaration that every kind of figure makes."""
 
 __all__ = ["FigureKind"]
 

@@ -11,11 +11,10 @@ import pandas as pd
 from nalm.analysis.results import Results
 from nalm.analysis.selection import selected
 from nalm.errors import NalmError
-from nalm.experiments.sequences import has_sequences
+from nalm.experiments.experiment import Experiment
 from nalm.figures.kind import FigureKind
 from nalm.figures.style import COLOURS, SHAPES, SIZE_INCHES, distinct, ordered, plotnine, theme
 from nalm.modules.cells import Accumulator
-from nalm.tasks.digits.task import SequenceTask
 
 if TYPE_CHECKING:
     from plotnine import ggplot
@@ -56,10 +55,10 @@ def length_errors(results: Results, variants: Sequence[str] = (), tasks: Sequenc
         NalmError: no task is on sequences of images, a variant or task is unknown, or there are no runs.
     """
     errors: dict[tuple[str, str], list[float]] = {}
-    lengths: dict[str, SequenceTask] = {}
+    lengths: dict[str, tuple[int, int]] = {}
     for run in selected(results, variants, tasks):
-        if isinstance(run.run.task, SequenceTask):
-            lengths[run.task] = run.run.task
+        if (of_task := run.run.task.lengths) is not None:
+            lengths[run.task] = of_task
             error = run.outcome()["test_error"]
             errors.setdefault((run.variant, run.task), []).append(np.inf if error is None or np.isnan(error) else error)
     if not errors:
@@ -70,8 +69,8 @@ def length_errors(results: Results, variants: Sequence[str] = (), tasks: Sequenc
             {
                 "variant": variant,
                 "task": task,
-                "trained": lengths[task].length,
-                "tested": lengths[task].test_length,
+                "trained": lengths[task][0],
+                "tested": lengths[task][1],
                 "runs": len(found),
                 "median": float(np.median(found)),
                 "low": min(found),
@@ -151,9 +150,13 @@ def _points(table: pd.DataFrame) -> pd.DataFrame:
     return ordered(points, "variant").assign(panel=pd.Categorical(points["panel"], categories=list(PANELS)))
 
 
+def _has_lengths(experiment: Experiment) -> bool:
+    return any(task.lengths is not None for task in experiment.tasks.values())
+
+
 FIGURE = FigureKind(
     title="Test errors by length of sequences, also as multiples of the accumulator's.",
     draw=error_lengths,
     table=length_errors,
-    suits=has_sequences,
+    suits=_has_lengths,
 )

@@ -10,7 +10,6 @@ import pandas as pd
 from nalm.analysis.results import Results
 from nalm.analysis.selection import labels
 from nalm.errors import NalmError
-from nalm.experiments.sequences import has_sequences, is_recurrent
 from nalm.figures.kind import FigureKind
 from nalm.figures.style import (
     COLOURS,
@@ -23,6 +22,7 @@ from nalm.figures.style import (
     task_axis,
     theme,
 )
+from nalm.spec.task import Task
 
 if TYPE_CHECKING:
     from plotnine import ggplot
@@ -63,11 +63,8 @@ def summary_panels(results: Results, variants: Sequence[str] = (), tasks: Sequen
     """
     check_figures()
     figure = three_panels(summary_table(results, variants, tasks))
-    if has_sequences(results.experiment):
-        figure += plotnine().labs(x="Sequences", y="")
-    elif is_recurrent(results.experiment):
-        figure += plotnine().labs(x="Task", y="")
-    return figure
+    axes = [task.axis for task in results.experiment.tasks.values() if task.axis != Task.axis]
+    return figure + plotnine().labs(x=axes[0], y="") if axes else figure
 
 
 def three_panels(table: pd.DataFrame, title: str | None = None) -> "ggplot":

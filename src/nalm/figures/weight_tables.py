@@ -16,7 +16,7 @@ from nalm.errors import NalmError
 from nalm.modules import ArithmeticModule
 from nalm.modules.functional import SATURATED
 from nalm.spec.recipe import STORED, Recipe
-from nalm.tasks.subsets.task import Task
+from nalm.spec.task import Task
 
 Vector = npt.NDArray[np.float64]
 Evaluations = list[tuple[int, int]]
@@ -100,7 +100,7 @@ def _parameter_tables(run: TrainedRun, evaluations: Evaluations) -> Iterator[pd.
     """Yield a table for each parameter of a run."""
     rows, iterations = [row for row, _ in evaluations], [iteration for _, iteration in evaluations]
     task, seed = run.run.task, run.run.seed
-    gold = _gold_values(run.run.recipe.model_dump_json(), task, task.offset(np.random.RandomState(seed)))
+    gold = _gold_values(run.run.recipe.model_dump_json(), task, _gold_operands(task, seed))
     solved = run.outcome()["solved"]
     for name, values in _values(run, rows).items():
         elements = values.shape[1]
@@ -156,15 +156,23 @@ def _weights(module: ArithmeticModule, free: Sequence[str]) -> dict[str, Vector]
     return {name: tensor.double().flatten().numpy().copy() for name, tensor in tensors.items()}
 
 
+def _gold_operands(task: Task, seed: int) -> tuple[int, ...]:
+    """Return the inputs to which gold weights apply the operation; none if they are not known."""
+    try:
+        return tuple(task.gold_operands(seed))
+    except ValueError:
+        return ()
+
+
 @lru_cache(maxsize=1024)
-def _gold_values(recipe: str, task: Task, offset: int) -> dict[str, Vector]:
-    """Return the gold values by name, for operands that begin at an offset; empty if the module has none."""
-    module = Recipe.model_validate_json(recipe, context=STORED).probe(task.module_inputs, task.hidden_size)
-    if not isinstance(module, ArithmeticModule):
+def _gold_values(recipe: str, task: Task, operands: tuple[int, ...]) -> dict[str, Vector]:
+    """Return the gold values by name; empty without operands, or if the module has none."""
+    module = task.probe(Recipe.model_validate_json(recipe, context=STORED))
+    if not isinstance(module, ArithmeticModule) or not operands:
         return {}
     try:
         free = _free_parameters(module)
-        module.gold(task.operation, *(offset + operand for operand in task.gold_operands()))
+        module.gold(task.operation, *operands)
     except ValueError:
         return {}
     weights = _weights(module, free)

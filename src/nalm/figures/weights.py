@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 4
 REACH = 3.0
-"""How far from 0 weights are always shown; farther if gold weights or the middle half of all values are."""
+"""Weights up to this magnitude are shown; larger ones only within gold values or the middle half of all values."""
 
 
 def weight_trajectories(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] = ()) -> "ggplot":

@@ -1,4 +1,4 @@
-"""What modules share whose weights are kept between their discrete values."""
+"""The base of modules whose weights are kept between their discrete values."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["BoundedModule"]
 
 
 class BoundedModule(ArithmeticModule):
-    r"""A module whose weights choose inputs, and are kept in :math:`[-1, 1]` or in :math:`[0, 1]`.
+    r"""A module whose weights select inputs, and stay within :math:`[-1, 1]` or :math:`[0, 1]`.
 
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        out_of_bounds: weights outside are clamped by a projection after the step (``clip``), or in the forward pass
-            while a regularizer draws them back (``penalty``).
-        shape: of the regularizers, ``linear``, ``squared`` or ``none``.
-        identity_epsilon: raises the lower bound by this.
+        out_of_bounds: how weights outside are treated: a projection clamps them after each step (``clip``), or the
+            forward pass clamps them and a regularizer pulls them back (``penalty``).
+        shape: shape of the regularizers, ``linear``, ``squared`` or ``none``.
+        identity_epsilon: added to the lower bound.
     """
 
     lowest: ClassVar[int]
@@ -40,8 +40,8 @@ class BoundedModule(ArithmeticModule):
 
     @torch.no_grad()
     def _draw(self, init: str = "uniform") -> None:
-        """Draws the weights: around 0 for modules that have negative ones, around 1/2 for the others."""
-        if self.weight.is_meta:  # there are no numbers to draw, and torch cannot pretend for all distributions
+        """Draw the weights: around 0 if negative weights are allowed, else around 1/2."""
+        if self.weight.is_meta:  # it has no numbers, and not every distribution of torch accepts it
             return
         if init == "beta":
             seven = self.weight.new_tensor([7.0])
@@ -53,13 +53,13 @@ class BoundedModule(ArithmeticModule):
             self.weight.uniform_(0.25, 0.75)
 
     def _effective_weight(self) -> Tensor:
-        """The weights, clamped where a penalty lets them leave their bounds."""
+        """Return the weights, clamped if a penalty lets them leave their bounds."""
         return (
             self.weight if self.out_of_bounds == "clip" else self.weight.clamp(self.lowest + self.identity_epsilon, 1.0)
         )
 
     def effective_weights(self) -> dict[str, Tensor]:
-        """The weights as the forward pass uses them, by name."""
+        """Return the weights as the forward pass uses them, by name."""
         return {"weight": self._effective_weight()}
 
     @property
@@ -68,12 +68,12 @@ class BoundedModule(ArithmeticModule):
         return {"weight": (self.lowest, 1)}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """Weights between their discrete values, unless a penalty is used instead."""
+        """Keep weights between their discrete values, unless a penalty does."""
         return {"weight": (self.lowest + self.identity_epsilon, 1.0)} if self.out_of_bounds == "clip" else {}
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """Distance of ``weight`` from its discrete values, ``out_of_bounds`` from its bounds, and ``input``: of what is
-        not used from 0 (sums) or from 1 (products of inputs).
+        """Return ``weight``, the distance from discrete values; ``out_of_bounds``, the distance from the bounds; and
+        ``input``, the distance of unused inputs from 0 (sums) or from 1 (products).
         """
         ternary = self.lowest < 0
         terms = {
@@ -92,11 +92,11 @@ class BoundedModule(ArithmeticModule):
         return terms
 
     def _chosen_from(self, inputs: Tensor) -> Tensor:
-        """What the weights choose from, with as many columns as there are weights for an output."""
+        """Return what the weights select from, with a column for each weight of an output."""
         return inputs
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Sets the coefficients, or exponents, as weights."""
+        """Set the coefficients, or exponents, as weights."""
         self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
         return self

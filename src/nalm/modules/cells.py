@@ -1,4 +1,4 @@
-"""Recurrent cells: arithmetic modules as cells, and cells to compare them with."""
+"""Recurrent cells: arithmetic modules as cells, and baselines."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ class ArithmeticCell(nn.Module):
 
     .. math:: h_t = \mathrm{module}([x_t, h_{t-1}])
 
-    It is used as ``torch.nn.RNNCell``. A cell that adds starts with a state of 0, one that multiplies with 1.
+    Use it like ``torch.nn.RNNCell``. For sums the initial state should be 0, for products 1.
 
     References:
         sequential tasks of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
 
     Arguments:
-        module: the module, with more inputs than outputs: as many as the cell has inputs and states; its outputs are
-            the next state.
-        initial: what every state starts with.
+        module: maps the cell's inputs and states to its next states, so it has more inputs than outputs.
+        initial: initial value of every state.
 
     Raises:
-        ValueError: the module has no more inputs than outputs.
+        ValueError: the module does not have more inputs than outputs.
 
     >>> from nalm.modules import NMU
     >>> cell = ArithmeticCell(NMU(2, 1).gold("mul"), initial=1.0)
@@ -50,32 +49,32 @@ class ArithmeticCell(nn.Module):
         self.initial = initial
 
     def reset_parameters(self) -> None:
-        """Draws new initial parameters of the module."""
+        """Draw new initial parameters of the module."""
         self.module.reset_parameters()
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        """Shape: input ``(*, input_size)`` and state ``(*, hidden_size)`` to the next state ``(*, hidden_size)``."""
+        """Compute the next state ``(*, hidden_size)`` of input ``(*, input_size)`` and state ``(*, hidden_size)``."""
         if state is None:
             state = x.new_full((*x.shape[:-1], self.hidden_size), self.initial)
         result: Tensor = self.module(torch.cat([x, state], -1))
         return result
 
     def extra_repr(self) -> str:
-        """Sizes, as torch's own cells print them."""
+        """Return the sizes, as torch's own cells print them."""
         return f"{self.input_size}, {self.hidden_size}, initial={self.initial:g}"
 
 
 class _TorchCell(nn.Module):
-    """One of torch's cells, between the same inputs and states as an arithmetic module.
+    """A cell of torch, with the sizes of an arithmetic module.
 
     Arguments:
-        in_features: inputs of the cell and its outputs together.
-        out_features: outputs of the cell.
+        in_features: number of inputs and outputs of the cell together.
+        out_features: number of outputs of the cell.
     """
 
     kind: type[nn.RNNCellBase]
     states: int
-    """Of each output."""
+    """Number of states for each output."""
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
@@ -90,7 +89,7 @@ class _TorchCell(nn.Module):
         self.cell = self.kind(in_features - out_features, out_features)  # type: ignore[call-arg]
 
     def reset_parameters(self) -> None:
-        """Draws new initial parameters, as torch does."""
+        """Draw new initial parameters, as torch does."""
         self.cell.reset_parameters()
 
 
@@ -101,14 +100,14 @@ class LSTM(_TorchCell):
         Long Short-Term Memory (Hochreiter & Schmidhuber, 1997), https://doi.org/10.1162/neco.1997.9.8.1735
 
     Arguments:
-        in_features: inputs of the cell and its outputs together.
-        out_features: outputs of the cell.
+        in_features: number of inputs and outputs of the cell together.
+        out_features: number of outputs of the cell.
     """
 
     kind, states = nn.LSTMCell, 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: input and states (outputs, then memory) ``(*, in_features + out_features)`` to the next states."""
+        """Compute the next states of input and states (outputs, then memory), ``(*, in_features + out_features)``."""
         inputs, state, memory = torch.split(x, [self.in_features - self.out_features, *[self.out_features] * 2], -1)
         return torch.cat(self.cell(inputs, (state, memory)), -1)
 
@@ -120,32 +119,32 @@ class GRU(_TorchCell):
         Learning Phrase Representations using RNN Encoder-Decoder (Cho et al., 2014), https://arxiv.org/abs/1406.1078
 
     Arguments:
-        in_features: inputs of the cell and its outputs together.
-        out_features: outputs of the cell.
+        in_features: number of inputs and outputs of the cell together.
+        out_features: number of outputs of the cell.
     """
 
     kind, states = nn.GRUCell, 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: input and state ``(*, in_features)`` to the next state ``(*, out_features)``."""
+        """Compute the next state ``(*, out_features)`` of input and state ``(*, in_features)``."""
         inputs, state = torch.split(x, [self.in_features - self.out_features, self.out_features], -1)
         result: Tensor = self.cell(inputs, state)
         return result
 
 
 class Accumulator(nn.Module):
-    """The solution, without parameters: it adds, multiplies or divides its state by its input.
+    """The solved cell, without parameters: it adds its input to its state, or multiplies or divides the state by it.
 
-    A network that reads digits for it has nothing else to learn: what it comes to is what arithmetic modules, which
-    have to learn the operation besides, can come to at best.
+    A network that reads digits for this cell has nothing else to learn. Its error is therefore the best that a network
+    can reach whose arithmetic module also has to learn the operation.
 
     Arguments:
-        in_features: 2: the input and the state.
-        out_features: 1: the next state.
+        in_features: 2, the input and the state.
+        out_features: 1, the next state.
         operation: ``add``, ``mul`` or ``div``.
 
     Raises:
-        ValueError: there is no such operation, or the sizes are others.
+        ValueError: the operation is unknown, or the sizes are not 2 and 1.
     """
 
     def __init__(self, in_features: int, out_features: int, *, operation: str = "add") -> None:
@@ -158,7 +157,7 @@ class Accumulator(nn.Module):
         self.operation = operation
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: input and state ``(*, 2)`` to the next state ``(*, 1)``."""
+        """Compute the next state ``(*, 1)`` of input and state ``(*, 2)``."""
         digit, state = x[..., :1], x[..., 1:]
         if self.operation == "div":
             return state / digit
@@ -166,4 +165,4 @@ class Accumulator(nn.Module):
 
 
 CELLS: dict[str, type[nn.Module]] = {cell.__name__: cell for cell in (LSTM, GRU, Accumulator)}
-"""What recipes of sequences may name besides arithmetic modules."""
+"""Cells that recipes of sequences can name, besides arithmetic modules."""

@@ -1,4 +1,4 @@
-"""Keeping weights in their bounds while any training loop runs."""
+"""Keep weights within their bounds in any training loop."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ __all__ = ["constrain"]
 
 
 def constrain(model: nn.Module, optimizer: Optimizer) -> RemovableHandle:
-    """From now on projects every arithmetic module in the model onto its bounds after each step of the optimizer.
+    """Project every arithmetic module of the model onto its bounds after each step of the optimizer, from now on.
 
-    It needs one line before an ordinary loop, or in ``configure_optimizers`` of Lightning, and no other change.
+    Call it once before an ordinary loop, or in ``configure_optimizers`` of Lightning. Nothing else changes.
 
     Arguments:
-        model: any module that holds arithmetic modules, or is one.
-        optimizer: of its parameters.
+        model: a module that contains arithmetic modules, or is one.
+        optimizer: the optimizer of its parameters.
 
     Returns:
-        A handle whose ``remove()`` ends it.
+        A handle whose ``remove()`` ends the projections.
 
     Raises:
         ValueError: there is no arithmetic module in the model.

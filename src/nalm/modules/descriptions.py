@@ -1,4 +1,4 @@
-"""What is known about a module without training it."""
+"""Descriptions of modules: their documentation, options, operations and parameters."""
 
 import inspect
 import re
@@ -13,16 +13,16 @@ __all__ = ["Description", "describe"]
 
 @dataclass(frozen=True)
 class Description:
-    """A module as built with two inputs, one output and no options.
+    """A description of a module, as built with two inputs, one output and no options.
 
     Arguments:
-        name: its name.
-        summary: what it does, in a sentence.
-        documentation: all there is to know, as plain text.
-        options: their defaults.
-        operations: which it computes with gold weights, and for which inputs.
-        domain: first and last of the discrete values of its parameters.
-        parameters: their shapes.
+        name: name of the module.
+        summary: first sentence of its documentation.
+        documentation: its documentation as plain text.
+        options: options and their defaults.
+        operations: operations that gold weights compute, and the inputs for which they do.
+        domain: first and last discrete value of parameters, by name.
+        parameters: shapes of parameters, by name.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Description:
 
 
 def describe(name: str) -> Description:
-    """Describes a module by any name that ``resolve`` knows.
+    """Describe a module, given any name that ``resolve`` knows.
 
     Raises:
         ValueError: there is no such module.
@@ -60,7 +60,7 @@ def describe(name: str) -> Description:
 
 
 def _readable(documentation: str) -> str:
-    """The documentation without its markup, and without its examples."""
+    """Return the documentation without markup and examples."""
     text = documentation.split("\n>>>", maxsplit=1)[0].rstrip()
     text = re.sub(r":\w+:`([^`]*)`|``([^`]*)``", lambda found: found[1] or found[2], text)
     return re.sub(r"^\.\. math:: ?", "    ", text, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The arithmetic expression that a module has learnt."""
+"""The arithmetic expression that a model has learnt."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["expression"]
 
 
 def expression(model: nn.Module, names: Sequence[str] | None = None) -> list[sympy.Expr]:
-    """The expression that the nearest discrete weights compute, one per output; names default to x1, x2, …
+    """Return the expression that the nearest discrete weights compute, one per output.
 
-    It holds for positive inputs, and for all that the module's ``operations`` say it computes with. Gates that depend
-    on inputs are steps; where no sign decides, they stay in the expression.
+    It holds for positive inputs, and for all inputs that the module's ``operations`` name. Gates that depend on inputs
+    become steps; where the sign of their logit is unknown, they stay in the expression.
 
     Arguments:
-        model: an arithmetic module, or an ``nn.Sequential`` or a network of two layers of them.
-        names: of the inputs.
+        model: an arithmetic module, or an ``nn.Sequential`` or ``TwoLayers`` of them.
+        names: names of the inputs; by default x1, x2, …
 
     Raises:
-        ValueError: the model is or holds something else, or there are not as many names as inputs.
+        ValueError: the model is or contains something else, or the number of names is not the number of inputs.
 
     >>> from nalm.modules import NAU, NMRU, NMU
     >>> expression(NMRU(10, 1).gold("div", 2, 6))
@@ -67,8 +67,8 @@ def _expression(module: ArithmeticModule, inputs: Sequence[sympy.Expr], inner: b
     if len(inputs) != module.in_features:
         raise ValueError(f"{type(module).__name__}: found {len(inputs)} inputs, expected {module.in_features}")
     discrete = copy.deepcopy(module).discretize().idealize()
-    # With integer weights the sign rule of modules that keep signs is sgn(x)^w, so what holds for positive inputs is
-    # the expression everywhere, and sympy can cancel it. Others, between layers, get inputs of either sign.
+    # With integer weights, modules that keep signs compute sgn(x)^w |x|^w. The expression for positive inputs is then
+    # right for all inputs, and sympy can simplify it. Other modules, between layers, get inputs of both signs.
     assumption = {"positive": True} if not inner or _keeps_signs(module) else {"real": True}
     symbols = [sympy.Symbol(f"x{index}", **assumption) for index in range(len(inputs))]
     formulas = [sympy.nsimplify(_simplified(_steps(formula))) for formula in discrete.to_sympy(symbols)]
@@ -81,14 +81,14 @@ def _keeps_signs(module: ArithmeticModule) -> bool:
 
 
 def _simplified(formula: sympy.Expr) -> sympy.Expr:
-    """The formula in few words; sympy would search for hours how to simplify a hyperbolic sine of logarithms."""
+    """Simplify the formula, except hyperbolic sines of logarithms, which take sympy hours."""
     import sympy
 
     return formula if formula.has(sympy.sinh) else sympy.simplify(formula)
 
 
 def _steps(formula: sympy.Expr) -> sympy.Expr:
-    """The formula with gates that are steps as 0 or 1, where the sign of their logit is known."""
+    """Replace gates that are steps by 0 or 1, where the sign of their logit is known."""
     import sympy
 
     def limit(exponential: sympy.Expr) -> sympy.Expr:

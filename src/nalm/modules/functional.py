@@ -1,4 +1,4 @@
-"""The arithmetic that several modules share: products, penalties on weights, sparsity."""
+"""Functions that several modules share: sums, products, penalties on weights, sparsity."""
 
 import functools
 import itertools
@@ -33,26 +33,26 @@ __all__ = [
 ]
 
 EPS32 = 2.0**-23
-"""Machine epsilon of float32, which the papers' modules add in every precision."""
+"""Machine epsilon of float32, which modules add to avoid a division by 0, in every precision, as published."""
 
 LOG_EPS = 1e-7
-"""What the papers add to magnitudes before they take logarithms."""
+"""The number that the papers add to magnitudes before they take logarithms."""
 
 SATURATED = 1000.0
-"""A logit at which logistic functions and hyperbolic tangents are 0 or 1 to the last digit of float64."""
+"""A logit whose sigmoid and hyperbolic tangent are 1 to the last digit of float64."""
 
 Shape = Literal["linear", "squared", "none"]
 
 _UNROLLED = 64
-"""Sizes up to which sums and products are written out, so that a compiler fuses them with what is around them."""
+"""Sums and products up to this size are written out, so that a compiler can fuse them with the code around them."""
 _SUMMED = 4096
-"""Size up to which weighted sums in a compiled ensemble are cheaper than its products of small matrices."""
+"""In a compiled ensemble, weighted sums up to this size are faster than products of small matrices."""
 
 
 def contract(x: Tensor, weight: Tensor) -> Tensor:
-    r"""Weighted sums of the inputs, :math:`y_o = \sum_i W_{oi} x_i`.
+    r"""Return weighted sums of the inputs, :math:`y_o = \sum_i W_{oi} x_i`.
 
-    Small ones are written as multiplication and sum, which a compiler fuses, unlike a matrix product.
+    Small sums are written as multiplication and sum, which a compiler fuses, unlike a matrix product.
 
     Shape: ``(*, I)`` and ``(O, I)`` to ``(*, O)``.
     """
@@ -66,7 +66,7 @@ def contract(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class _ContiguousGradient(torch.autograd.Function):
-    """Nothing but a gradient that is contiguous, so that sums over its rows are vectorized."""
+    """An identity with a contiguous gradient, so that sums over its rows are vectorized."""
 
     generate_vmap_rule = True
 
@@ -84,11 +84,11 @@ class _ContiguousGradient(torch.autograd.Function):
 
 
 def product(*factors: Tensor) -> Tensor:
-    r"""Product over the last dimensions of all the given blocks, :math:`y = \prod_j f_j`, from left to right.
+    r"""Return the product over the last dimensions of all blocks, :math:`y = \prod_j f_j`, from left to right.
 
-    Written as a chain of multiplications, which a compiler fuses with whatever made the factors, unlike ``torch.prod``;
-    for the same reason blocks are better given one by one than concatenated. Long products are left to ``torch.prod``.
-    The gradient is exact where factors are 0. In a compiled ensemble it takes one division for each factor,
+    It is a chain of multiplications, which a compiler fuses with the code that made the factors, unlike ``torch.prod``.
+    For the same reason, pass blocks one by one instead of concatenating them. Long products use ``torch.prod``. The
+    gradient is exact where factors are 0. In a compiled ensemble it takes one division for each factor,
     :math:`(y / f_j)\, \partial y`, and stores nothing; it is as exact, unless :math:`y` overflows or underflows.
 
     Shape: ``(*, J)`` each, to ``(*)``.
@@ -102,7 +102,7 @@ def product(*factors: Tensor) -> Tensor:
 
 
 def _is_recorded() -> bool:
-    """Whether operations are recorded, to be compiled together: then those are cheap that are calls otherwise."""
+    """Tell whether operations are being recorded to be compiled together, which makes many small ones cheap."""
     return not torch.compiler.is_dynamo_compiling() and get_proxy_mode() is not None
 
 
@@ -111,7 +111,7 @@ def _columns(blocks: Sequence[Tensor]) -> list[Tensor]:
 
 
 class _Product(torch.autograd.Function):
-    """The product, with a gradient that is cheap where it is fused, and slower where every operation is a call."""
+    """The product, with a gradient that is fast when it is compiled, and slow when it is not."""
 
     generate_vmap_rule = True
 
@@ -151,7 +151,7 @@ class _ProductGradient(torch.autograd.Function):
 
 
 def _gradients_of_product(gradient: Tensor, *blocks: Tensor) -> tuple[Tensor, ...]:
-    """What ``_ProductGradient`` computes, as plain products of all factors but one, which can be differentiated."""
+    """Compute the same as ``_ProductGradient`` as products of all factors but one, which can be differentiated."""
     columns = _columns(blocks)
     before = list(itertools.accumulate(columns[:-1], torch.mul, initial=gradient))
     after = list(itertools.accumulate(columns[:0:-1], torch.mul, initial=torch.ones_like(gradient)))[::-1]
@@ -160,11 +160,11 @@ def _gradients_of_product(gradient: Tensor, *blocks: Tensor) -> tuple[Tensor, ..
 
 
 def unit_power(base: Tensor, exponent: Tensor) -> Tensor:
-    r"""Powers :math:`b^e` of numbers that are not negative, whose exponents are meant to become -1, 0 or 1.
+    r"""Return powers :math:`b^e` of nonnegative numbers, for exponents that are to become -1, 0 or 1.
 
-    At 0 and infinity derivatives count as 0. In a compiled ensemble :math:`b^e = b^n \exp((e - n) \ln b)` with the
-    nearest such :math:`n`, because its gradient needs the same logarithm: exact at these exponents, and elsewhere
-    within about :math:`|(e - n) \ln b|` roundings.
+    The derivatives at 0 and infinity are defined as 0. A compiled ensemble computes
+    :math:`b^e = b^n \exp((e - n) \ln b)` with the nearest such :math:`n`, because the gradient needs the same
+    logarithm. It is exact at these exponents, and elsewhere within about :math:`|(e - n) \ln b|` roundings.
 
     Shape: any two that broadcast.
     """
@@ -175,14 +175,14 @@ def unit_power(base: Tensor, exponent: Tensor) -> Tensor:
     nearest_unit = exponent.detach().clamp(-1, 1).round()
     unit = torch.where(nearest_unit > 0, inner, torch.where(nearest_unit < 0, 1 / inner, 1))
     power = unit * torch.exp((exponent - nearest_unit) * torch.log(inner))
-    # From here on numbers of the exponents, which are few.
+    # The following tensors have the shape of the exponents, which are few.
     of_zero = torch.where(exponent > 0, 0.0, torch.where(exponent < 0, math.inf, 1.0)).to(power.dtype)
     edge = torch.where(base == 0, of_zero, 1 / of_zero)
     return torch.where(at_the_edge, edge, power)
 
 
 def selected_product(x: Tensor, weight: Tensor) -> Tensor:
-    r"""Product of the inputs that the weights select, :math:`y_o = \prod_i (W_{oi} x_i + 1 - W_{oi})`.
+    r"""Return the product of the inputs that the weights select, :math:`y_o = \prod_i (W_{oi} x_i + 1 - W_{oi})`.
 
     Shape: ``(*, I)`` and ``(O, I)`` to ``(*, O)``.
     """
@@ -190,12 +190,12 @@ def selected_product(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def glorot_limit(in_features: int, out_features: int) -> float:
-    r"""Where Glorot's uniform distribution ends, :math:`\sqrt{6 / (I + O)}`."""
+    r"""Return the limit of Glorot's uniform distribution, :math:`\sqrt{6 / (I + O)}`."""
     return math.sqrt(6 / (in_features + out_features))
 
 
 def saturated_logit(share: Tensor) -> Tensor:
-    """The logit of a number from 0 to 1, so large at its ends that the sigmoid gives it back to the last digit."""
+    """Return the logit of a number from 0 to 1, clamped so that its sigmoid is the number to the last digit."""
     return torch.logit(share).clamp(-SATURATED, SATURATED)
 
 
@@ -218,13 +218,13 @@ def weighted_sum(x: Tensor, weight: Tensor, space: str, eps: float) -> Tensor:
 
 
 def nearest(weight: Tensor, low: int, high: int) -> Tensor:
-    """The nearest integers from ``low`` to ``high``; halves are rounded away from zero."""
+    """Return the nearest integers from ``low`` to ``high``. Halves are rounded away from zero."""
     away = weight.sign() * (weight.frac().abs() >= 0.5)
     return (weight.trunc() + away).clamp(low, high)
 
 
 def binary_penalty(weight: Tensor, shape: Shape = "linear") -> Tensor:
-    r"""Mean distance of the weights from :math:`\{0, 1\}`.
+    r"""Return the mean distance of the weights from :math:`\{0, 1\}`.
 
     Linear: :math:`\min(|w|, |1 - w|)`; squared: :math:`w^2 (1 - w)^2`; none: 0.
 
@@ -235,7 +235,7 @@ def binary_penalty(weight: Tensor, shape: Shape = "linear") -> Tensor:
 
 
 def ternary_penalty(weight: Tensor, shape: Shape = "linear") -> Tensor:
-    r"""Mean distance of the weights from :math:`\{-1, 0, 1\}`.
+    r"""Return the mean distance of the weights from :math:`\{-1, 0, 1\}`.
 
     Linear: :math:`\min(|w|, |1 - |w||)`; squared: :math:`w^2 (1 - |w|)^2`; none: 0.
 
@@ -254,7 +254,7 @@ def _penalty(weight: Tensor, rest: Tensor, shape: Shape) -> Tensor:
 
 
 def excess_penalty(weight: Tensor, low: float, high: float, shape: Shape = "linear") -> Tensor:
-    r"""Mean distance by which the weights leave :math:`[low, high]` (squared: of its square; none: 0).
+    r"""Return the mean distance of the weights from :math:`[low, high]` (squared: of its square; none: 0).
 
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
@@ -266,7 +266,7 @@ def excess_penalty(weight: Tensor, low: float, high: float, shape: Shape = "line
 
 
 def unused_penalty(weight: Tensor, inputs: Tensor) -> Tensor:
-    r"""Large inputs that a sum does not use, :math:`\overline{(1 - |w|) \bar x^2}`, with the means of all rows.
+    r"""Penalize large inputs that a sum does not use, :math:`\overline{(1 - |w|) \bar x^2}`, with means over all rows.
 
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
@@ -276,7 +276,7 @@ def unused_penalty(weight: Tensor, inputs: Tensor) -> Tensor:
 
 
 def sparsity_error(weight: Tensor) -> Tensor:
-    r"""Largest distance of a weight from a discrete value, :math:`\max_w \min(|w|, |1 - |w||)`.
+    r"""Return the largest distance of a weight from a discrete value, :math:`\max_w \min(|w|, |1 - |w||)`.
 
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016

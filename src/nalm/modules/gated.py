@@ -19,11 +19,11 @@ _STEEP = 1e6
 
 
 class GatedModule(ArithmeticModule):
-    """An additive unit, a multiplicative computation, and the gates that mix them."""
+    """A module of an additive unit, a multiplicative path, and gates that mix them."""
 
     additive: ArithmeticModule
     _logarithm_of_base: ClassVar[float] = 1.0
-    """Natural logarithm of the base of the powers in sigmoid and tanh."""
+    """Natural logarithm of the base of the exponentials in sigmoid and tanh."""
 
     def __init__(
         self, in_features: int, out_features: int, two_gates: bool, bias: bool, gate: str, factory: dict[str, Any]
@@ -40,21 +40,21 @@ class GatedModule(ArithmeticModule):
         self.second_gate_bias = parameter(out_features, wanted=bias and two_gates)
 
     def _gates_parameters(self) -> list[tuple[nn.Parameter, nn.Parameter | None]]:
-        """Weight and bias of the additive path's gate and, if there is one, of the multiplicative path's."""
+        """Return weight and bias of the additive path's gate and, if it exists, of the multiplicative path's gate."""
         first = (self.gate_weight, self.gate_bias)
         return [first] if self.second_gate_weight is None else [first, (self.second_gate_weight, self.second_gate_bias)]
 
     @abstractmethod
     def _multiply(self, x: Tensor) -> Tensor:
-        """The multiplicative path, ``(*, I)`` to ``(*, O)``."""
+        """Compute the multiplicative path, ``(*, I)`` to ``(*, O)``."""
 
     @abstractmethod
     def _set_gold(self, operation: str, operands: tuple[int, ...]) -> None:
-        """Sets the weights of the path that computes the operation."""
+        """Set the weights of the path that computes the operation."""
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        r"""Draws the units' parameters, then gates within :math:`\pm\sqrt{6 / (I + O)}`; biases start at 0."""
+        r"""Draw the units' parameters, then gates within :math:`\pm\sqrt{6 / (I + O)}`; biases start at 0."""
         for _, part in self._parts():
             part.reset_parameters()
         limit = glorot_limit(self.in_features, self.out_features)
@@ -64,13 +64,13 @@ class GatedModule(ArithmeticModule):
                 bias.zero_()
 
     def noise_shape(self, inputs: torch.Size) -> tuple[int, ...] | None:
-        """For each gate a number per output, or per row and output, if the gates are random."""
+        """Return one number per gate and output, or per gate, row and output, if the gates are random."""
         if self.gate == "sigmoid":
             return None
         return (len(self._gates_parameters()), *(inputs[:-1] if self.gate == "row_gumbel" else ()), self.out_features)
 
     def gates(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Shares of the additive and of the multiplicative path, ``(*, O)`` each, random only if noise is given."""
+        """Return the shares of both paths, the additive one first, ``(*, O)`` each; with noise they are random."""
         first, second = (None, None) if noise is None else noise[[0, -1]]
         added = self._gate(x, self.gate_weight, self.gate_bias, first)
         if self.second_gate_weight is None:
@@ -81,12 +81,12 @@ class GatedModule(ArithmeticModule):
         logit = contract(x, weight)
         if bias is not None:
             logit = logit + bias
-        if noise is not None:  # one Gumbel variable, whose mean is not 0, as in the original
+        if noise is not None:  # one Gumbel variable, whose mean is not 0: the original does the same
             logit = logit - torch.log(-torch.log(noise + 1e-8) + 1e-8)
         return torch.sigmoid(logit * self._logarithm_of_base)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``; ``noise``, from U[0, 1), as ``noise_shape`` says."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``; ``noise``, from U[0, 1), has the shape ``noise_shape``."""
         if self.gate == "sigmoid" or not self.training:
             noise = None
         elif noise is None:
@@ -96,7 +96,7 @@ class GatedModule(ArithmeticModule):
         return result
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """The units' terms, added; ``gate``: distance of the gates, without noise, of all rows from {0, 1}, summed."""
+        """Return the units' regularizers, added up, and ``gate``: the summed distance of all gates from {0, 1}."""
         terms: dict[str, Tensor] = {}
         for name, part in self._parts():
             for term, value in part.regularizers(None if inputs is None else self._inputs_of(name, inputs)).items():
@@ -107,13 +107,13 @@ class GatedModule(ArithmeticModule):
         return terms
 
     def _inputs_of(self, part: str, inputs: Tensor) -> Tensor:
-        """What a unit is applied to, when the module is applied to the inputs."""
+        """Return the inputs of a unit, given the module's inputs."""
         return inputs
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Sets the weights of one path, and opens its gate and shuts the other's: by the bias if there is one, else for
-        positive operands.
+        """Set the weights of one path, open its gate and close the other: by the bias, or for positive operands if
+        there is none.
         """
         coefficients = self.coefficients(operation, operands)
         self._set_gold(operation, operands)
@@ -128,7 +128,7 @@ class GatedModule(ArithmeticModule):
 
     @torch.no_grad()
     def discretize(self) -> Self:
-        """Rounds the units' weights, and makes each gate a step where it was 1/2."""
+        """Round the units' weights, and turn each gate into a step where it was 1/2."""
         super().discretize()
         for weight, bias in self._gates_parameters():
             largest = weight.abs().amax(1)

@@ -14,27 +14,27 @@ __all__ = ["SigmoidModule"]
 
 
 class SigmoidModule(ArithmeticModule):
-    """A module whose weights are sigmoids of its parameters, and so lie between 0 and 1 without bounds."""
+    """A module whose weights are sigmoids of its parameters, so that they lie between 0 and 1 without bounds."""
 
     weight_hat: nn.Parameter
 
     def effective_weights(self) -> dict[str, Tensor]:
-        """The weights as the forward pass uses them, by name."""
+        """Return the weights as the forward pass uses them, by name."""
         return {"weight": torch.sigmoid(self.weight_hat)}
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """None."""
+        """Return no regularizers."""
         return {}
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Saturates the weights at the coefficients."""
+        """Saturate the weights at the coefficients."""
         coefficients = self.coefficients(operation, operands)
         self.weight_hat.copy_(saturated_logit(coefficients).expand_as(self.weight_hat))
         return self
 
     @torch.no_grad()
     def discretize(self) -> Self:
-        """Saturates the weights at the nearer of 0 and 1."""
+        """Saturate each weight at the nearest of 0 and 1."""
         self.weight_hat.copy_(saturated_logit(nearest(torch.sigmoid(self.weight_hat), 0, 1)))
         return self

@@ -1,4 +1,4 @@
-"""A network of two layers: what is selected and summed first, and what is computed with the sums."""
+"""A network of two layers: the first selects and adds inputs, the second computes with the sums."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["TwoLayers"]
 class TwoLayers(ArithmeticModule):
     r"""Applies one module to the outputs of another: :math:`y = f_2(f_1(x))`.
 
-    Operations are those of the second layer, if the first can select its operands. Regularizers are those of both
-    layers, added where both have one, and each layer's own, as ``first_weight``. The sparsity error is the larger one.
+    It computes the operations of the second layer, if the first can select the operands. It has the sums of both
+    layers' regularizers, and each layer's own, such as ``first_weight``. Its sparsity error is the larger one.
 
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
@@ -28,11 +28,11 @@ class TwoLayers(ArithmeticModule):
     Arguments:
         in_features: number of inputs :math:`I` of the first layer.
         out_features: number of outputs :math:`O` of the second.
-        first: from ``(*, I)`` to ``(*, H)``, of any hidden size :math:`H`.
-        second: from ``(*, H)`` to ``(*, O)``.
+        first: the layer from ``(*, I)`` to ``(*, H)``, for any hidden size :math:`H`.
+        second: the layer from ``(*, H)`` to ``(*, O)``.
 
     Raises:
-        ValueError: a size is not a positive integer, or the second layer does not take what the first gives.
+        ValueError: a size is not a positive integer, or the layers do not fit together.
 
     >>> from nalm.modules import NAU, NMU
     >>> network = TwoLayers(4, 1, NAU(4, 2), NMU(2, 1)).gold("mul", 1, 3)
@@ -49,13 +49,13 @@ class TwoLayers(ArithmeticModule):
             raise ValueError(f"TwoLayers: found {hidden} outputs and then {taken} inputs, expected as many")
 
     def reset_parameters(self) -> None:
-        """Draws the first layer's parameters, then the second's, of those that can be drawn."""
+        """Draw the first layer's parameters, then the second's. Layers that cannot reset their parameters keep them."""
         for layer in (self.first, self.second):
             if callable(reset := getattr(layer, "reset_parameters", None)):
                 reset()
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``; ``noise``, from U[0, 1), as ``noise_shape`` says."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``; ``noise``, from U[0, 1), has the shape ``noise_shape``."""
         if noise is None:
             result: Tensor = self.second(self.first(x))
             return result
@@ -69,7 +69,7 @@ class TwoLayers(ArithmeticModule):
         return x
 
     def noise_shape(self, inputs: torch.Size) -> tuple[int, ...] | None:
-        """As many numbers as both layers take together."""
+        """Return the number of random numbers that both layers use together."""
         hidden = torch.Size((*inputs[:-1], getattr(self.second, "in_features", 1)))
         shapes = [_noise_shape(self.first, inputs), _noise_shape(self.second, hidden)]
         taken = [prod(shape) for shape in shapes if shape is not None]
@@ -77,14 +77,14 @@ class TwoLayers(ArithmeticModule):
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """The second layer's, if the first can add."""
+        """Operations of the second layer, if the first can add."""
         first, second = self.first, self.second
         if not (isinstance(first, ArithmeticModule) and isinstance(second, ArithmeticModule)):
             return {}
         return second.operations if "add" in first.operations else {}
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """The layers' terms, added where both have one, and by layer; the second's inputs are the first's outputs."""
+        """Return the sums of the layers' regularizers, and those of each layer; the second gets the first's outputs."""
         terms: dict[str, Tensor] = {}
         for part, layer in self._parts():
             seen = inputs if inputs is None or part == "first" else self.first(inputs)
@@ -94,13 +94,13 @@ class TwoLayers(ArithmeticModule):
         return terms
 
     def sparsity_error(self) -> Tensor:
-        """The larger one of the layers'; NaN if they know none."""
+        """Return the larger sparsity error of the layers, or NaN if they have none."""
         errors = [part.sparsity_error() for _, part in self._parts()]
         return torch.stack(errors).amax() if errors else next(self.parameters()).new_full((), float("nan"))
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Has the first layer select an operand in each of its outputs, and the second compute with them."""
+        """Let each output of the first layer select an operand, and the second layer compute with them."""
         coefficients = self.coefficients(operation, operands)
         operands = operands or tuple(torch.nonzero(coefficients).flatten().tolist())
         assert isinstance(self.first, ArithmeticModule)
@@ -120,7 +120,7 @@ class TwoLayers(ArithmeticModule):
         return self
 
     def extra_repr(self) -> str:
-        """Nothing: the layers say their sizes."""
+        """Return an empty string, since the layers print their sizes."""
         return ""
 
 

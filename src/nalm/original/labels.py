@@ -8,7 +8,7 @@ from pathlib import Path
 from nalm.experiments.runs import recipe_fields
 from nalm.spec.fields import leaves
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.task import Task
+from nalm.spec.task import Task
 
 __all__ = ["recipe_labels", "task_labels"]
 
@@ -42,9 +42,9 @@ def task_labels(tasks: Sequence[Task]) -> list[str]:
     forms = (
         [task.label for task in tasks],
         [f"{task.operation} {task.label}" for task in tasks],
-        [f"{task.operation} {task.label} → {task.test.label}" for task in tasks],
+        [f"{task.operation} {task.label} → {task.tested_on}" for task in tasks],
     )
-    inputs = [f"{label}, {task.input_size} inputs" for label, task in zip(forms[-1], tasks, strict=True)]
+    inputs = [f"{label}, {task.columns} inputs" for label, task in zip(forms[-1], tasks, strict=True)]
     numbered = [f"{label} ({number})" for number, label in enumerate(inputs, 1)]
     return next(labels for labels in (*forms, inputs, numbered) if _are_different(labels))
 

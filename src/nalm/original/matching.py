@@ -16,7 +16,7 @@ from nalm.original.files import Series
 from nalm.original.labels import recipe_labels, task_labels
 from nalm.original.write_names import named_recipe, named_task
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.task import Task
+from nalm.spec.task import Task
 
 __all__ = ["Labels", "Match", "NamedSeries", "labels_for", "labels_of", "last_evaluation", "matched_experiment"]
 

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ValidationError
 
 from nalm.experiments.runs import Run
 from nalm.modules import ArithmeticModule
-from nalm.original.units import UNITS, translate
+from nalm.original.units import BOUNDED, POWER, UNITS, translate
 from nalm.spec.document import sentence
 from nalm.spec.recipe import Recipe
 from nalm.spec.schedules import Growth
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 __all__ = [
     "BOUNDED",
@@ -75,8 +75,6 @@ UNNAMED = {"iNALU"} | {unit for unit in UNITS if "MCFC" in unit}
 """Units of the original's later revisions, whose names of runs are not known."""
 NAMED = {unit.lower(): unit for unit in UNITS if unit not in UNNAMED}
 
-BOUNDED = ("NAU", "NMU", "NACNMU", "GatedNAUNMU", "NRU", "NMRU")
-POWER = ("RealNPU", "NPU")
 CLIPS = {"none": "n", "w": "w", "g": "g", "wg": "wg", "wig": "wig"}
 INITS = {"xavier-uniform": "xu", "xavier-uniform-constrained": "xuc"}
 CRITERIA = {"mse": "mse", "pcc": "pcc", "mape": "mape", "pcc_then_mse": "pcc-mse"}
@@ -106,7 +104,7 @@ def named_run(name: str) -> Run:
     found = _split(name)
     try:
         recipe = Recipe.model_validate(_recipe(found))
-        task = Task.model_validate(_task(found))
+        task = SubsetTask.model_validate(_task(found))
     except ValidationError as error:
         raise ValueError(_sentence(error)) from None
     return Run(recipe, task, int(found["seed"]))
@@ -114,7 +112,7 @@ def named_run(name: str) -> Run:
 
 def _sentence(error: ValidationError) -> str:
     details = error.errors()[0]
-    model: type[BaseModel] = Task if error.title == "Task" else Recipe
+    model: type[BaseModel] = SubsetTask if error.title == "SubsetTask" else Recipe
     field = ".".join(map(str, details["loc"]))
     return f"{field}: {sentence(model, details)}" if field else sentence(model, details)
 

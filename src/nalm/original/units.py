@@ -1,4 +1,4 @@
-"""The names that the original research code gives to modules and their options: this is the one place that knows them.
+"""The original research code's names of modules and options, which are known here only.
 
 Its unpublished variants (softmax, hard softmax, bandit, Gumbel, independent and linear NACs, multi-weight NAU, …) have
 no counterpart here.
@@ -9,10 +9,10 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["UNITS", "describe_unit", "translate"]
+__all__ = ["BOUNDED", "POWER", "UNITS", "describe_unit", "translate"]
 
 Layer = tuple[str, dict[str, Any]]
-"""Our name of a module, and its options."""
+"""Our name of a module and its options."""
 
 UNITS: dict[str, Layer] = {
     **dict.fromkeys(("linear", "Tanh", "Sigmoid", "Softsign", "ReLU", "ReLU6", "SELU", "ELU"), ("Linear", {})),
@@ -30,20 +30,21 @@ UNITS: dict[str, Layer] = {
     "MulMCFCSignRealNPU": ("MulMCFC", {"sign": "real_npu"}),
     **{name: (name, {}) for name in ("NAC", "NALU", "NPU", "RealNPU", "NRU", "MCFC", "MulMCFC")},
 }
-"""Units of the original's single-layer network. (There, every activation is a linear layer.)"""
+"""Our name and options for each unit of the original's single-layer network. Its activations are all linear layers."""
 
 _ADDITIVE = ("NAC", "PosNAC", "ReRegualizedLinearNAC", "ReRegualizedLinearPosNAC")
-"""Units whose ``--nac-mul`` makes a network of two layers; elsewhere it means nothing."""
+"""Units with which ``--nac-mul`` makes a network of two layers. With others it has no effect."""
 
 _MULTIPLICATIONS = ("none", "normal", "mnac", "npu", "real-npu")
-_BOUNDED = ("NAU", "NMU", "NACNMU", "GatedNAUNMU", "NRU", "NMRU")
+BOUNDED = ("NAU", "NMU", "NACNMU", "GatedNAUNMU", "NRU", "NMRU")
+"""Our modules with bounds, which ``--oob-mode`` and ``--regualizer-shape`` are about."""
 _GATED = ("NALU", "GatedNAUNMU")
-_POWER = ("RealNPU", "NPU")
+POWER = ("RealNPU", "NPU")
 _WITH_EPSILON = ("NMU", "NACNMU", "NRU", "NMRU")
 
 _CHOICES: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
-    "--oob-mode": (_BOUNDED, "out_of_bounds", {"clip": "clip", "regualized": "penalty"}),
-    "--regualizer-shape": (_BOUNDED, "shape", {shape: shape for shape in ("linear", "squared", "none")}),
+    "--oob-mode": (BOUNDED, "out_of_bounds", {"clip": "clip", "regualized": "penalty"}),
+    "--regualizer-shape": (BOUNDED, "shape", {shape: shape for shape in ("linear", "squared", "none")}),
     "--nalu-mul": (
         ("NALU",),
         "multiplication",
@@ -55,19 +56,19 @@ _CHOICES: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
         {"normal": "sigmoid", "regualized": "sigmoid", "gumbel": "gumbel", "obs-gumbel": "row_gumbel"},
     ),
     "--npu-clip": (
-        _POWER,
+        POWER,
         "clip",
         {"none": "none", "w": "weight", "g": "gate", "wg": "both", "wig": "all"},
     ),
     "--npu-Wr-init": (
-        _POWER,
+        POWER,
         "init",
         {"xavier-uniform": "xavier", "xavier-uniform-constrained": "constrained"},
     ),
     "--realnpu-reg-type": (("RealNPU",), "attract", {"W": "signs", "bias": "ternary"}),
     "--nru-div-mode": (("NRU",), "sign", {"div": "joint", "div-sepSign": "separate"}),
 }
-"""Options with a value: our modules that have it, our option, and our value for each of theirs."""
+"""Options with a value: our modules that have the option, its name, and our value for each of the original's."""
 
 _FLAGS: dict[str, tuple[tuple[str, ...], str, Any]] = {
     "--nalu-bias": (_GATED, "bias", True),
@@ -76,21 +77,21 @@ _FLAGS: dict[str, tuple[tuple[str, ...], str, Any]] = {
     "--beta-nau": (("NAU", "NRU"), "init", "beta"),
     "--trash-cell": (("NRU",), "trash", True),
 }
-"""Options without a value: our modules that have it, our option and its value."""
+"""Options without a value: our modules that have the option, its name and its value."""
 
 _NUMBERS = ("--mnac-epsilon", "--noise-range")
 _NETWORK = ("--layer-type", "--first-layer", "--nac-mul")
 
 
 def translate(command: str) -> list[Layer]:
-    """Our modules, layer by layer, for a unit as the original's command line describes it.
+    """Translate a unit of the original's command line into our modules, one per layer.
 
     Arguments:
-        command: the unit's name, and options about it: ``SignNMRU``, ``ReRegualizedLinearNAC --nac-mul mnac``,
+        command: the unit's name and its options, such as ``SignNMRU``, ``ReRegualizedLinearNAC --nac-mul mnac``,
             ``--layer-type NRU --nru-div-mode div-sepSign``.
 
     Raises:
-        ValueError: there is no such unit here, or an option is not about a module.
+        ValueError: there is no such unit here, or an option is not one of a module.
 
     >>> translate("ReRegualizedLinearNAC --nac-mul mnac")
     [('NAU', {}), ('NMU', {})]
@@ -117,14 +118,14 @@ def translate(command: str) -> list[Layer]:
 
 
 def describe_unit(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """The original's unit for a module of ours, and the words of its command line about it: what `translate` reads.
+    """Return the original's unit for a module of ours, and its options on the command line. ``translate`` reads them.
 
     Arguments:
         name: our name of the module.
-        options: those of its options that are not at their defaults.
+        options: its options, without those at their defaults.
 
     Raises:
-        ValueError: the original has no such module, or not with such an option.
+        ValueError: the original has no such module, or none with such an option.
 
     >>> describe_unit("RealNPU", {"clip": "both"})
     ('RealNPU', {'--npu-clip': 'wg'})
@@ -132,7 +133,7 @@ def describe_unit(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str,
     fitting = [unit for unit, (ours, fixed) in UNITS.items() if ours == name and fixed.items() <= options.items()]
     if not fitting:
         raise ValueError(f"the original has no {name}{_shown(options)}")
-    unit = max(fitting, key=lambda unit: len(UNITS[unit][1]))  # of equals the first
+    unit = max(fitting, key=lambda unit: len(UNITS[unit][1]))  # the first of equals
     words: dict[str, str] = {}
     for option, value in options.items():
         if option not in UNITS[unit][1]:
@@ -160,7 +161,7 @@ def _shown(options: Mapping[str, Any]) -> str:
 
 
 def _words(command: str) -> dict[str, str]:
-    """Options and their values; a unit that comes first needs no ``--layer-type``."""
+    """Return the options with their values. A unit that comes first needs no ``--layer-type``."""
     rest = shlex.split(command)
     if rest and not rest[0].startswith("--"):
         rest = ["--layer-type", *rest]
@@ -191,7 +192,7 @@ def _layer(unit: str, words: dict[str, str]) -> Layer:
             modules, ours, values = _CHOICES[option]
             if word not in values:
                 raise ValueError(f"found {option} {word}, expected one of: {', '.join(values)}")
-            if name in modules and not (name == "RealNPU" and values[word] == "all"):  # which does nothing there
+            if name in modules and not (name == "RealNPU" and values[word] == "all"):  # which has no effect there
                 options[ours] = values[word]
         elif option in _FLAGS:
             modules, ours, value = _FLAGS[option]

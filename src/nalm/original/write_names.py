@@ -1,9 +1,9 @@
 """Name our runs as the original research code would (see `parse_names`)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from nalm.experiments.runs import recipe_fields, task_fields
+from nalm.experiments.runs import recipe_fields
 from nalm.original.parse_names import (
     BOUNDED,
     CLIPS,
@@ -20,8 +20,8 @@ from nalm.original.units import describe_unit
 from nalm.spec.ranges import Benford, Exponential, Halves, Interval, Range, TruncatedNormal, Union
 from nalm.spec.recipe import Recipe
 from nalm.spec.schedules import Term
-from nalm.tasks.recurrent import RecurrentTask
-from nalm.tasks.subsets.task import Task
+from nalm.spec.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 __all__ = ["name_form", "named_recipe", "named_task"]
 
@@ -35,14 +35,14 @@ def name_form(recipe: Recipe, task: Task) -> str:
     Raises:
         ValueError: the original could not have made such a run, or its name for it would mean another run.
     """
-    if isinstance(task, RecurrentTask):
+    if not task.on_rows:
         raise ValueError("the original's names of runs on sequences are not known")
     if recipe.second is not None:
         raise ValueError("the original's names of networks of two layers are not known")
-    form = "_".join(_fields_of(recipe, task))
+    form = "_".join(_fields_of(recipe, cast(SubsetTask, task)))
     parsed = named_run(form.replace("{seed}", "0"))
     ours = _flat(named_recipe(recipe), named_task(task))
-    theirs = _flat(recipe_fields(parsed.recipe), task_fields(parsed.task))
+    theirs = _flat(recipe_fields(parsed.recipe), parsed.task.identity)
     lost = sorted(field for field in ours | theirs if ours.get(field) != theirs.get(field))
     if lost:
         raise ValueError(f"the original's names cannot express the {', '.join(lost)}")
@@ -66,9 +66,12 @@ def named_recipe(recipe: Recipe) -> Fields:
 
 def named_task(task: Task) -> Fields:
     """Return the fields that identify a task, without what the original's names don't tell."""
-    fields = task_fields(task)
-    halves = isinstance(task.train, Union | Halves)
-    for field, known in (("train", task.train), ("test", task.test)):
+    fields = task.identity
+    if not task.on_rows:
+        return fields
+    ranges = cast(SubsetTask, task)
+    halves = isinstance(ranges.train, Union | Halves)
+    for field, known in (("train", ranges.train), ("test", ranges.test)):
         if isinstance(known, Union | Halves):
             fields[field] = (Halves if halves else Union)(intervals=known.intervals).written()
     return fields
@@ -79,7 +82,7 @@ def _flat(recipe: Fields, task: Fields) -> Fields:
     return recipe | terms | task
 
 
-def _fields_of(recipe: Recipe, task: Task) -> list[str]:
+def _fields_of(recipe: Recipe, task: SubsetTask) -> list[str]:
     module, terms = recipe.module.name, recipe.regularizers
     unit, words = describe_unit(module, recipe.module.options)
     if unit in UNNAMED:

@@ -47,7 +47,7 @@ def _recipes(experiment: Experiment) -> Table:
 
 def _tasks(experiment: Experiment) -> Table:
     rows = [
-        [label, task.operation, str(task.input_size), task.trained_on, task.tested_on, str(task.threshold)]
+        [label, task.operation, str(task.columns), task.trained_on, task.tested_on, str(task.threshold)]
         for label, task in experiment.tasks.items()
     ]
     caption = f"Tasks, with seeds {show_seeds(experiment.seeds)}; solved means a test error below the threshold."

@@ -1,9 +1,12 @@
 """A recipe: all that decides a run besides its task and its seed."""
 
-from typing import Any, Literal, Self
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,16 +19,20 @@ from pydantic import (
 )
 from torch import nn
 
-from nalm.modules import MODULES, TwoLayers, build, canonical, option_defaults
+from nalm.modules import MODULES, TwoLayers, build, canonical, option_defaults, resolve
 from nalm.modules.base import ArithmeticModule
 from nalm.modules.cells import CELLS
+from nalm.spec.criteria import CRITERIA
+from nalm.spec.optimizers import OPTIMIZERS
 from nalm.spec.schedules import Term
-from nalm.spec.task import HIDDEN_SIZE
 
-__all__ = ["PARAMETER_NORMS", "STORED", "ModuleChoice", "Recipe", "Restart"]
+__all__ = ["HIDDEN_SIZE", "PARAMETER_NORMS", "STORED", "ModuleChoice", "Recipe", "Restart"]
 
 PARAMETER_NORMS = {"l1": 1, "l2": 2}
 """Regularizers that any module can have: the sum over its parameters of their 1-norm, or their unsquared 2-norm."""
+
+HIDDEN_SIZE = 2
+"""Outputs of the first of two layers by default: a sum for each of two operands."""
 
 STORED = "stored"
 """Validation context of what was checked before it was stored: modules are not imported to read it again."""
@@ -44,24 +51,23 @@ class ModuleChoice(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _parse(cls, value: Any) -> Any:
+    def _parse(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str):
             value = {"name": value}
-        if isinstance(value, dict) and isinstance(value.get("name"), str):
-            options = value.get("options", {key: item for key, item in value.items() if key != "name"})
-            name, implied = canonical(value["name"])
-            return {"name": name, "options": implied | options}
-        raise ValueError("expected a module's name, or {name: …, option: …}")
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+            raise ValueError("expected a module's name, or {name: …, option: …}")
+        name, options = canonical(value["name"])
+        options |= value.get("options", {key: item for key, item in value.items() if key != "name"})
+        if info.context != STORED:
+            defaults = option_defaults(name, options)
+            # An option that repeats its default must not make another run of it.
+            options = {key: _like(defaults[key], item) for key, item in options.items() if item != defaults[key]}
+        return {"name": name, "options": options}
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
-        if info.context != STORED:
-            defaults = option_defaults(self.name, self.options)
-            if self.name in MODULES:  # somebody's own may want other sizes: Recipe.check builds it with the task's
-                self.probe(2)
-            # An option that says what is the default anyway must not make another run of it.
-            kept = {name: _like(defaults[name], item) for name, item in self.options.items() if item != defaults[name]}
-            object.__setattr__(self, "options", kept)
+        if info.context != STORED and self.name in MODULES:  # others may take other sizes: Recipe.check builds them
+            self.probe(2)
         return self
 
     @model_serializer
@@ -112,10 +118,10 @@ class Recipe(BaseModel):
 
     module: ModuleChoice
     second: ModuleChoice | None = None
-    criterion: Literal["mse", "pcc", "pcc_then_mse", "mape"] = "mse"
+    criterion: Annotated[str, AfterValidator(CRITERIA.check_name)] = "mse"
     pcc_iterations: StrictInt = Field(25_000, ge=0)
     regularizers: dict[str, Term] = {}
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Annotated[str, AfterValidator(OPTIMIZERS.check_name)] = "adam"
     learning_rate: StrictFloat = Field(1e-3, gt=0)
     momentum: StrictFloat = Field(0.0, ge=0, lt=1)
     clip_gradient_norm: StrictFloat | None = Field(None, gt=0)
@@ -136,32 +142,16 @@ class Recipe(BaseModel):
         return self
 
     def check(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> None:
-        """Checks that what is trained can be built with so many inputs, and trained as the recipe says.
+        """Check that what is trained can be built with so many inputs, and trained as the recipe says.
 
         Raises:
             ValueError: it cannot.
         """
-        if cells := [layer.name for layer in (self.module, self.second) if layer and layer.name in CELLS]:
+        layers = [layer.name for layer in (self.module, self.second) if layer]
+        if cells := [name for name in layers if name in CELLS]:
             raise ValueError(f"found module {cells[0]!r}, which is for sequences only, expected one without a state")
-        name, module = self.architecture, self.probe(in_features, hidden_size)
-        if not any(parameter.requires_grad for parameter in module.parameters()):
-            raise ValueError(f"found module {name!r} without parameters to train, expected one that can learn")
-        known = set(PARAMETER_NORMS)
-        try:
-            with torch.random.fork_rng(devices=[]):
-                shape = tuple(module(torch.ones(2, in_features)).shape)
-        except Exception as error:  # whatever the module raises
-            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-            raise ValueError(f"module {name!r} fails on an input of shape (2, {in_features}): {reason}") from error
-        if shape != (2, 1):
-            raise ValueError(f"module {name!r} maps shape (2, {in_features}) to {shape}, expected (2, 1)")
-        if isinstance(module, ArithmeticModule):
-            known |= set(module.regularizers(torch.ones(1, in_features)))
-        for term in self.regularizers:
-            if term not in known:
-                raise ValueError(
-                    f"found regularizer {term!r}, expected one that {name} has: {', '.join(sorted(known))}"
-                )
+        modules = tuple(map(resolve, layers))
+        _check_once(self.model_dump_json(), modules, in_features, hidden_size)
 
     def build(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> nn.Module:
         """Builds what is trained, with one output; the hidden size is that of a network."""
@@ -184,3 +174,43 @@ class Recipe(BaseModel):
     def dtype(self) -> torch.dtype:
         """Torch's name of the precision."""
         return torch.float64 if self.precision == "float64" else torch.float32
+
+    @property
+    def asks_for_validation_errors(self) -> bool:
+        """Whether a regularizer depends on the last validation error."""
+        return any(term.below is not None for term in self.regularizers.values())
+
+    def check_terms(self, known: Collection[str]) -> None:
+        """Check that all regularizers are among those of what is trained.
+
+        Raises:
+            ValueError: one is not.
+        """
+        for term in self.regularizers:
+            if term not in known:
+                raise ValueError(
+                    f"found regularizer {term!r}, expected one that {self.architecture} has: {', '.join(sorted(known))}"
+                )
+
+
+@lru_cache(maxsize=4096)
+def _check_once(fields: str, modules: tuple[Any, ...], in_features: int, hidden_size: int) -> None:
+    """Check a recipe, given as JSON, with the modules that its names stand for now; each is checked once in a process.
+
+    Raises:
+        ValueError: the recipe cannot be trained.
+    """
+    recipe = Recipe.model_validate_json(fields, context=STORED)
+    name, module = recipe.architecture, recipe.probe(in_features, hidden_size)
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise ValueError(f"found module {name!r} without parameters to train, expected one that can learn")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            shape = tuple(module(torch.ones(2, in_features)).shape)
+    except Exception as error:  # whatever the module raises
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+        raise ValueError(f"module {name!r} fails on an input of shape (2, {in_features}): {reason}") from error
+    if shape != (2, 1):
+        raise ValueError(f"module {name!r} maps shape (2, {in_features}) to {shape}, expected (2, 1)")
+    own = module.regularizers(torch.ones(1, in_features)) if isinstance(module, ArithmeticModule) else {}
+    recipe.check_terms({*PARAMETER_NORMS, *own})

@@ -72,6 +72,13 @@ class Term(BaseModel):
             raise ValueError(f"found ramp {list(self.ramp)}, expected [start, end] with 0 <= start < end")
         return self
 
+    def rescaled(self, scale: float) -> "Term":
+        """Return the term with a ramp that takes so many times as long."""
+        if self.ramp is None:
+            return self
+        start, end = (round(scale * when) for when in self.ramp)
+        return self.model_copy(update={"ramp": (start, max(end, start + 1))})
+
     def values(self, iterations: npt.NDArray[np.int64]) -> Values:
         """Coefficient at each iteration, of runs whose validation error is below ``below``."""
         if self.ramp is not None:

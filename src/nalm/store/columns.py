@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nalm.experiments.runs import Run, task_fields
+from nalm.experiments.runs import Run
 from nalm.training.history import MOST_PARAMETERS, SERIES
 
 __all__ = ["BUFFER", "COLUMNS", "EVALUATION_COLUMNS", "MODULE_COLUMNS", "PARAMETER", "TYPES", "Column", "run_table"]
@@ -191,7 +191,7 @@ def run_table(
     """
     given: dict[str, Values] = {
         "key": [run.key for run in runs],
-        "task": [json.dumps(task_fields(run.task), sort_keys=True) for run in runs],
+        "task": [json.dumps(run.task.identity, sort_keys=True) for run in runs],
         "seed": [run.seed for run in runs],
         **values,
     }

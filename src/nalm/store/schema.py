@@ -13,8 +13,8 @@ import nalm
 from nalm.errors import NalmError
 from nalm.experiments.runs import Shard, recipe_fields
 from nalm.spec.recipe import STORED, Recipe
-from nalm.tasks.families import task_kind
-from nalm.tasks.subsets.task import Task
+from nalm.spec.task import Task
+from nalm.tasks import parse_task
 
 __all__ = ["SCHEMA_VERSION", "about_shard", "check_schema", "upgraded"]
 
@@ -68,9 +68,7 @@ def upgraded(about: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
     """
     if about["schema"] == 1:
         recipe = Recipe.model_validate(about["recipe"], context=STORED)
-        tasks = [
-            task_kind(fields).model_validate(fields) for fields in map(json.loads, rows["task"].unique().to_pylist())
-        ]
+        tasks = [parse_task(fields) for fields in map(json.loads, rows["task"].unique().to_pylist())]
         about |= {"schema": 2, "spec": _spec(recipe, tasks), "hosts": [about["host"]], "resumed_at": []}
     return about
 

@@ -1,16 +1,17 @@
-"""The models that runs start with."""
+"""The initial weights of runs."""
+
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from nalm.modules.base import ArithmeticModule
-from nalm.spec.recipe import Recipe
 
 __all__ = ["initial_module", "noise_shape", "redrawn"]
 
 
-def initial_module(recipe: Recipe, in_features: int, hidden_size: int, seed: int) -> tuple[nn.Module, torch.Generator]:
-    """A model with the run's initial weights, and a generator that goes on with the random numbers after theirs.
+def initial_module(build: Callable[[], nn.Module], dtype: torch.dtype, seed: int) -> tuple[nn.Module, torch.Generator]:
+    """Return a model with the initial weights of a seed, and a generator that continues the random numbers after them.
 
     It is constructed and then reset once more, as the original does.
     """
@@ -18,9 +19,9 @@ def initial_module(recipe: Recipe, in_features: int, hidden_size: int, seed: int
     generator = torch.Generator()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        torch.set_default_dtype(recipe.dtype)
+        torch.set_default_dtype(dtype)
         try:
-            module = recipe.build(in_features, hidden_size)
+            module = build()
         finally:
             torch.set_default_dtype(before)
         generator.set_state(torch.get_rng_state())
@@ -28,7 +29,7 @@ def initial_module(recipe: Recipe, in_features: int, hidden_size: int, seed: int
 
 
 def redrawn(module: nn.Module, generator: torch.Generator) -> nn.Module:
-    """The model with new weights from the generator, if it can draw any."""
+    """Return the model with new weights from the generator, if it can draw any."""
     if callable(reset := getattr(module, "reset_parameters", None)):
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(generator.get_state())
@@ -38,5 +39,5 @@ def redrawn(module: nn.Module, generator: torch.Generator) -> nn.Module:
 
 
 def noise_shape(module: nn.Module, inputs: torch.Size) -> tuple[int, ...] | None:
-    """Shape of the noise that a training pass of the module over such inputs takes, if it takes any."""
+    """Return the shape of the noise that a training pass over such inputs takes, or None if it takes none."""
     return module.noise_shape(inputs) if isinstance(module, ArithmeticModule) else None

@@ -1,4 +1,4 @@
-"""What a single model minimizes on one batch."""
+"""The training loss: a criterion plus weighted regularizers."""
 
 from collections.abc import Mapping
 
@@ -6,99 +6,135 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule
+from nalm.spec.criteria import CRITERIA
 from nalm.spec.recipe import PARAMETER_NORMS, Recipe
 
-__all__ = ["Objective", "SquaredError", "criterion", "parameter_norm"]
+__all__ = ["Loss", "Objective", "SquaredError", "mape", "mse", "parameter_norm", "pcc", "pcc_then_mse"]
 
 
-def criterion(name: str, prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
-    r"""Training criterion over all elements of a batch.
+def mse(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
+    r"""Return the mean squared error :math:`\overline{(y - t)^2}`."""
+    return ((prediction - target) ** 2).mean()
 
-    ``mse``: :math:`\overline{(y - t)^2}`; ``mape``: :math:`\overline{|(t - y) / t|}`, a fraction;
-    ``pcc``: :math:`1 - \frac1n \sum \frac{y - \bar y}{s_y + e} \frac{t - \bar t}{s_t + e}` with
-    :math:`s = \sqrt{\max(\overline{(\cdot)^2}, e)}` and :math:`e` the machine epsilon;
-    ``pcc_then_mse``: ``pcc`` while ``pcc_share`` is 1, then ``mse``.
+
+def mape(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
+    r"""Return the mean absolute percentage error :math:`\overline{|(t - y) / t|}`, as a fraction."""
+    return ((target - prediction) / target).abs().mean()
+
+
+def pcc(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
+    r"""Return one minus Pearson's correlation coefficient.
+
+    .. math:: 1 - \frac1n \sum \frac{y - \bar y}{s_y + e} \frac{t - \bar t}{s_t + e}
+
+    with :math:`s = \sqrt{\max(\overline{(\cdot)^2}, e)}` of the centred values and :math:`e` the machine epsilon.
     """
-    if name == "mse":
-        return ((prediction - target) ** 2).mean()
-    if name == "mape":
-        return ((target - prediction) / target).abs().mean()
-    pcc = 1 - _correlation(prediction, target)
-    if name == "pcc":
-        return pcc
-    return torch.where(pcc_share > 0, pcc, ((prediction - target) ** 2).mean())
+    return 1 - (_standardized(prediction) * _standardized(target)).mean()
 
 
-def _correlation(prediction: Tensor, target: Tensor) -> Tensor:
-    eps = torch.finfo(prediction.dtype).eps
+def pcc_then_mse(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
+    """Return :func:`pcc` while ``pcc_share`` is 1, then :func:`mse`."""
+    return torch.where(pcc_share > 0, pcc(prediction, target, pcc_share), mse(prediction, target, pcc_share))
 
-    def standardize(values: Tensor) -> Tensor:
-        centred = values - values.mean()
-        return centred / (torch.sqrt((centred**2).mean().clamp(min=eps)) + eps)
 
-    return (standardize(prediction) * standardize(target)).mean()
+def _standardized(values: Tensor) -> Tensor:
+    eps = torch.finfo(values.dtype).eps
+    centred = values - values.mean()
+    return centred / (torch.sqrt((centred**2).mean().clamp(min=eps)) + eps)
+
+
+class Loss:
+    """The training loss of a recipe's models.
+
+    Arguments:
+        recipe: it has the criterion and says which regularizers there are; their coefficients arrive with each batch.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.criterion = CRITERIA[recipe.criterion]
+        self.norms = [name for name in recipe.regularizers if name in PARAMETER_NORMS]
+        self.terms = [name for name in recipe.regularizers if name not in PARAMETER_NORMS]
+        self.conditional = {name for name, term in recipe.regularizers.items() if term.below is not None}
+
+    def penalty(
+        self,
+        module: nn.Module,
+        terms: Mapping[str, Tensor],
+        scalars: Mapping[str, Tensor],
+        validation_error: Tensor | None,
+        zero: Tensor,
+    ) -> Tensor:
+        """Return the weighted sum of the regularizers.
+
+        Arguments:
+            module: the model, for the norms of its parameters.
+            terms: the module's own regularizers by name.
+            scalars: coefficients by name, and as ``name.below`` the validation errors below which they apply.
+            validation_error: the last one measured, if a regularizer depends on it.
+            zero: what the sum starts with, a scalar.
+        """
+
+        def coefficient(name: str) -> Tensor:
+            if name not in self.conditional:
+                return scalars[name]
+            assert validation_error is not None
+            return torch.where(validation_error < scalars[f"{name}.below"], scalars[name], 0.0)
+
+        penalty = zero
+        for name in self.terms:
+            penalty = penalty + coefficient(name) * terms[name]
+        for name in self.norms:
+            penalty = penalty + coefficient(name) * parameter_norm(name, module)
+        return penalty
+
+
+def parameter_norm(name: str, module: nn.Module) -> Tensor:
+    """Return the sum of a norm over a module's parameters; ``name`` is one of ``PARAMETER_NORMS``."""
+    return torch.stack([torch.linalg.vector_norm(value, PARAMETER_NORMS[name]) for value in module.parameters()]).sum()
 
 
 class Objective(nn.Module):
-    """Criterion plus weighted regularizers of one module, in training or in evaluation mode.
+    """The loss of one model on one batch, in training or in evaluation mode.
 
     Arguments:
         module: the model.
-        recipe: its criterion and which regularizers it has; their coefficients arrive with each batch.
+        recipe: it decides the loss.
     """
 
     def __init__(self, module: nn.Module, recipe: Recipe) -> None:
         super().__init__()
         self.module = module
-        self.criterion = recipe.criterion
-        self.norms = [name for name in recipe.regularizers if name in PARAMETER_NORMS]
-        self.terms = [name for name in recipe.regularizers if name not in PARAMETER_NORMS]
-        self.conditional = {name for name, term in recipe.regularizers.items() if term.below is not None}
+        self.loss = Loss(recipe)
 
     def forward(
-        self, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], own: Mapping[str, Tensor]
+        self, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], per_run: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Total loss, criterion, and weighted sum of the regularizers: ``(rows, I)``, ``(rows, 1)`` to scalars.
+        """Return the loss, its criterion and its penalty: ``(rows, I)`` and ``(rows, 1)`` to scalars.
 
-        ``own`` is what this model alone has: ``noise``, if it takes some, and ``validation_error``, if a term asks.
+        ``per_run`` has what this model alone takes: ``noise``, if it takes some, and ``validation_error``, if a
+        regularizer depends on it.
         """
-        prediction = self.module(x, own["noise"]) if "noise" in own else self.module(x)
-        loss = criterion(self.criterion, prediction, target, scalars["pcc"])
-        penalty = self.penalty(x, scalars, own)
-        return loss + penalty, loss, penalty
+        prediction = self.module(x, per_run["noise"]) if "noise" in per_run else self.module(x)
+        criterion = self.loss.criterion(prediction, target, scalars["pcc"])
+        last_error = per_run.get("validation_error")
+        penalty = self.loss.penalty(self.module, self._terms(x), scalars, last_error, x.new_zeros(()))
+        return criterion + penalty, criterion, penalty
 
-    def penalty(self, x: Tensor, scalars: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Tensor:
-        """Weighted sum of the regularizers."""
-
-        def coefficient(name: str) -> Tensor:
-            if name not in self.conditional:
-                return scalars[name]
-            return torch.where(own["validation_error"] < scalars[f"{name}.below"], scalars[name], 0.0)
-
-        penalty = x.new_zeros(())
-        if self.terms:
-            assert isinstance(self.module, ArithmeticModule)
-            values = self.module.regularizers(x)
-            for name in self.terms:
-                penalty = penalty + coefficient(name) * values[name]
-        for name in self.norms:
-            penalty = penalty + coefficient(name) * parameter_norm(name, self.module)
-        return penalty
-
-
-def parameter_norm(name: str, module: nn.Module) -> Tensor:
-    """Sum of a norm over a module's parameters; ``name`` is one of ``PARAMETER_NORMS``."""
-    return torch.stack([torch.linalg.vector_norm(value, PARAMETER_NORMS[name]) for value in module.parameters()]).sum()
+    def _terms(self, x: Tensor) -> Mapping[str, Tensor]:
+        if not self.loss.terms:
+            return {}
+        assert isinstance(self.module, ArithmeticModule)
+        return self.module.regularizers(x)
 
 
 class SquaredError(nn.Module):
-    """Error of one module in evaluation mode, which has no regularizers whatever the criterion is."""
+    """The error of one module in evaluation mode, without regularizers, whatever the criterion is."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module.eval()
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """Mean squared error: ``(rows, I)``, ``(rows, 1)`` to a scalar."""
+        """Return the mean squared error: ``(rows, I)`` and ``(rows, 1)`` to a scalar."""
         prediction: Tensor = self.module(x)
         return ((prediction - target) ** 2).mean()

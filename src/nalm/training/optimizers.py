@@ -3,14 +3,15 @@
 Every operation and its order are torch.optim's; tests hold them together within 1e-7.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from nalm.spec.optimizers import OPTIMIZERS
 from nalm.spec.recipe import Recipe
 
 __all__ = ["SGD", "Adam", "Optimizer", "clip_gradients", "iteration_scalars", "optimizer"]
@@ -21,18 +22,26 @@ Columns = dict[str, npt.NDArray[np.float64]]
 
 
 class Optimizer(Protocol):
-    """A functional optimizer over named parameters."""
+    """A functional optimizer over named parameters, with the semantics of one of torch.optim's."""
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> "Optimizer":
+        """Make the optimizer of a recipe."""
+
+    @staticmethod
+    def stateful(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+        """Make torch's optimizer, for a network that trains by itself."""
 
     def state(self, parameters: Tensors) -> State:
-        """Initial state."""
+        """Return the initial state."""
 
     def scalars(self, iterations: npt.NDArray[np.int64], learning_rate: float) -> Columns:
-        """Numbers that a step needs, for each iteration (0 is the first step)."""
+        """Return the numbers that a step needs, for each iteration (0 is the first step)."""
 
     def update(
         self, parameters: Tensors, gradients: Tensors, state: State, scalars: Mapping[str, Tensor]
     ) -> tuple[Tensors, State]:
-        """Parameters and state after one step."""
+        """Return parameters and state after one step."""
 
 
 class Adam:
@@ -40,13 +49,23 @@ class Adam:
 
     beta1, beta2, eps = 0.9, 0.999, 1e-8
 
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> Self:
+        """Make the optimizer of a recipe."""
+        return cls()
+
+    @staticmethod
+    def stateful(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+        """Make torch's optimizer."""
+        return torch.optim.Adam(parameters, lr=recipe.learning_rate)
+
     def state(self, parameters: Tensors) -> State:
-        """Both moments are 0."""
+        """Return moments of 0."""
         zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
         return {"mean": zeros, "square": {name: value.clone() for name, value in zeros.items()}}
 
     def scalars(self, iterations: npt.NDArray[np.int64], learning_rate: float) -> Columns:
-        """Step size and root of the second bias correction."""
+        """Return the step size and the root of the second bias correction."""
         steps = iterations + 1.0
         return {
             "step_size": learning_rate / (1 - self.beta1**steps),
@@ -56,7 +75,7 @@ class Adam:
     def update(
         self, parameters: Tensors, gradients: Tensors, state: State, scalars: Mapping[str, Tensor]
     ) -> tuple[Tensors, State]:
-        """One step."""
+        """Take one step."""
         mean, square, updated = {}, {}, {}
         for name, gradient in gradients.items():
             old_mean, old_square = state["mean"][name], state["square"][name]
@@ -73,12 +92,22 @@ class SGD:
     def __init__(self, momentum: float) -> None:
         self.momentum = momentum
 
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> Self:
+        """Make the optimizer of a recipe."""
+        return cls(recipe.momentum)
+
+    @staticmethod
+    def stateful(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+        """Make torch's optimizer."""
+        return torch.optim.SGD(parameters, lr=recipe.learning_rate, momentum=recipe.momentum)
+
     def state(self, parameters: Tensors) -> State:
-        """The velocity is 0, so that the first step's is the gradient."""
+        """Return a velocity of 0, so that the first step's is the gradient."""
         return {"velocity": {name: torch.zeros_like(value) for name, value in parameters.items()}}
 
     def scalars(self, iterations: npt.NDArray[np.int64], learning_rate: float) -> Columns:
-        """Learning rate and momentum."""
+        """Return learning rate and momentum."""
         return {
             "step_size": np.full(len(iterations), learning_rate),
             "momentum": np.full(len(iterations), self.momentum),
@@ -87,7 +116,7 @@ class SGD:
     def update(
         self, parameters: Tensors, gradients: Tensors, state: State, scalars: Mapping[str, Tensor]
     ) -> tuple[Tensors, State]:
-        """One step."""
+        """Take one step."""
         velocity = {
             name: state["velocity"][name] * scalars["momentum"] + gradient for name, gradient in gradients.items()
         }
@@ -96,12 +125,13 @@ class SGD:
 
 
 def optimizer(recipe: Recipe) -> Optimizer:
-    """The recipe's optimizer."""
-    return Adam() if recipe.optimizer == "adam" else SGD(recipe.momentum)
+    """Return the recipe's optimizer."""
+    made: Optimizer = OPTIMIZERS[recipe.optimizer].from_recipe(recipe)
+    return made
 
 
 def iteration_scalars(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> Columns:
-    """Everything about an iteration that is a number, by name, for each iteration."""
+    """Return everything about iterations that is a number, by name, one value per iteration."""
     columns = {name: term.values(iterations) for name, term in recipe.regularizers.items()}
     columns |= {
         f"{name}.below": np.full(len(iterations), term.below)
@@ -117,7 +147,7 @@ def iteration_scalars(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> Colu
 
 
 def clip_gradients(gradients: Tensors, scalars: Mapping[str, Tensor]) -> Tensors:
-    """Clips the gradients ``(runs, …)`` of every model for itself: to a 2-norm over all parameters, or by value."""
+    """Clip the gradients ``(runs, …)``, each model's by itself: to a 2-norm over all parameters, or by value."""
     if "clip_norm" in scalars:
         norms = [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients.values()]
         total = torch.linalg.vector_norm(torch.stack(norms), dim=0)

@@ -5,12 +5,12 @@ import numpy.typing as npt
 
 from nalm.spec.recipe import Restart
 
-__all__ = ["Stuck"]
+__all__ = ["RestartTracker"]
 
 Array = npt.NDArray[np.float64]
 
 
-class Stuck:
+class RestartTracker:
     """Which runs are stuck.
 
     Arguments:

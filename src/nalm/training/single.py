@@ -1,8 +1,9 @@
-"""Trains recurrent networks, one at a time."""
+"""Trains one network by itself, for one or several runs that share it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import time
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,77 +11,62 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule
-from nalm.spec.recipe import PARAMETER_NORMS, Recipe
-from nalm.tasks.networks import kind_of
-from nalm.tasks.recurrent import RecurrentTask
+from nalm.spec.optimizers import OPTIMIZERS
+from nalm.spec.recipe import Recipe
 from nalm.threads import one_thread
-from nalm.training.history import History
-from nalm.training.loss import criterion, parameter_norm
-from nalm.training.recurrent import RecurrentNetwork
+from nalm.training.history import SERIES, History
+from nalm.training.loss import Loss
+from nalm.training.optimizers import Tensors, iteration_scalars
+from nalm.training.recurrent import Data, RecurrentNetwork
 
-__all__ = ["SequenceTraining"]
+__all__ = ["SingleTraining"]
+
+Array = npt.NDArray[np.float64]
 
 
-class SequenceTraining:
-    """One recurrent network that learns a task, maybe tested in several ways: to a shard what an ensemble is.
+class SingleTraining:
+    """Trains one network whose runs differ only in what they are tested on.
 
     Arguments:
         recipe: how it is trained.
-        runs: task and seed of each run: one seed, and tasks that differ in what they are tested on only.
+        build: builds the network.
+        data: batches to train on, and where errors are measured.
+        runs: number of runs that share the network.
+        seed: it decides the initial weights.
         device: where it trains.
-
-    Raises:
-        ValueError: the runs are not learnt by one network.
-        NalmError: the data cannot be read.
     """
 
     compiled = False
 
-    def __init__(self, recipe: Recipe, runs: Sequence[tuple[RecurrentTask, int]], device: torch.device | str) -> None:
-        if len({(task.training, seed) for task, seed in runs}) > 1:
-            raise ValueError("runs that one network learns must have the same seed, and tasks but for their tests")
+    def __init__(
+        self,
+        recipe: Recipe,
+        build: Callable[[], RecurrentNetwork],
+        data: Data,
+        runs: int,
+        seed: int,
+        device: torch.device | str,
+    ) -> None:
         self.recipe = recipe
-        self.runs = len(runs)
+        self.runs = runs
         self.device = torch.device(device)
         self.iteration = 0
         self.history = History()
-        (self.task, self.seed), *_ = runs
-        self._kind = kind_of(self.task)
-        tasks = [task for task, _ in runs]
-        self._data = self._kind.data(self.task, tasks, self.seed, recipe, self.device)
-        self.network = self._initial_network()
-        self.optimizer = self._optimizer()
-
-    def _initial_network(self) -> RecurrentNetwork:
-        """With weights of the run's seed."""
-        before = torch.get_default_dtype()
-        with torch.random.fork_rng(devices=[]):
-            torch.set_default_dtype(self.recipe.dtype)
-            try:
-                torch.manual_seed(self.seed)
-                network = self._kind.network(self.task, self.recipe)
-                torch.manual_seed(self.seed)
-                network.reset_parameters()
-            finally:
-                torch.set_default_dtype(before)
-        return network.to(self.device)
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        recipe, parameters = self.recipe, self.network.parameters()
-        if recipe.optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=recipe.learning_rate)
-        return torch.optim.SGD(parameters, lr=recipe.learning_rate, momentum=recipe.momentum)
+        self.data = data
+        self.network = _initial(build, recipe.dtype, seed).to(self.device)
+        self.optimizer: torch.optim.Optimizer = OPTIMIZERS[recipe.optimizer].stateful(self.network.parameters(), recipe)
+        self._loss = Loss(recipe)
 
     def train(
         self,
-        on_evaluation: Callable[["SequenceTraining"], None] = lambda training: None,
-        on_pause: Callable[["SequenceTraining"], None] = lambda training: None,
+        on_evaluation: Callable[["SingleTraining"], None] = lambda training: None,
+        on_pause: Callable[["SingleTraining"], None] = lambda training: None,
     ) -> History:
-        """Trains to the end with one thread and returns what happened.
+        """Train to the end with one thread and return what happened.
 
         Arguments:
             on_evaluation: called after every evaluation.
-            on_pause: called after every update, when all that has happened can be captured.
+            on_pause: called after every update, when :meth:`state_dict` has everything.
         """
         if len(self.history.diverged_at):  # it has finished
             return self.history
@@ -95,24 +81,66 @@ class SequenceTraining:
                 self.iteration += 1
                 if any(bool(parameter.isnan().any()) for parameter in self.network.parameters()):
                     diverged_at = self.iteration
-                if diverged_at < 0:  # what has diverged would not be known from its state
+                if diverged_at < 0:  # a state does not say whether its network has diverged
                     on_pause(self)
             self._finish(diverged_at)
         return self.history
 
     def module(self, run: int) -> nn.Module:
-        """The module that all runs share, as it is now, in evaluation mode."""
+        """Return the module that all runs share, as it is now, in evaluation mode."""
         return self.network.module.eval()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that training needs to resume, bit by bit, as tensors and numbers."""
+        history = self.history
+        return {
+            "iteration": self.iteration,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": {
+                "iterations": list(history.iterations),
+                "wall_times": list(history.wall_times),
+                **{name: [torch.from_numpy(row) for row in getattr(history, name)] for name in SERIES},
+                "parameters": [
+                    {name: torch.from_numpy(value) for name, value in row.items()} for row in history.parameters
+                ],
+            },
+        }
+
+    def load_state_dict(self, state: Any) -> None:
+        """Restore a state into a network that has not trained yet.
+
+        Raises:
+            ValueError: the state belongs to another network; this one is of no use from then on.
+        """
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            saved, iteration = state["history"], state["iteration"]
+            lengths = {len(saved[name]) for name in ("iterations", "wall_times", "parameters", *SERIES)}
+            expected = range(0, iteration, self.recipe.evaluate_every)
+            if saved["iterations"] != list(expected) or lengths != {len(expected)}:
+                raise ValueError("found a state that contradicts itself")
+            if any(row.shape != (self.runs,) for name in SERIES for row in saved[name]):
+                raise ValueError("found the state of other test lengths")
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            raise ValueError(f"found the state of another network ({type(error).__name__})") from None
+        history = self.history
+        self.iteration = iteration
+        history.iterations, history.wall_times = list(saved["iterations"]), list(saved["wall_times"])
+        for name in SERIES:
+            setattr(history, name, [row.numpy() for row in saved[name]])
+        history.parameters = [{name: value.numpy() for name, value in row.items()} for row in saved["parameters"]]
 
     def _update(self, reported: bool) -> None:
         recipe, network = self.recipe, self.network.train()
-        sequences, targets = self._data.batch(self.iteration)
-        results, inputs = network(sequences)
-        share = results.new_tensor(float(self.iteration < recipe.pcc_iterations))
-        loss = criterion(recipe.criterion, results, targets, share)
-        penalty = self._penalty(inputs)
+        inputs, targets = self.data.batch(self.iteration)
+        results, seen = network(inputs)
+        scalars = self._scalars()
+        criterion = self._loss.criterion(results, targets, scalars["pcc"])
+        penalty = self._penalty(seen, scalars)
         self.optimizer.zero_grad()
-        torch.autograd.backward(loss + penalty)
+        torch.autograd.backward(criterion + penalty)
         if recipe.clip_gradient_norm is not None:
             nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_gradient_norm)
         if recipe.clip_gradient_value is not None:
@@ -121,28 +149,28 @@ class SequenceTraining:
         if isinstance(network.module, ArithmeticModule):
             network.module.project_()
         if reported:
-            self.history.criteria.append(np.full(self.runs, loss.item()))
+            self.history.criteria.append(np.full(self.runs, criterion.item()))
             self.history.penalties.append(np.full(self.runs, penalty.item()))
 
-    def _penalty(self, inputs: Tensor) -> Tensor:
-        """Weighted sum of the module's regularizers; all else is free."""
-        penalty, values = inputs.new_zeros(()), self.network.regularizers(inputs)
-        for name, term in self.recipe.regularizers.items():
-            (coefficient,) = term.values(np.array([self.iteration]))
-            if term.below is not None and not self.history.validation_errors[-1][0] < term.below:
-                continue
-            value = parameter_norm(name, self.network.module) if name in PARAMETER_NORMS else values[name]
-            penalty = penalty + coefficient * value
-        return penalty
+    def _scalars(self) -> Tensors:
+        """Return everything about this iteration that is a number, by name."""
+        values = iteration_scalars(self.recipe, np.array([self.iteration]))
+        return {name: torch.tensor(value.item(), dtype=self.recipe.dtype) for name, value in values.items()}
+
+    def _penalty(self, seen: Tensor, scalars: Tensors) -> Tensor:
+        """Return the weighted sum of the module's regularizers, given the inputs that it has seen."""
+        terms = self.network.regularizers(seen) if self._loss.terms else {}
+        measured = self.history.validation_errors
+        last_error = torch.tensor(measured[-1][0], dtype=self.recipe.dtype) if measured else None
+        return self._loss.penalty(self.network.module, terms, scalars, last_error, seen.new_zeros(()))
 
     def _evaluate(self) -> None:
-        history = self.history
+        history, module = self.history, self.network.module
         validation, test = self._errors()
         history.iterations.append(self.iteration)
         history.wall_times.append(time())
         history.validation_errors.append(validation)
         history.test_errors.append(test)
-        module = self.network.module
         sparsity = module.sparsity_error().item() if isinstance(module, ArithmeticModule) else math.nan
         history.sparsity_errors.append(np.full(self.runs, sparsity))
         history.parameters.append(self._parameters())
@@ -156,16 +184,31 @@ class SequenceTraining:
         buffers = self.network.module.named_buffers()
         history.buffers = {name: self._for_each_run(buffer) for name, buffer in buffers}
 
-    def _parameters(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Those of the module; an encoder's are too many to keep."""
+    def _parameters(self) -> dict[str, Array]:
+        """Return those of the module; an encoder's are too many to keep."""
         return {name: self._for_each_run(value) for name, value in self.network.module.named_parameters()}
 
-    def _for_each_run(self, value: Tensor) -> npt.NDArray[np.float64]:
+    def _for_each_run(self, value: Tensor) -> Array:
         array = value.detach().cpu().double().numpy()
         return np.repeat(array[np.newaxis], self.runs, axis=0)
 
     @torch.no_grad()
-    def _errors(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The validation error, and the test error of every task, in evaluation mode."""
-        validation, tests = self._data.errors(self.network.eval())
+    def _errors(self) -> tuple[Array, Array]:
+        """Return the validation error and the test errors of all runs, in evaluation mode."""
+        validation, tests = self.data.errors(self.network.eval())
         return np.full(self.runs, validation), np.array(tests)
+
+
+def _initial(build: Callable[[], RecurrentNetwork], dtype: torch.dtype, seed: int) -> RecurrentNetwork:
+    """Return the network with the initial weights of a seed, which do not depend on how it is constructed."""
+    before = torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]):
+        torch.set_default_dtype(dtype)
+        try:
+            torch.manual_seed(seed)
+            network = build()
+            torch.manual_seed(seed)
+            network.reset_parameters()
+        finally:
+            torch.set_default_dtype(before)
+    return network

@@ -20,8 +20,8 @@ from nalm.spec.document import valid
 from nalm.spec.ranges import Interval
 from nalm.spec.recipe import PARAMETER_NORMS, Recipe
 from nalm.store.store import Store
-from nalm.tasks.subsets.task import Task
-from nalm.training.ensemble.loop import Ensemble
+from nalm.tasks import start_training
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.workflows.single import one_input_each
 
 __all__ = ["EVALUATE_EVERY", "REPETITIONS", "SEEDS", "benchmark", "benchmark_tasks", "plain_loop"]
@@ -83,7 +83,7 @@ def benchmark(
             experiment = load_experiment("two-layer").narrowed(range(SEEDS), modules or ["NAU", "NMU"], OPERATIONS)
             for label, recipe in experiment.variants.items():
                 say(f"measuring {label} with two layers")
-                rows.append(_measure(label, recipe, list(experiment.tasks.values())))
+                rows.append(_measure(label, recipe, cast(list[SubsetTask], list(experiment.tasks.values()))))
             return rows
         for module in modules or ["RealNPU", "NRU", "NMRU"]:
             for count in inputs:
@@ -121,7 +121,7 @@ def _load_floor(path: Path) -> Floor:
     return cast(Floor, function)
 
 
-def _measure(name: str, recipe: Recipe, tasks: list[Task]) -> dict[str, Any]:
+def _measure(name: str, recipe: Recipe, tasks: list[SubsetTask]) -> dict[str, Any]:
     recipe = recipe.model_copy(update={"iterations": ENSEMBLE_ITERATIONS - 1, "evaluate_every": EVALUATE_EVERY})
     runs = tuple(Run(recipe, task, seed) for task in tasks for seed in range(SEEDS))
     _time_ensemble(recipe.model_copy(update={"iterations": 10}), runs)  # compiles
@@ -132,7 +132,7 @@ def _measure(name: str, recipe: Recipe, tasks: list[Task]) -> dict[str, Any]:
     ensemble, plain = statistics.median(ensemble_times), statistics.median(plain_times)
     return {
         "module": name,
-        "inputs": tasks[0].input_size,
+        "inputs": tasks[0].columns,
         "runs": len(runs),
         "us_per_run_iteration": ensemble * 1e6,
         "plain_us": plain * 1e6,
@@ -142,10 +142,11 @@ def _measure(name: str, recipe: Recipe, tasks: list[Task]) -> dict[str, Any]:
     }
 
 
-def benchmark_tasks(inputs: int) -> list[Task]:
+def benchmark_tasks(inputs: int) -> list[SubsetTask]:
     """Division over the nine ranges, of one input by another."""
     size = {"input_size": inputs, "subset_ratio": one_input_each(inputs)}
-    return [task.model_copy(update=size) for task in load_experiment("figure-3").tasks.values()]
+    tasks = cast(list[SubsetTask], list(load_experiment("figure-3").tasks.values()))
+    return [task.model_copy(update=size) for task in tasks]
 
 
 def _time_ensemble(recipe: Recipe, runs: tuple[Run, ...]) -> float:
@@ -153,15 +154,15 @@ def _time_ensemble(recipe: Recipe, runs: tuple[Run, ...]) -> float:
         store = Store(Path(directory))
         store.make_directories()
         start = time.perf_counter()
-        ensemble = Ensemble(recipe, [(run.task, run.seed) for run in runs])
+        ensemble = start_training(recipe, [(run.task, run.seed) for run in runs])
         store.add(Shard(recipe, runs), ensemble.train(), {})
         return time.perf_counter() - start
 
 
-def plain_loop(recipe: Recipe, task: Task, iterations: int, fused: bool) -> float:
+def plain_loop(recipe: Recipe, task: SubsetTask, iterations: int, fused: bool) -> float:
     """Trains one model as one would write it in plain PyTorch, and returns the seconds per iteration."""
     torch.manual_seed(0)
-    module = recipe.build(task.input_size, task.hidden_size)
+    module = task.build(recipe)
     optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=fused)
     assert isinstance(task.train, Interval)
     ((low, high),) = task.train.intervals
@@ -169,7 +170,7 @@ def plain_loop(recipe: Recipe, task: Task, iterations: int, fused: bool) -> floa
     compute, slices = operations.OPERATIONS[task.operation].apply, [slice(*ends) for ends in task.slices(0)]
 
     def sample(rng: np.random.RandomState, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-        x = rng.uniform(low, high, (rows, task.input_size))
+        x = rng.uniform(low, high, (rows, task.columns))
         operands = [x[:, columns].sum(1, keepdims=True) for columns in slices]
         return torch.tensor(x, dtype=torch.float32), torch.tensor(compute(operands), dtype=torch.float32)
 

@@ -14,12 +14,12 @@ from nalm.experiments.catalog import default_recipe, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import LARGEST_SEED
 from nalm.spec.document import valid
-from nalm.spec.recipe import Recipe
-from nalm.spec.task import HIDDEN_SIZE
-from nalm.tasks.digits.task import SequenceTask
-from nalm.tasks.judging import check_tasks, run_threshold
-from nalm.tasks.subsets.task import Task
-from nalm.tasks.trainings import Training, start
+from nalm.spec.recipe import HIDDEN_SIZE, Recipe
+from nalm.spec.task import Task
+from nalm.tasks import check_tasks, start_training
+from nalm.tasks.digits.task import DigitTask
+from nalm.tasks.subsets.task import SubsetTask
+from nalm.training.trainer import Trainer
 
 __all__ = ["SingleRun", "one_input_each", "single_run", "single_sequence_run", "train_single"]
 
@@ -89,7 +89,7 @@ def single_run(
         "subsets": operands,
         "hidden_size": hidden_size,
     }
-    task = valid(Task, fields)
+    task = valid(SubsetTask, fields)
     recipe = valid(Recipe, default_recipe(module, second))
     _check(recipe, task)
     label = module if second is None else recipe.architecture
@@ -122,7 +122,7 @@ def single_sequence_run(
     digits = "0-9" if operation == "add" else "1-9"
     tested = 10 * length if test_length is None else test_length
     fields = {"operation": operation, "length": length, "test_length": tested, "digits": digits}
-    task = valid(SequenceTask, fields)
+    task = valid(DigitTask, fields)
     known = load_experiment(SEQUENCE_EXPERIMENTS[operation]).variants.values()
     usual = valid(Recipe, {"module": module, "batch_size": 64, "iterations": 3000, "evaluate_every": 100})
     recipe = next((recipe for recipe in known if recipe.module.name == module), usual)
@@ -168,9 +168,9 @@ def train_single(
     check_device(device)
     ((recipe,), (task,), (seed,)) = experiment.variants.values(), experiment.tasks.values(), experiment.seeds
     _check(recipe, task)
-    ensemble = start(recipe, [(task, seed)], device, compiled)
+    ensemble = start_training(recipe, [(task, seed)], device, compiled)
 
-    def report(ensemble: Training) -> None:
+    def report(ensemble: Trainer) -> None:
         history = ensemble.history
         if on_evaluation is not None:
             on_evaluation(ensemble.iteration, history.validation_errors[-1].item(), history.test_errors[-1].item())
@@ -179,7 +179,7 @@ def train_single(
     validation, test = (
         [errors.item() for errors in series] for series in (history.validation_errors, history.test_errors)
     )
-    threshold = run_threshold(recipe, task)
+    threshold = task.success_threshold(recipe)
     return SingleRun(
         ensemble.module(0),
         None if math.isnan(threshold.value) else threshold.solved(validation, test),

@@ -16,7 +16,6 @@ import nalm
 from nalm.errors import NalmError
 from nalm.figures.landscapes.pages import draw_landscapes, plot_landscapes, reproduce_landscapes
 from nalm.figures.landscapes.table import TARGETS, landscapes
-from nalm.figures.saving import save
 
 SIGNATURES = {".pdf": b"%PDF", ".png": b"\x89PNG", ".svg": b"<?xml"}
 
@@ -189,21 +188,6 @@ def test_figure_9_is_a_table_and_two_pages(tmp_path: Path) -> None:
     both = table.merge(whole, on=["module", "target", "w1", "w2"], suffixes=("", "_whole"))
     assert len(both) == len(table)
     np.testing.assert_allclose(both["loss"], both["loss_whole"], rtol=1e-12)
-
-
-def test_a_failure_leaves_the_old_picture_and_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "landscape.png"
-    path.write_text("old")
-
-    def fail(self: Figure, filename: Path, **options: object) -> None:
-        filename.write_text("half")
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(Figure, "savefig", fail)
-    with pytest.raises(NalmError, match=r"cannot write .*no space left"):
-        save(draw_landscapes(landscapes(["NMU"])), path)
-    assert list(tmp_path.iterdir()) == [path]
-    assert path.read_text() == "old"
 
 
 def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

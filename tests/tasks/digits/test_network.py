@@ -5,18 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.tasks.single import single
 from tests.training.resuming import check_resuming
 
 from nalm.modules import NAU
 from nalm.modules.cells import GRU, LSTM, Accumulator
 from nalm.spec.recipe import Recipe
+from nalm.tasks import check_tasks, start_training as start
 from nalm.tasks.digits.network import DigitNetwork
-from nalm.tasks.digits.task import SequenceTask
-from nalm.tasks.judging import check_tasks, run_threshold
-from nalm.tasks.trainings import capture, restore, start
-from nalm.training.single import SequenceTraining
+from nalm.tasks.digits.task import DigitTask
+from nalm.training.single import SingleTraining
 
-Make = Callable[..., SequenceTraining]
+Make = Callable[..., SingleTraining]
 
 
 def _recipe(module: Any = "NAU", **fields: Any) -> Recipe:
@@ -24,12 +24,12 @@ def _recipe(module: Any = "NAU", **fields: Any) -> Recipe:
 
 
 @pytest.fixture
-def tasks(idx_directory: Callable[..., Path]) -> Callable[..., list[SequenceTask]]:
+def tasks(idx_directory: Callable[..., Path]) -> Callable[..., list[DigitTask]]:
     directory = str(idx_directory(train=120, test=30))
 
-    def make(*lengths: int, **fields: Any) -> list[SequenceTask]:
+    def make(*lengths: int, **fields: Any) -> list[DigitTask]:
         common: dict[str, Any] = {"operation": "add", "length": 2, "images": {"mnist": directory}} | fields
-        return [SequenceTask.model_validate(common | {"test_length": length}) for length in lengths]
+        return [DigitTask.model_validate(common | {"test_length": length}) for length in lengths]
 
     return make
 
@@ -49,7 +49,7 @@ def test_a_module_with_gold_weights_calculates_what_the_accumulator_does(
     operation: str, module: str, results: list[float]
 ) -> None:
     fields = {"operation": operation, "length": 3, "test_length": 3, "digits": "1-9"}
-    task = SequenceTask.model_validate(fields)
+    task = DigitTask.model_validate(fields)
     gold = DigitNetwork(task, _recipe(module)).eval()
     gold.module.gold(operation, *task.gold_operands())  # type: ignore[operator]
     solved = DigitNetwork(task, _recipe({"name": "Accumulator", "operation": operation})).eval()
@@ -75,14 +75,14 @@ def test_torchs_cells_are_torchs() -> None:
 
 def test_states_start_where_the_operation_changes_nothing_and_torchs_with_0() -> None:
     for operation, module, initial in (("add", "NAU", 0), ("mul", "NMU", 1), ("mul", "NALU", 1), ("mul", "LSTM", 0)):
-        task = SequenceTask.model_validate({"operation": operation, "length": 2, "test_length": 2})
+        task = DigitTask.model_validate({"operation": operation, "length": 2, "test_length": 2})
         assert DigitNetwork(task, _recipe(module)).initial == initial
 
 
-def test_one_seed_starts_with_one_encoder_whatever_the_module_is(tasks: Callable[..., list[SequenceTask]]) -> None:
+def test_one_seed_starts_with_one_encoder_whatever_the_module_is(tasks: Callable[..., list[DigitTask]]) -> None:
     (task,) = tasks(4)
     networks = [
-        SequenceTraining(_recipe(module), [(task, seed)], "cpu").network
+        single(_recipe(module), [(task, seed)], "cpu").network
         for module, seed in (("NAU", 0), ("Accumulator", 0), ("NAU", 1))
     ]
     first, same, other = (network.get_submodule("encoder").state_dict() for network in networks)
@@ -90,9 +90,9 @@ def test_one_seed_starts_with_one_encoder_whatever_the_module_is(tasks: Callable
     assert not any(torch.equal(first[name], other[name]) for name in first)
 
 
-def test_the_first_errors_are_those_of_the_initial_network(tasks: Callable[..., list[SequenceTask]]) -> None:
+def test_the_first_errors_are_those_of_the_initial_network(tasks: Callable[..., list[DigitTask]]) -> None:
     short, long = tasks(2, 5)
-    training = SequenceTraining(_recipe(), [(short, 0), (long, 0)], "cpu")
+    training = single(_recipe(), [(short, 0), (long, 0)], "cpu")
     digits = short.load()
     order = np.random.RandomState(88253339)
     indices = np.concatenate([order.permutation(30) for _ in range(300)]).reshape(1800, 5)
@@ -111,57 +111,57 @@ def test_the_first_errors_are_those_of_the_initial_network(tasks: Callable[..., 
 
 
 def test_regularizers_see_all_inputs_of_the_module_and_follow_their_schedule(
-    tasks: Callable[..., list[SequenceTask]],
+    tasks: Callable[..., list[DigitTask]],
 ) -> None:
     terms = {"weight": {"coefficient": 10, "ramp": [0, 4]}, "input": {"coefficient": 2}}
-    training = SequenceTraining(_recipe(regularizers=terms, evaluate_every=1), [(tasks(2)[0], 0)], "cpu")
+    training = single(_recipe(regularizers=terms, evaluate_every=1), [(tasks(2)[0], 0)], "cpu")
     inputs = torch.randn(7, 2)
     assert isinstance(training.network.module, NAU)
     values = training.network.module.regularizers(inputs)
     training.iteration = 1
     expected = 10 / 4 * values["weight"] + 2 * values["input"]
-    torch.testing.assert_close(training._penalty(inputs), expected)
+    torch.testing.assert_close(training._penalty(inputs, training._scalars()), expected)
 
 
 @pytest.mark.parametrize("module", ["NMU", "LSTM", "Accumulator"])
 def test_training_goes_on_from_a_checkpoint_to_the_same_bits(
-    tasks: Callable[..., list[SequenceTask]], module: str
+    tasks: Callable[..., list[DigitTask]], module: str
 ) -> None:
     operation = "add" if module == "Accumulator" else "mul"
     runs = [(task, 3) for task in tasks(2, 6, operation=operation)]
     check_resuming(_recipe(module), runs)
 
 
-def test_the_state_of_something_else_is_refused(tasks: Callable[..., list[SequenceTask]]) -> None:
+def test_the_state_of_something_else_is_refused(tasks: Callable[..., list[DigitTask]]) -> None:
     (task,) = tasks(2)
-    state = capture(start(_recipe("LSTM"), [(task, 0)], "cpu", compiled=False))
+    state = start(_recipe("LSTM"), [(task, 0)], "cpu", compiled=False).state_dict()
     for wrong in (state, {}, state | {"iteration": 4}):
         with pytest.raises(ValueError, match="found"):
-            restore(start(_recipe("NAU"), [(task, 0)], "cpu", compiled=False), wrong)
+            start(_recipe("NAU"), [(task, 0)], "cpu", compiled=False).load_state_dict(wrong)
 
 
-def test_a_network_whose_weights_become_nan_stops_and_says_when(tasks: Callable[..., list[SequenceTask]]) -> None:
+def test_a_network_whose_weights_become_nan_stops_and_says_when(tasks: Callable[..., list[DigitTask]]) -> None:
     recipe = _recipe("NACMul", optimizer="sgd", learning_rate=1e30, iterations=20)
-    history = SequenceTraining(recipe, [(tasks(2, operation="mul")[0], 0)], "cpu").train()
+    history = single(recipe, [(tasks(2, operation="mul")[0], 0)], "cpu").train()
     (end,) = history.diverged_at
     assert 0 < end < 20
     assert max(history.iterations) < end
 
 
-def test_no_state_is_captured_of_a_network_that_has_diverged(tasks: Callable[..., list[SequenceTask]]) -> None:
+def test_no_state_is_captured_of_a_network_that_has_diverged(tasks: Callable[..., list[DigitTask]]) -> None:
     recipe = _recipe("NACMul", optimizer="sgd", learning_rate=1e30, iterations=20)
     paused: list[int] = []
-    training = SequenceTraining(recipe, [(tasks(2, operation="mul")[0], 0)], "cpu")
+    training = single(recipe, [(tasks(2, operation="mul")[0], 0)], "cpu")
     (end,) = training.train(on_pause=lambda training: paused.append(training.iteration)).diverged_at
     assert paused == list(range(1, end))
 
 
-def test_runs_that_one_network_cannot_learn_are_refused(tasks: Callable[..., list[SequenceTask]]) -> None:
+def test_runs_that_one_network_cannot_learn_are_refused(tasks: Callable[..., list[DigitTask]]) -> None:
     short, long = tasks(2, 5)
     with pytest.raises(ValueError, match="the same seed"):
-        SequenceTraining(_recipe(), [(short, 0), (long, 1)], "cpu")
+        single(_recipe(), [(short, 0), (long, 1)], "cpu")
     with pytest.raises(ValueError, match="the same seed"):
-        SequenceTraining(_recipe(), [(short, 0), (tasks(2, length=3)[0], 0)], "cpu")
+        single(_recipe(), [(short, 0), (tasks(2, length=3)[0], 0)], "cpu")
 
 
 @pytest.mark.parametrize(
@@ -177,23 +177,23 @@ def test_runs_that_one_network_cannot_learn_are_refused(tasks: Callable[..., lis
     ],
 )
 def test_recipes_that_do_not_fit_sequences_are_refused(
-    tasks: Callable[..., list[SequenceTask]], module: Any, fields: dict[str, Any], sentence: str
+    tasks: Callable[..., list[DigitTask]], module: Any, fields: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         check_tasks(_recipe(module, **fields), tasks(2, operation="mul"))
 
 
-def test_without_a_reference_no_error_is_good_enough(tasks: Callable[..., list[SequenceTask]]) -> None:
+def test_without_a_reference_no_error_is_good_enough(tasks: Callable[..., list[DigitTask]]) -> None:
     (task,) = tasks(2)
-    assert not run_threshold(_recipe(), task).met(0.0)
-    assert run_threshold(_recipe(), task.model_copy(update={"threshold": 0.5})).met(0.4)
+    assert not task.success_threshold(_recipe()).met(0.0)
+    assert task.model_copy(update={"threshold": 0.5}).success_threshold(_recipe()).met(0.4)
 
 
-def test_sums_of_bars_are_learnt_and_extrapolate(tasks: Callable[..., list[SequenceTask]]) -> None:
+def test_sums_of_bars_are_learnt_and_extrapolate(tasks: Callable[..., list[DigitTask]]) -> None:
     recipe = {"iterations": 350, "evaluate_every": 350, "learning_rate": 5e-3, "batch_size": 16}
     terms = {"weight": {"coefficient": 10, "ramp": [50, 100]}, "input": {}}
     runs = [(task, 2) for task in tasks(2, 20)]
-    nau = SequenceTraining(_recipe(regularizers=terms, **recipe), runs, "cpu")
+    nau = single(_recipe(regularizers=terms, **recipe), runs, "cpu")
     before = nau.train().test_errors[0]
     after = nau.history.final_test_errors
     # An encoder may as well say negative digits, which the module takes back.

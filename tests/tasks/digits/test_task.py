@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from nalm.tasks.digits.data import sequences, training_seed
 from nalm.tasks.digits.images import Split
-from nalm.tasks.digits.task import SequenceTask, sequences, training_seed
+from nalm.tasks.digits.task import DigitTask
 
 
-def _task(**fields: object) -> SequenceTask:
-    return SequenceTask.model_validate({"operation": "add", "length": 2, "test_length": 20} | fields)
+def _task(**fields: object) -> DigitTask:
+    return DigitTask.model_validate({"operation": "add", "length": 2, "test_length": 20} | fields)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 
 from nalm.tasks.subsets.mersenne_twister import Twister, twister_problem
 from nalm.tasks.subsets.streams import Sampler
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 pytestmark = pytest.mark.compiled
 
@@ -50,7 +50,7 @@ def test_numpy_goes_on_where_it_is() -> None:
 
 @pytest.mark.parametrize("train", [[1, 2], {"truncated_normal": {"mean": 0, "deviation": 1, "within": [-5, 5]}}])
 def test_samplers_draw_the_same_with_it(train: object) -> None:
-    task = Task.model_validate({"operation": "div", "train": train, "test": [2, 6], "input_size": 3})
+    task = SubsetTask.model_validate({"operation": "div", "train": train, "test": [2, 6], "input_size": 3})
     runs = [(task, seed) for seed in range(3)]
     usual, fast = (Sampler(runs, 128, torch.float32, torch.device("cpu"), faster) for faster in (None, Twister))
     assert torch.equal(usual.draw(5), fast.draw(5))
@@ -64,7 +64,7 @@ def test_samplers_draw_the_same_with_it(train: object) -> None:
     "train", [{"union": [[1, 2], [3, 4]]}, {"halves": [[1, 2], [3, 4]]}, {"exponential": {"scale": 1}}]
 )
 def test_what_is_not_only_uniform_is_drawn_by_numpy(train: object) -> None:
-    task = Task.model_validate({"operation": "div", "train": train, "test": [2, 6]})
+    task = SubsetTask.model_validate({"operation": "div", "train": train, "test": [2, 6]})
     sampler = Sampler([(task, 0)], 128, torch.float32, torch.device("cpu"), Twister)
     usual = Sampler([(task, 0)], 128, torch.float32, torch.device("cpu"))
     assert torch.equal(usual.draw(5), sampler.draw(5))

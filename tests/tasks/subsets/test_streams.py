@@ -14,7 +14,7 @@ from torch import Tensor
 from nalm.modules.operations import OPERATIONS
 from nalm.spec.ranges import Halves, Interval, Range, Union
 from nalm.tasks.subsets.streams import Sampler, parent_draws
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 Floats = npt.NDArray[np.float64]
 Row = tuple[list[float], float]
@@ -26,8 +26,8 @@ KINDS = {"interval": INTERVAL, "union": UNION, "halves": HALVES}
 every_kind = pytest.mark.parametrize("drawn_from", KINDS.values(), ids=KINDS)
 
 
-def make_task(operation: str = "div", train: Any = INTERVAL, test: Any = (2, 6), **fields: Any) -> Task:
-    return Task.model_validate({"operation": operation, "train": train, "test": test, **fields})
+def make_task(operation: str = "div", train: Any = INTERVAL, test: Any = (2, 6), **fields: Any) -> SubsetTask:
+    return SubsetTask.model_validate({"operation": operation, "train": train, "test": test, **fields})
 
 
 TEN: dict[str, Any] = {"input_size": 10, "subset_ratio": 0.1}
@@ -35,13 +35,13 @@ ONE: dict[str, Any] = {"operation": "reciprocal", "input_size": 1, "subset_ratio
 HUNDRED: dict[str, Any] = {"input_size": 100, "subset_ratio": 0.25, "overlap_ratio": 0.5}
 
 
-def make_sampler(*runs: tuple[Task, int], batch_size: int = 128, dtype: torch.dtype = torch.float32) -> Sampler:
+def make_sampler(*runs: tuple[SubsetTask, int], batch_size: int = 128, dtype: torch.dtype = torch.float32) -> Sampler:
     return Sampler(runs, batch_size, dtype, torch.device("cpu"))
 
 
 def train(sampler: Sampler, batches: int = 1) -> list[tuple[Tensor, Tensor]]:
     """Inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of the next iterations."""
-    return [sampler.batch(drawn, sampler.placement) for drawn in sampler.draw(batches).unbind()]
+    return [sampler.batch(drawn, sampler.layout) for drawn in sampler.draw(batches).unbind()]
 
 
 def held_out(sampler: Sampler, kind: str, run: int) -> tuple[Tensor, Tensor]:
@@ -186,7 +186,7 @@ def test_the_simple_layout_draws_no_offset(seed: int) -> None:
 def test_slices_of_a_hundred_inputs_are_the_originals(seed: int, slices: list[tuple[int, int]]) -> None:
     task = make_task(**HUNDRED)
     assert task.slices(parent_draws(task, seed)[0]) == slices
-    placed = make_sampler((task, seed)).placement.operands
+    placed = make_sampler((task, seed)).layout.operands
     for columns, (start, end) in zip(placed, slices, strict=True):
         assert columns[0].tolist() == [float(start <= column < end) for column in range(100)]
 
@@ -218,7 +218,7 @@ APPLIED: dict[str, Callable[[list[Floats]], Floats]] = {
 
 
 def reimplemented(
-    task: Task, drawn_from: Range, seed: int, offset: int, rows: int, batches: int = 1
+    task: SubsetTask, drawn_from: Range, seed: int, offset: int, rows: int, batches: int = 1
 ) -> list[tuple[Floats, Floats]]:
     """Inputs ``(columns, rows)`` and targets ``(rows)``, as numpy alone computes them."""
     rng = np.random.RandomState(seed)
@@ -312,7 +312,7 @@ def test_draws_have_a_place_for_each_batch_stream_layer_column_and_row(drawn_fro
 def test_runs_of_one_seed_share_a_stream_and_get_the_same_uniforms() -> None:
     intervals = [(1.0, 2.0), (-20.0, -10.0), (0.0, 0.1)]
     sampler = make_sampler(*((make_task(train=interval), 3) for interval in intervals), dtype=torch.float64)
-    assert sampler.placement.stream_index.tolist() == [0, 0, 0]
+    assert sampler.layout.stream_index.tolist() == [0, 0, 0]
     inputs, _ = train(sampler)[0]
     uniforms = [(x - low) / (high - low) for x, (low, high) in zip(inputs, intervals, strict=True)]
     for one, other in pairwise(uniforms):
@@ -322,7 +322,7 @@ def test_runs_of_one_seed_share_a_stream_and_get_the_same_uniforms() -> None:
 
 def test_runs_of_different_seeds_have_different_streams() -> None:
     sampler = make_sampler(*((make_task(), seed) for seed in (4, 2, 4, 9)))
-    first, second, third, fourth = sampler.placement.stream_index.tolist()
+    first, second, third, fourth = sampler.layout.stream_index.tolist()
     assert first == third
     assert len({first, second, fourth}) == 3
     inputs, _ = train(sampler)[0]
@@ -410,7 +410,7 @@ def test_inputs_stay_within_their_range(drawn_from: Any) -> None:
     ],
     ids=["size", "hidden size", "union", "halves", "length", "subsets"],
 )
-def test_runs_of_unlike_tasks_are_refused(other: Task) -> None:
+def test_runs_of_unlike_tasks_are_refused(other: SubsetTask) -> None:
     with pytest.raises(ValueError, match="must have the same input layout, hidden size and kind of range"):
         make_sampler((make_task(), 0), (other, 0))
 
@@ -425,7 +425,7 @@ OVERLAPS = [make_task("mul", **(HUNDRED | {"overlap_ratio": overlap})) for overl
     [OPERATIONS_OF_TWO, OPERATIONS_OF_A_HUNDRED, OVERLAPS],
     ids=["operations on two inputs", "operations on a hundred", "overlaps"],
 )
-def test_runs_of_several_tasks_have_the_data_that_each_has_alone(tasks: list[Task]) -> None:
+def test_runs_of_several_tasks_have_the_data_that_each_has_alone(tasks: list[SubsetTask]) -> None:
     runs = [(task, seed) for task in tasks for seed in (3, 4)]
     together = make_sampler(*runs)
     ((inputs, targets),) = train(together)
@@ -448,7 +448,7 @@ def test_streams_that_rest_leave_the_others_as_they_are() -> None:
     sampler, other = make_sampler(*runs), make_sampler(*runs)
     sampler.draw_only_for([0, 3, 4])
     drawn, usual = sampler.draw(2), other.draw(2)
-    index = sampler.placement.stream_index
+    index = sampler.layout.stream_index
     assert torch.equal(drawn[:, index[:2]], usual[:, index[:2]])
     assert not drawn[:, index[2]].any()
 
@@ -458,9 +458,9 @@ def test_a_sampler_of_fewer_runs_goes_on_where_the_larger_was() -> None:
     larger = make_sampler(*runs)
     larger.draw(3)
     fewer, expected = make_sampler(runs[0], runs[2]), make_sampler(*runs)
-    fewer.go_on_from(larger)
+    fewer.take_over(larger)
     later = expected.draw(4)[3]
-    assert torch.equal(fewer.draw(1)[0][fewer.placement.stream_index], later[expected.placement.stream_index[[0, 2]]])
+    assert torch.equal(fewer.draw(1)[0][fewer.layout.stream_index], later[expected.layout.stream_index[[0, 2]]])
 
 
 def test_runs_may_differ_in_intervals_test_ranges_seeds_and_thresholds() -> None:
@@ -514,7 +514,7 @@ def test_truncated_normal_inputs_are_scipys_to_the_last_digit_of_float32(
 def test_each_mirrored_normal_of_a_seed_has_its_own_inputs_from_one_stream() -> None:
     mirrored = {"truncated_normal": {"mean": 1, "deviation": 3, "within": [-10, 5]}}
     sampler = make_sampler((make_task(train=TRUNCATED), 0), (make_task(train=mirrored), 0), dtype=torch.float64)
-    assert len(set(sampler.placement.stream_index.tolist())) == 1
+    assert len(set(sampler.layout.stream_index.tolist())) == 1
     (first, second), _ = train(sampler)[0]
     assert (first >= -5).all()
     assert (second <= 5).all()

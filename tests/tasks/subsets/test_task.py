@@ -9,7 +9,7 @@ import pytest
 from nalm.modules.operations import OPERATIONS
 from nalm.spec.ranges import Halves, Interval, Range, Union
 from nalm.spec.thresholds import best_row
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 
 NAN = math.nan
 UNION = {"union": [[-6, -2], [2, 6]]}
@@ -20,8 +20,8 @@ def make_range(value: Any) -> Range:
     return Range.model_validate(value)
 
 
-def make_task(**fields: Any) -> Task:
-    return Task.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6], **fields})
+def make_task(**fields: Any) -> SubsetTask:
+    return SubsetTask.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6], **fields})
 
 
 # --- ranges -----------------------------------------------------------------------------------------------------
@@ -257,10 +257,10 @@ def test_a_task_is_immutable() -> None:
 )
 def test_a_task_survives_being_written_and_read(fields: dict[str, Any]) -> None:
     task = make_task(**fields)
-    assert Task.model_validate(task.model_dump()) == task
-    assert Task.model_validate(json.loads(json.dumps(task.model_dump()))) == task
-    assert Task.model_validate_json(task.model_dump_json()) == task
-    assert hash(Task.model_validate(task.model_dump())) == hash(task)
+    assert SubsetTask.model_validate(task.model_dump()) == task
+    assert SubsetTask.model_validate(json.loads(json.dumps(task.model_dump()))) == task
+    assert SubsetTask.model_validate_json(task.model_dump_json()) == task
+    assert hash(SubsetTask.model_validate(task.model_dump())) == hash(task)
 
 
 # --- best row --------------------------------------------------------------------------------------------------

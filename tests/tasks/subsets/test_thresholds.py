@@ -14,7 +14,7 @@ from nalm.modules import NAU, NMRU, NMU, NRU, ArithmeticModule, RealNPU
 from nalm.spec.thresholds import Threshold
 from nalm.tasks.subsets import thresholds
 from nalm.tasks.subsets.streams import Sampler, fixed_test_rows
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
 from nalm.tasks.subsets.thresholds import gold_error, perturbed_errors, threshold
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gold-thresholds.csv"
@@ -24,8 +24,8 @@ UNION = {"union": [[-6, -2], [2, 6]]}
 MODULES: dict[str, type[ArithmeticModule]] = {"NRU": NRU, "RealNPU": RealNPU, "NMRU": NMRU}
 
 
-def make_task(**fields: Any) -> Task:
-    return Task.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6], **fields})
+def make_task(**fields: Any) -> SubsetTask:
+    return SubsetTask.model_validate({"operation": "div", "train": [1, 2], "test": [2, 6], **fields})
 
 
 # --- judging ----------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_a_gold_threshold_is_the_test_error_of_gold_weights_plus_the_epsilon_of_
 def test_a_gold_error_is_measured_on_the_rows_of_the_test_error() -> None:
     task = make_task(input_size=3, subset_ratio=0.4)
     sampler = Sampler([(task, seed) for seed in range(5)], 128, torch.float32, torch.device("cpu"))
-    at_0 = [int(index) for index, columns in enumerate(sampler.placement.operands[0]) if columns.item() == 0]
+    at_0 = [int(index) for index, columns in enumerate(sampler.layout.operands[0]) if columns.item() == 0]
     assert at_0
     inputs, targets = fixed_test_rows(task, torch.float32)
     torch.testing.assert_close(inputs.T, sampler.test.inputs[0], rtol=0, atol=0)

@@ -3,15 +3,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.tasks.single import single
 from tests.training.resuming import check_resuming
 
 from nalm.modules.two_layers import TwoLayers
 from nalm.spec.recipe import Recipe
-from nalm.tasks.judging import check_tasks, run_threshold
+from nalm.tasks import check_tasks
 from nalm.tasks.subsets.streams import parent_draws
 from nalm.tasks.vectors.network import VectorNetwork
 from nalm.tasks.vectors.task import VectorTask
-from nalm.training.single import SequenceTraining
 
 
 def _task(**fields: object) -> VectorTask:
@@ -40,17 +40,17 @@ def _solved(task: VectorTask, second: str) -> VectorNetwork:
 @pytest.mark.parametrize(("operation", "second"), [("add", "NAU"), ("mul", "NMU"), ("div", "NMRU")])
 def test_gold_weights_of_cell_and_layer_solve_the_task(operation: str, second: str) -> None:
     task = _task(operation=operation, test_steps=100)
-    training = SequenceTraining(_recipe(second=second), [(task, 0)], "cpu")
-    validation, (test,) = training._data.errors(_solved(task, second))
-    threshold = run_threshold(training.recipe, task)
+    training = single(_recipe(second=second), [(task, 0)], "cpu")
+    validation, (test,) = training.data.errors(_solved(task, second))
+    threshold = task.success_threshold(training.recipe)
     assert threshold.met(test)
     assert validation < task.model_copy(update={"test_steps": 3}).limit
-    assert training._data.errors(training.network.eval())[1][0] > threshold.value
+    assert training.data.errors(training.network.eval())[1][0] > threshold.value
 
 
 def test_the_first_states_are_learnt_too() -> None:
     for module, states in (("NAU", 2), ("GRU", 2), ("LSTM", 4)):
-        training = SequenceTraining(_recipe(module, "Linear"), [(_task(), 0)], "cpu")
+        training = single(_recipe(module, "Linear"), [(_task(), 0)], "cpu")
         assert isinstance(training.network, VectorNetwork)
         assert training.network.initial.tolist() == [0] * states
         training.train()
@@ -72,29 +72,29 @@ def test_a_network_takes_one_vector_after_the_other() -> None:
 
 def test_regularizers_are_those_of_both_layers_on_their_schedule() -> None:
     terms = {"weight": {"coefficient": 0.1, "exponential": 1e-5}}
-    training = SequenceTraining(_recipe(second="NMU", regularizers=terms), [(_task(), 0)], "cpu")
+    training = single(_recipe(second="NMU", regularizers=terms), [(_task(), 0)], "cpu")
     training.iteration = 70_000
     module = training.network.module
     assert isinstance(module, TwoLayers)
     both = [layer.regularizers()["weight"] for layer in (module.first, module.second)]  # type: ignore[operator]
     expected = 0.1 * (1 - np.exp(-0.7)) * (both[0] + both[1])
-    torch.testing.assert_close(training._penalty(torch.empty(0)), expected)
+    torch.testing.assert_close(training._penalty(torch.empty(0), training._scalars()), expected)
 
 
 def test_one_network_is_tested_on_several_lengths() -> None:
     short, long = _task(test_steps=2), _task(test_steps=9)
-    history = SequenceTraining(_recipe(), [(short, 0), (long, 0)], "cpu").train()
+    history = single(_recipe(), [(short, 0), (long, 0)], "cpu").train()
     assert history.iterations == [0, 2, 4, 6]
     assert (history.final_test_errors[0] != history.final_test_errors[1]).all()
     assert history.parameters[0]["first.weight"].shape == (2, 2, 7)
     assert history.parameters[0]["second.weight"].shape == (2, 1, 2)
     with pytest.raises(ValueError, match="the same seed"):
-        SequenceTraining(_recipe(), [(short, 0), (_task(steps=4), 0)], "cpu")
+        single(_recipe(), [(short, 0), (_task(steps=4), 0)], "cpu")
 
 
 def test_batches_are_of_the_seed_and_of_the_iteration() -> None:
     def batch(seed: int, iteration: int) -> torch.Tensor:
-        return SequenceTraining(_recipe(), [(_task(), seed)], "cpu")._data.batch(iteration)[0]
+        return single(_recipe(), [(_task(), seed)], "cpu").data.batch(iteration)[0]
 
     assert torch.equal(batch(0, 3), batch(0, 3))
     assert not torch.equal(batch(0, 3), batch(0, 4))
@@ -126,6 +126,6 @@ def test_recipes_that_do_not_fit_vectors_are_refused(recipe: dict[str, Any], sen
 
 def test_sums_are_learnt_and_extrapolate() -> None:
     recipe = _recipe(iterations=1_500, evaluate_every=1_500, learning_rate=1e-2, batch_size=32)
-    history = SequenceTraining(recipe, [(_task(), 0)], "cpu").train()
+    history = single(recipe, [(_task(), 0)], "cpu").train()
     assert history.final_validation_errors[0] < 0.01 * history.validation_errors[0][0]
     assert history.final_test_errors[0] < 0.01 * history.test_errors[0][0]

@@ -4,9 +4,11 @@ import torch
 from pydantic import ValidationError
 
 from nalm.spec.ranges import Interval
-from nalm.tasks.families import task_kind
-from nalm.tasks.subsets.task import Task
-from nalm.tasks.vectors.task import VectorTask, perturbed_sequence_error, vector_sequences
+from nalm.tasks import family_of
+from nalm.tasks.subsets.task import SubsetTask
+from nalm.tasks.vectors.data import vector_sequences
+from nalm.tasks.vectors.task import VectorTask
+from nalm.tasks.vectors.thresholds import perturbed_sequence_error
 
 EPSILON = 1e-5
 
@@ -57,9 +59,9 @@ def test_an_error_that_is_not_finite_is_no_threshold() -> None:
 
 def test_tasks_with_steps_are_on_vectors() -> None:
     fields = _task().model_dump(mode="json", exclude_defaults=True)
-    assert task_kind(fields) is VectorTask
+    assert family_of(fields) is VectorTask
     assert VectorTask.model_validate(fields) == _task()
-    assert task_kind({"operation": "mul"}) is Task
+    assert family_of({"operation": "mul"}) is SubsetTask
     assert _task().module_inputs == 12
 
 

@@ -3,14 +3,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.tasks.single import single
 from tests.training.resuming import check_resuming
 
 from nalm.modules.base import ArithmeticModule
 from nalm.spec.recipe import Recipe
-from nalm.tasks.judging import check_tasks, run_threshold
+from nalm.tasks import check_tasks
 from nalm.tasks.words.network import WordNetwork
-from nalm.tasks.words.task import WordTask, split_numbers, tokens
-from nalm.training.single import SequenceTraining
+from nalm.tasks.words.task import WordTask
+from nalm.tasks.words.words import split_numbers, tokens
 
 TASK = WordTask.model_validate({"operation": "translate"})
 
@@ -41,7 +42,7 @@ def test_a_network_reads_word_after_word_and_keeps_its_result_after_the_last(mod
 
 
 def test_errors_are_those_of_all_numbers_of_a_split() -> None:
-    training = SequenceTraining(_recipe(), [(TASK, 5)], "cpu")
+    training = single(_recipe(), [(TASK, 5)], "cpu")
     network = training.network.eval()
     with torch.no_grad():
         expected = [
@@ -54,7 +55,7 @@ def test_errors_are_those_of_all_numbers_of_a_split() -> None:
 
 
 def test_an_epoch_has_every_number_once() -> None:
-    data = SequenceTraining(_recipe(), [(TASK, 1)], "cpu")._data
+    data = single(_recipe(), [(TASK, 1)], "cpu").data
     epochs = [torch.cat([data.batch(3 * epoch + batch)[1] for batch in range(3)])[:, 0].tolist() for epoch in (0, 1)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(split_numbers(1).train.tolist())
     assert epochs[0] != epochs[1]
@@ -65,14 +66,14 @@ def test_an_epoch_has_every_number_once() -> None:
 
 def test_regularizers_see_the_inputs_of_words_only_and_follow_their_schedule() -> None:
     terms = {"weight": {"coefficient": 0.1, "exponential": 1e-5}, "input": {}}
-    training = SequenceTraining(_recipe(regularizers=terms), [(TASK, 0)], "cpu")
+    training = single(_recipe(regularizers=terms), [(TASK, 0)], "cpu")
     training.iteration = 30_000
-    _, inputs = training.network(training._data.batch(0)[0])
+    _, inputs = training.network(training.data.batch(0)[0])
     module = training.network.module
     assert isinstance(module, ArithmeticModule)
     values = module.regularizers(inputs)
     expected = 0.1 * (1 - np.exp(-0.3)) * values["weight"] + values["input"]
-    torch.testing.assert_close(training._penalty(inputs), expected)
+    torch.testing.assert_close(training._penalty(inputs, training._scalars()), expected)
 
 
 @pytest.mark.parametrize("module", ["NAU", "LSTM", "NALU"])
@@ -97,13 +98,13 @@ def test_recipes_that_do_not_fit_words_are_refused(recipe: dict[str, Any], sente
 
 
 def test_numbers_are_solved_when_the_typical_error_is_below_one_half() -> None:
-    threshold = run_threshold(_recipe(), TASK)
+    threshold = TASK.success_threshold(_recipe())
     assert threshold.met(0.49**2)
     assert not threshold.met(0.5**2)
 
 
 def test_numbers_are_learnt_and_others_with_them() -> None:
     recipe = _recipe("Linear", iterations=600, evaluate_every=600, learning_rate=1e-2)
-    history = SequenceTraining(recipe, [(TASK, 0)], "cpu").train()
+    history = single(recipe, [(TASK, 0)], "cpu").train()
     assert history.final_validation_errors[0] < 0.5 * history.validation_errors[0][0]
     assert history.final_test_errors[0] < 0.5 * history.test_errors[0][0]

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
-from nalm.tasks.families import task_kind
-from nalm.tasks.words.task import PAD, TOKENS, VOCABULARY, WordTask, number_words, read_number, split_numbers, tokens
+from nalm.tasks import family_of
+from nalm.tasks.words.task import WordTask
+from nalm.tasks.words.words import PAD, TOKENS, VOCABULARY, number_words, read_number, split_numbers, tokens
 
 ALL = range(1, 1000)
 
@@ -65,7 +66,7 @@ def test_numbers_go_to_test_in_the_order_that_the_seed_draws_but_for_those_with_
 
 def test_tasks_that_translate_are_on_words() -> None:
     task = WordTask.model_validate({"operation": "translate"})
-    assert task_kind({"operation": "translate"}) is WordTask
+    assert family_of({"operation": "translate"}) is WordTask
     assert task.model_dump(mode="json", exclude_defaults=True) == {"operation": "translate"}
     assert (task.module_inputs, task.limit, task.label) == (3, 0.25, "1 to 999")
     assert task.model_copy(update={"threshold": 1.0, "judged_rows": 9}).training == task
@@ -74,8 +75,8 @@ def test_tasks_that_translate_are_on_words() -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"train": [1, 2]}, "found train with number words, expected none"),
-        ({"input_size": 3}, "found input_size with number words, expected none"),
+        ({"train": [1, 2]}, "Extra inputs are not permitted"),
+        ({"input_size": 3}, "Extra inputs are not permitted"),
         ({"operation": "add"}, "Input should be 'translate'"),
         ({"threshold": "perturbed"}, "Input should be a valid number"),
         ({"steps": 3}, "Extra inputs are not permitted"),
@@ -84,5 +85,5 @@ def test_tasks_that_translate_are_on_words() -> None:
 def test_what_makes_no_sense_is_refused(fields: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
         WordTask.model_validate({"operation": "translate"} | fields)
-    with pytest.raises(ValueError, match="found number words, expected a task on numbers"):
+    with pytest.raises(ValueError, match="found number words, expected a task on rows of numbers"):
         WordTask.model_validate({"operation": "translate"}).gold_operands()

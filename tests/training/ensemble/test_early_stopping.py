@@ -9,17 +9,17 @@ import torch
 
 from nalm.spec.recipe import Recipe
 from nalm.spec.thresholds import Threshold
-from nalm.tasks.subsets.task import Task
-from nalm.training.ensemble.early_stopping import Members
+from nalm.tasks.subsets.task import SubsetTask
+from nalm.tasks.subsets.trainer import make_ensemble
+from nalm.training.ensemble.early_stopping import EarlyStopping
 from nalm.training.ensemble.loop import Ensemble
-from nalm.training.ensemble.state import capture, restore
 from nalm.training.history import History
 
 Array = npt.NDArray[np.float64]
 
 TASK: dict[str, Any] = {"operation": "add", "train": [1, 2], "test": [2, 6], "input_size": 20, "overlap_ratio": 0.5}
 SEEDS = range(6)
-RUNS = [(Task.model_validate(TASK | {"operation": name}), seed) for name in ("add", "sub") for seed in SEEDS]
+RUNS = [(SubsetTask.model_validate(TASK | {"operation": name}), seed) for name in ("add", "sub") for seed in SEEDS]
 EVERY = 20
 
 
@@ -31,15 +31,15 @@ def recipe(stop: bool = True, iterations: int = 700, **fields: Any) -> Recipe:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eager ensembles without copies, which shrink with every run that is retired."""
-    monkeypatch.setattr("nalm.training.ensemble.loop.VECTOR", 1)
+    monkeypatch.setattr("nalm.training.ensemble.stack.VECTOR", 1)
 
 
 @pytest.fixture(scope="module")
 def both() -> tuple[Ensemble, History, History]:
     """The same runs with and without retiring."""
-    stopping = Ensemble(recipe(), RUNS, compiled=False)
+    stopping = make_ensemble(recipe(), RUNS, compiled=False)
     history = stopping.train()
-    return stopping, history, Ensemble(recipe(stop=False), RUNS, compiled=False).train()
+    return stopping, history, make_ensemble(recipe(stop=False), RUNS, compiled=False).train()
 
 
 def solved_at(history: History, run: int) -> int | None:
@@ -96,15 +96,15 @@ def test_what_is_final_of_it_is_as_it_was_then(both: tuple[Ensemble, History, Hi
 @pytest.mark.slow
 def test_compiled_ensembles_retire_the_same_runs_at_the_same_time(both: tuple[Ensemble, History, History]) -> None:
     _, history, _ = both
-    ensemble = Ensemble(recipe(), RUNS, compiled=True)
-    assert ensemble.size == len(RUNS)
+    ensemble = make_ensemble(recipe(), RUNS, compiled=True)
+    assert ensemble.stack.size == len(RUNS)
     assert ensemble.train().stopped_at.tolist() == history.stopped_at.tolist()
     assert ensemble.program.compiled
-    assert ensemble.size == 8
+    assert ensemble.stack.size == 8
 
 
 def test_training_ends_when_all_are_retired() -> None:
-    history = Ensemble(recipe(iterations=100_000), RUNS[-2:], compiled=False).train()
+    history = make_ensemble(recipe(iterations=100_000), RUNS[-2:], compiled=False).train()
     assert (history.stopped_at >= 0).all()
     assert history.iterations[-1] == history.stopped_at.max()
     assert len(history.criteria) == len(history.iterations)
@@ -114,10 +114,10 @@ def test_the_ensemble_shrinks_to_the_runs_that_are_left() -> None:
     sizes: list[tuple[int, int, int]] = []
 
     def look(ensemble: Ensemble) -> None:
-        drawn = ensemble.sampler.draw(0).shape[1]
-        sizes.append((len(ensemble.members.present), len(ensemble.snapshot.diverged_at), drawn))
+        drawn = ensemble.stack.sampler.draw(0).shape[1]
+        sizes.append((len(ensemble.stack.present), len(ensemble.stack.state.diverged_at), drawn))
 
-    history = Ensemble(recipe(iterations=2000), RUNS, compiled=False).train(on_evaluation=look)
+    history = make_ensemble(recipe(iterations=2000), RUNS, compiled=False).train(on_evaluation=look)
     assert sizes[0] == (12, 12, 6)
     left = int((history.stopped_at >= history.iterations[-1]).sum() + (history.stopped_at < 0).sum())
     assert left <= sizes[-1][0] < 12
@@ -139,13 +139,13 @@ def test_an_interrupted_ensemble_retires_the_same_runs_at_the_same_time(
 
     def stop(ensemble: Ensemble) -> None:
         if len(ensemble.history.iterations) == pause:
-            states.append(capture(ensemble))
+            states.append(ensemble.state_dict())
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        Ensemble(recipe(), RUNS, compiled=False).train(on_pause=stop)
-    resumed = Ensemble(recipe(), RUNS, compiled=False)
-    restore(resumed, states[0])
+        make_ensemble(recipe(), RUNS, compiled=False).train(on_pause=stop)
+    resumed = make_ensemble(recipe(), RUNS, compiled=False)
+    resumed.load_state_dict(states[0])
     history = resumed.train()
     np.testing.assert_array_equal(history.stopped_at, uninterrupted.stopped_at)
     for name in ("validation_errors", "test_errors", "criteria"):
@@ -167,36 +167,36 @@ def test_an_interrupted_ensemble_retires_the_same_runs_at_the_same_time(
     ids=["unknown", "out of order", "twice", "none", "no tensor", "nothing"],
 )
 def test_a_state_of_other_runs_is_refused(present: Any) -> None:
-    ensemble = Ensemble(recipe(), RUNS, compiled=False)
-    state = capture(ensemble) | {"present": present}
+    ensemble = make_ensemble(recipe(), RUNS, compiled=False)
+    state = ensemble.state_dict() | {"present": present}
     with pytest.raises(ValueError, match="found the state of another ensemble"):
-        restore(ensemble, state)
+        ensemble.load_state_dict(state)
 
 
 def test_parameters_are_kept_after_training_alone_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = Ensemble(recipe(iterations=60), RUNS[-2:], compiled=False).train()
+    usual = make_ensemble(recipe(iterations=60), RUNS[-2:], compiled=False).train()
     monkeypatch.setattr("nalm.training.ensemble.loop.MOST_PARAMETERS", 4 * 42 - 1)
-    ensemble = Ensemble(recipe(iterations=60), RUNS[-2:], compiled=False)
+    ensemble = make_ensemble(recipe(iterations=60), RUNS[-2:], compiled=False)
     history = ensemble.train()
     assert (len(usual.parameters), len(history.parameters)) == (5, 1)
     for name, values in history.parameters[-1].items():
         np.testing.assert_array_equal(values, usual.parameters[-1][name])
-    again = Ensemble(recipe(iterations=60), RUNS[-2:], compiled=False)
-    restore(again, capture(ensemble) | {"iteration": 61})
+    again = make_ensemble(recipe(iterations=60), RUNS[-2:], compiled=False)
+    again.load_state_dict(ensemble.state_dict() | {"iteration": 61})
     assert again.history.parameters == []
 
 
 def test_a_run_that_meets_its_threshold_at_a_row_that_is_not_its_best_is_not_solved_yet() -> None:
-    members = Members(2, [Threshold(1e-5, inclusive=False)] * 2)
+    stopping = EarlyStopping(2, [Threshold(1e-5, inclusive=False)] * 2)
     none = np.array([False, False])
-    assert members.retire(0, np.array([1.0, 1.0]), np.array([1.0, 1.0]), none).tolist() == []
-    assert members.retire(10, np.array([2.0, 0.5]), np.array([1e-6, 1e-6]), none).tolist() == [1]
-    assert members.retire(20, np.array([0.9, np.nan]), np.array([1e-6, np.nan]), none).tolist() == [0]
-    assert members.stopped_at.tolist() == [20, 10]
+    assert stopping.stop(0, np.array([1.0, 1.0]), np.array([1.0, 1.0]), none).tolist() == []
+    assert stopping.stop(10, np.array([2.0, 0.5]), np.array([1e-6, 1e-6]), none).tolist() == [1]
+    assert stopping.stop(20, np.array([0.9, np.nan]), np.array([1e-6, np.nan]), none).tolist() == [0]
+    assert stopping.stopped_at.tolist() == [20, 10]
 
 
 def test_a_run_that_has_diverged_is_retired_as_well() -> None:
-    members = Members(2, [Threshold(1e-5, inclusive=False)] * 2)
+    stopping = EarlyStopping(2, [Threshold(1e-5, inclusive=False)] * 2)
     errors = np.array([np.nan, 1.0])
-    assert members.retire(10, errors, errors, np.array([True, False])).tolist() == [0]
-    assert members.left.tolist() == [1]
+    assert stopping.stop(10, errors, errors, np.array([True, False])).tolist() == [0]
+    assert stopping.active.tolist() == [1]

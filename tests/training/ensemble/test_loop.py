@@ -19,18 +19,17 @@ from nalm.experiments.catalog import default_recipe, experiment_names, load_expe
 from nalm.log import notices
 from nalm.modules import MODULES
 from nalm.spec.recipe import Recipe
-from nalm.tasks.recurrent import RecurrentTask
-from nalm.tasks.subsets.streams import layout
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
+from nalm.tasks.subsets.trainer import make_ensemble
 from nalm.training.compiling import Compiled, _store_what_is_used_again
 from nalm.training.ensemble.loop import Ensemble
 from nalm.training.history import History
 
-Runs = list[tuple[Task, int]]
+Runs = list[tuple[SubsetTask, int]]
 Array = npt.NDArray[np.float64]
 
 RANGES: list[tuple[list[float], list[float]]] = [([1, 2], [2, 6]), ([-2, 2], [2, 6]), ([10, 20], [20, 40])]
-TASKS = [Task(operation="div", train=train, test=test) for train, test in RANGES]
+TASKS = [SubsetTask(operation="div", train=train, test=test) for train, test in RANGES]
 NINE_RUNS: Runs = [(task, seed) for task in TASKS for seed in range(3)]
 
 
@@ -150,36 +149,36 @@ def own(module: type[nn.Module]) -> str:
 
 @pytest.mark.parametrize("module", list(MODULES))
 def test_a_run_is_the_same_alone_in_company_and_in_any_order(module: str) -> None:
-    together = Ensemble(recipe(module), NINE_RUNS, compiled=False).train()
+    together = make_ensemble(recipe(module), NINE_RUNS, compiled=False).train()
     shuffled = random.Random(0).sample(range(len(NINE_RUNS)), len(NINE_RUNS))
-    reordered = Ensemble(recipe(module), [NINE_RUNS[index] for index in shuffled], compiled=False).train()
+    reordered = make_ensemble(recipe(module), [NINE_RUNS[index] for index in shuffled], compiled=False).train()
     np.testing.assert_array_equal(errors(together)[:, :, shuffled], errors(reordered))
     for index in (0, 4, 8):
-        alone = Ensemble(recipe(module), [NINE_RUNS[index]], compiled=False).train()
+        alone = make_ensemble(recipe(module), [NINE_RUNS[index]], compiled=False).train()
         np.testing.assert_array_equal(errors(together)[:, :, [index]], errors(alone))
 
 
 def test_a_shard_trained_again_is_bit_equal() -> None:
-    first, second = (Ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train() for _ in range(2))
+    first, second = (make_ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train() for _ in range(2))
     np.testing.assert_array_equal(errors(first), errors(second))
     np.testing.assert_array_equal(final_parameters(first)["weight"], final_parameters(second)["weight"])
 
 
 def test_a_diverged_model_is_frozen_and_leaves_the_others_untouched() -> None:
-    calm = Task(operation="div", train=[1, 2], test=[2, 6])
-    stormy = Task(operation="div", train=[100, 200], test=[200, 600])
+    calm = SubsetTask(operation="div", train=[1, 2], test=[2, 6])
+    stormy = SubsetTask(operation="div", train=[100, 200], test=[200, 600])
     explosive = recipe(own(Explosive))
-    history = Ensemble(explosive, [(calm, 0), (stormy, 0), (calm, 1)], compiled=False).train()
-    undisturbed = Ensemble(explosive, [(calm, 0), (calm, 1)], compiled=False).train()
+    history = make_ensemble(explosive, [(calm, 0), (stormy, 0), (calm, 1)], compiled=False).train()
+    undisturbed = make_ensemble(explosive, [(calm, 0), (calm, 1)], compiled=False).train()
     assert history.diverged_at.tolist() == [-1, 1, -1]
     np.testing.assert_array_equal(errors(history)[:, :, [0, 2]], errors(undisturbed))
     assert np.isnan(final_parameters(history)["weight"][1]).all()
 
 
 def test_a_planted_nan_is_recorded_and_leaves_the_others_untouched() -> None:
-    disturbed = Ensemble(recipe("RealNPU"), NINE_RUNS, compiled=False)
-    disturbed.snapshot.parameters["weight"][4, 0, 0] = float("nan")
-    history, undisturbed = disturbed.train(), Ensemble(recipe("RealNPU"), NINE_RUNS, compiled=False).train()
+    disturbed = make_ensemble(recipe("RealNPU"), NINE_RUNS, compiled=False)
+    disturbed.stack.state.parameters["weight"][4, 0, 0] = float("nan")
+    history, undisturbed = disturbed.train(), make_ensemble(recipe("RealNPU"), NINE_RUNS, compiled=False).train()
     others = [index for index in range(9) if index != 4]
     assert (history.diverged_at >= 0).tolist() == [index == 4 for index in range(9)]
     np.testing.assert_array_equal(errors(history)[:, :, others], errors(undisturbed)[:, :, others])
@@ -187,31 +186,31 @@ def test_a_planted_nan_is_recorded_and_leaves_the_others_untouched() -> None:
 
 def test_gradients_are_clipped_for_each_model_by_its_own_norm() -> None:
     limit = 1e-3
-    ensemble = Ensemble(
+    ensemble = make_ensemble(
         recipe("NMRU", 0, optimizer="sgd", learning_rate=1.0, regularizers={}, clip_gradient_norm=limit),
         NINE_RUNS,
         compiled=False,
     )
-    before = ensemble.snapshot.parameters["weight"].clone()
+    before = ensemble.stack.state.parameters["weight"].clone()
     steps = (ensemble.train().parameters[-1]["weight"] - before[:9].numpy()).reshape(9, -1)
     np.testing.assert_allclose(np.linalg.norm(steps, axis=1), limit, rtol=1e-3)
 
 
 def test_a_clip_by_value_bounds_every_component_of_a_gradient() -> None:
     changes: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 1.0, "regularizers": {}}
-    ensemble = Ensemble(
+    ensemble = make_ensemble(
         recipe("NMRU", 0, clip_gradient_norm=None, clip_gradient_value=1e-3, **changes), NINE_RUNS, compiled=False
     )
-    before = ensemble.snapshot.parameters["weight"].clone()
+    before = ensemble.stack.state.parameters["weight"].clone()
     steps = np.abs(ensemble.train().parameters[-1]["weight"] - before[:9].numpy())
     assert 0.9e-3 < steps.max() < 1.001e-3
 
 
 def test_n_iterations_make_n_plus_one_updates_and_the_evaluations_before_them() -> None:
-    history = Ensemble(recipe("NMRU", 50), NINE_RUNS, compiled=False).train()
+    history = make_ensemble(recipe("NMRU", 50), NINE_RUNS, compiled=False).train()
     assert history.iterations == [0, 20, 40]
     assert len(history.criteria) == len(history.penalties) == 3
-    longer = Ensemble(recipe("NMRU", 60), NINE_RUNS, compiled=False).train()
+    longer = make_ensemble(recipe("NMRU", 60), NINE_RUNS, compiled=False).train()
     assert longer.iterations == [0, 20, 40, 60]
     np.testing.assert_array_equal(errors(longer)[:3], errors(history))
     last_evaluated, after_last_update = longer.parameters[-2:]
@@ -219,22 +218,24 @@ def test_n_iterations_make_n_plus_one_updates_and_the_evaluations_before_them() 
 
 
 def test_draws_do_not_depend_on_how_many_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = Ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train()
+    usual = make_ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train()
     monkeypatch.setattr("nalm.training.ensemble.loop.DRAWN_AT_ONCE", 1)
-    np.testing.assert_array_equal(errors(usual), errors(Ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train()))
+    np.testing.assert_array_equal(
+        errors(usual), errors(make_ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train())
+    )
 
 
 def test_tasks_of_different_sizes_do_not_train_together() -> None:
-    other = Task(operation="div", train=[1, 2], test=[2, 6], input_size=3)
+    other = SubsetTask(operation="div", train=[1, 2], test=[2, 6], input_size=3)
     with pytest.raises(ValueError, match="same input layout"):
-        Ensemble(recipe("NMRU"), [(TASKS[0], 0), (other, 0)], compiled=False)
+        make_ensemble(recipe("NMRU"), [(TASKS[0], 0), (other, 0)], compiled=False)
 
 
 def test_a_run_does_not_depend_on_runs_of_other_operations() -> None:
-    other = Task(operation="mul", train=[1, 2], test=[2, 6])
-    together = Ensemble(recipe("NMRU"), [(TASKS[0], 0), (other, 0)], compiled=False).train()
+    other = SubsetTask(operation="mul", train=[1, 2], test=[2, 6])
+    together = make_ensemble(recipe("NMRU"), [(TASKS[0], 0), (other, 0)], compiled=False).train()
     for run, task in enumerate((TASKS[0], other)):
-        alone = Ensemble(recipe("NMRU"), [(task, 0)], compiled=False).train()
+        alone = make_ensemble(recipe("NMRU"), [(task, 0)], compiled=False).train()
         np.testing.assert_array_equal(errors(together)[..., [run]], errors(alone))
 
 
@@ -242,8 +243,8 @@ def test_a_run_does_not_depend_on_runs_of_other_operations() -> None:
 def test_a_module_that_cannot_be_vectorized_trains_one_by_one_and_independently(
     module: type[nn.Module], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    history = Ensemble(recipe(own(module), learning_rate=1e-2), NINE_RUNS).train()
-    alone = Ensemble(recipe(own(module), learning_rate=1e-2), [NINE_RUNS[4]]).train()
+    history = make_ensemble(recipe(own(module), learning_rate=1e-2), NINE_RUNS).train()
+    alone = make_ensemble(recipe(own(module), learning_rate=1e-2), [NINE_RUNS[4]]).train()
     np.testing.assert_array_equal(errors(history)[:, :, [4]], errors(alone))
     assert errors(history)[-1, 0, 0] < errors(history)[0, 0, 0]
     notices = [line for line in capsys.readouterr().err.splitlines() if "cannot be vectorized" in line]
@@ -252,17 +253,17 @@ def test_a_module_that_cannot_be_vectorized_trains_one_by_one_and_independently(
 
 
 def test_a_module_without_reset_starts_as_constructed_from_the_seed() -> None:
-    ensemble = Ensemble(recipe(own(Plain)), [(TASKS[0], 7)], compiled=False)
+    ensemble = make_ensemble(recipe(own(Plain)), [(TASKS[0], 7)], compiled=False)
     torch.manual_seed(7)
     expected = nn.Linear(2, 1)
-    torch.testing.assert_close(ensemble.snapshot.parameters["linear.weight"][0], expected.weight, rtol=0, atol=0)
+    torch.testing.assert_close(ensemble.stack.state.parameters["linear.weight"][0], expected.weight, rtol=0, atol=0)
 
 
 def test_training_leaves_torchs_generator_and_default_precision_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    Ensemble(recipe("NMRU", precision="float64"), NINE_RUNS, compiled=False).train()
+    make_ensemble(recipe("NMRU", precision="float64"), NINE_RUNS, compiled=False).train()
     assert torch.equal(torch.rand(1), expected)
     assert torch.get_default_dtype() == torch.float32
 
@@ -285,8 +286,8 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 @every_module_compiled
 def test_compiled_training_is_eager_training_within_rounding(module: str) -> None:
     changes = {"NRU": {"learning_rate": 1e-2}, "DMU": {"learning_rate": 1e-3}}.get(module, {})  # rounding grows faster
-    compiled = Ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=True)
-    eager = Ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=False)
+    compiled = make_ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=True)
+    eager = make_ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=False)
     assert compiled.program.compiled
     # A DMU starts with sums of 0, whose sign is tanh(10^4 times the sum): it amplifies rounding.
     tolerance = 1e-2 if module == "DMU" else 1e-4
@@ -297,23 +298,23 @@ def test_compiled_training_is_eager_training_within_rounding(module: str) -> Non
 @pytest.mark.compiled
 @pytest.mark.parametrize("criterion", ["pcc", "mape", "pcc_then_mse"])
 def test_every_criterion_is_compiled(criterion: str) -> None:
-    ensemble = Ensemble(recipe("NMRU", 3, criterion=criterion), NINE_RUNS, compiled=True)
+    ensemble = make_ensemble(recipe("NMRU", 3, criterion=criterion), NINE_RUNS, compiled=True)
     ensemble.train()
     assert ensemble.program.compiled
     assert notices.said == []
 
 
-def _structures() -> dict[str, tuple[Recipe, Task]]:
+def _structures() -> dict[str, tuple[Recipe, SubsetTask]]:
     """A recipe and a task of the catalog of every structure that is compiled for it."""
-    found: dict[str, tuple[Recipe, Task]] = {}
+    found: dict[str, tuple[Recipe, SubsetTask]] = {}
     for experiment in map(load_experiment, experiment_names()):
         for variant in experiment.variants.values():
             for task in experiment.tasks.values():
-                if isinstance(task, RecurrentTask):
+                if not isinstance(task, SubsetTask):
                     continue  # no ensemble learns it
                 module = variant.model_dump_json(include={"module", "second"})
                 # Of networks, which are many, only one shape.
-                shape = layout(task) if variant.second is None else None
+                shape = task.group if variant.second is None else None
                 parts = (module, variant.criterion, variant.optimizer, shape)
                 clipping = (variant.clip_gradient_norm is None, variant.clip_gradient_value is None)
                 found.setdefault(repr((parts, clipping, sorted(variant.regularizers))), (variant, task))
@@ -325,7 +326,7 @@ def _structures() -> dict[str, tuple[Recipe, Task]]:
 @pytest.mark.parametrize("structure", _structures())
 def test_every_recipe_of_the_catalog_is_compiled(structure: str) -> None:
     variant, task = _structures()[structure]
-    ensemble = Ensemble(variant.model_copy(update={"iterations": 3}), [(task, seed) for seed in range(3)])
+    ensemble = make_ensemble(variant.model_copy(update={"iterations": 3}), [(task, seed) for seed in range(3)])
     ensemble.train()
     assert ensemble.program.compiled
     assert notices.said == []
@@ -334,10 +335,10 @@ def test_every_recipe_of_the_catalog_is_compiled(structure: str) -> None:
 @pytest.mark.compiled
 def test_recipes_that_differ_in_numbers_share_their_compiled_graphs(graphs: list[Any]) -> None:
     for rate in (0.1, 0.5):
-        Ensemble(recipe(own(Plain), 3, batch_size=16, learning_rate=rate), NINE_RUNS, compiled=True).train()
+        make_ensemble(recipe(own(Plain), 3, batch_size=16, learning_rate=rate), NINE_RUNS, compiled=True).train()
         assert len(graphs) == 2, "one step and one evaluation are compiled"
     terms = {"l2": {"coefficient": 1e-3}}
-    Ensemble(recipe(own(Plain), 3, batch_size=16, regularizers=terms), NINE_RUNS, compiled=True).train()
+    make_ensemble(recipe(own(Plain), 3, batch_size=16, regularizers=terms), NINE_RUNS, compiled=True).train()
     assert len(graphs) == 4
 
 
@@ -347,8 +348,8 @@ def test_compiled_runs_with_noise_train_to_the_end_as_eager_ones(
     module: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nalm.training.ensemble.loop.DRAWN_AT_ONCE", 7 * 3 * 2 * 128)  # 7 iterations at a time, then 3
-    compiled = Ensemble(recipe(module["name"], 44, module=module), NINE_RUNS, compiled=True)
-    eager = Ensemble(recipe(module["name"], 44, module=module), NINE_RUNS, compiled=False)
+    compiled = make_ensemble(recipe(module["name"], 44, module=module), NINE_RUNS, compiled=True)
+    eager = make_ensemble(recipe(module["name"], 44, module=module), NINE_RUNS, compiled=False)
     np.testing.assert_allclose(errors(compiled.train()), errors(eager.train()), rtol=1e-4, atol=1e-9)
     assert compiled.program.compiled
 
@@ -357,7 +358,7 @@ def test_compiled_runs_with_noise_train_to_the_end_as_eager_ones(
 def test_a_module_that_counts_its_calls_trains_eagerly_and_one_line_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ensemble = Ensemble(recipe(own(Counting), 3), NINE_RUNS, compiled=True)
+    ensemble = make_ensemble(recipe(own(Counting), 3), NINE_RUNS, compiled=True)
     ensemble.train()
     assert not ensemble.program.compiled
     assert capsys.readouterr().err.count("something else in every call") == 1
@@ -395,7 +396,7 @@ def test_garbage_is_collected_as_before_when_training_ends_in_an_error() -> None
         assert not gc.isenabled()
         raise RuntimeError("the disk is full")
 
-    ensemble = Ensemble(recipe(own(Plain), 3), NINE_RUNS, compiled=True)
+    ensemble = make_ensemble(recipe(own(Plain), 3), NINE_RUNS, compiled=True)
     with pytest.raises(RuntimeError, match="the disk is full"):
         ensemble.train(fail)
     assert gc.isenabled()
@@ -406,9 +407,9 @@ def test_garbage_is_collected_as_before_when_training_ends_in_an_error() -> None
 def test_a_compiled_run_is_bit_equal_in_any_company(module: str) -> None:
     company = [(task, seed) for task in TASKS for seed in range(25)]
     shuffled = random.Random(1).sample(range(len(company)), len(company))
-    many = Ensemble(recipe(module), [company[index] for index in shuffled], compiled=True).train()
-    nine = Ensemble(recipe(module), NINE_RUNS, compiled=True).train()
-    alone = Ensemble(recipe(module), [NINE_RUNS[4]], compiled=True).train()
+    many = make_ensemble(recipe(module), [company[index] for index in shuffled], compiled=True).train()
+    nine = make_ensemble(recipe(module), NINE_RUNS, compiled=True).train()
+    alone = make_ensemble(recipe(module), [NINE_RUNS[4]], compiled=True).train()
     places = [shuffled.index(company.index(run)) for run in NINE_RUNS]
     np.testing.assert_array_equal(errors(many)[:, :, places], errors(nine))
     np.testing.assert_array_equal(errors(nine)[:, :, [4]], errors(alone))
@@ -418,7 +419,7 @@ def test_a_compiled_run_is_bit_equal_in_any_company(module: str) -> None:
 def test_a_module_that_cannot_be_compiled_trains_eagerly_and_one_line_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    first, second = (Ensemble(recipe(own(Opaque), 3), NINE_RUNS, compiled=wanted) for wanted in (True, False))
+    first, second = (make_ensemble(recipe(own(Opaque), 3), NINE_RUNS, compiled=wanted) for wanted in (True, False))
     np.testing.assert_array_equal(errors(first.train()), errors(second.train()))
     assert not first.program.compiled
     assert capsys.readouterr().err.count("cannot be compiled") == 1
@@ -426,13 +427,13 @@ def test_a_module_that_cannot_be_compiled_trains_eagerly_and_one_line_says_so(
 
 def test_without_a_compiler_runs_are_trained_eagerly_and_one_line_says_so(tmp_path: Path) -> None:
     script = (
-        "from nalm.training.ensemble.loop import Ensemble\n"
+        "from nalm.tasks.subsets.trainer import make_ensemble\n"
         "from nalm.spec.recipe import Recipe\n"
-        "from nalm.tasks.subsets.task import Task\n"
-        "task = Task(operation='div', train=[1, 2], test=[2, 6])\n"
+        "from nalm.tasks.subsets.task import SubsetTask\n"
+        "task = SubsetTask(operation='div', train=[1, 2], test=[2, 6])\n"
         "for seed in (1, 2):\n"
         "    recipe = Recipe(module='NMRU', iterations=2, learning_rate=seed)\n"
-        "    print(Ensemble(recipe, [(task, seed)] * seed).train().final_test_errors[0])\n"
+        "    print(make_ensemble(recipe, [(task, seed)] * seed).train().final_test_errors[0])\n"
     )
     environment = {
         "PATH": "/nowhere",
@@ -448,6 +449,6 @@ def test_without_a_compiler_runs_are_trained_eagerly_and_one_line_says_so(tmp_pa
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_trains_the_same_runs() -> None:
-    on_gpu = Ensemble(recipe("NMRU"), NINE_RUNS, device="cuda", compiled=False).train()
-    on_cpu = Ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train()
+    on_gpu = make_ensemble(recipe("NMRU"), NINE_RUNS, device="cuda", compiled=False).train()
+    on_cpu = make_ensemble(recipe("NMRU"), NINE_RUNS, compiled=False).train()
     np.testing.assert_allclose(errors(on_gpu), errors(on_cpu), rtol=1e-3)

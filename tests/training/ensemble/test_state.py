@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from nalm.experiments.catalog import default_recipe
 from nalm.modules import MODULES
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.subsets.task import SubsetTask
+from nalm.tasks.subsets.trainer import make_ensemble
 from nalm.training.ensemble.loop import Ensemble
-from nalm.training.ensemble.state import State, capture, restore
+from nalm.training.ensemble.state import State
 from nalm.training.history import History
 
 RANGES: list[tuple[Any, Any]] = [([1, 2], [2, 6]), ([-2, 2], [2, 6])]
-RUNS = [(Task(operation="div", train=train, test=test), seed) for train, test in RANGES for seed in range(3)]
+RUNS = [(SubsetTask(operation="div", train=train, test=test), seed) for train, test in RANGES for seed in range(3)]
 RESTARTS: dict[str, Any] = {"reinitialize": {"every": 5, "history": 10, "above": 1e-9}}
 FAST = [
     ("NMRU", {}),
@@ -57,7 +58,7 @@ def _pause_often(monkeypatch: pytest.MonkeyPatch) -> None:
 def ensemble(name: str = "NMRU", compiled: bool = False, **changes: Any) -> Ensemble:
     fields = default_recipe(name) if name in MODULES else {"module": name}
     recipe = Recipe.model_validate(fields | {"iterations": 45, "evaluate_every": 20} | changes)
-    return Ensemble(recipe, RUNS, compiled=compiled)
+    return make_ensemble(recipe, RUNS, compiled=compiled)
 
 
 def states(trained: Ensemble) -> dict[int, bytes]:
@@ -66,7 +67,7 @@ def states(trained: Ensemble) -> dict[int, bytes]:
 
     def save(ensemble: Ensemble) -> None:
         buffer = io.BytesIO()
-        torch.save(capture(ensemble), buffer)
+        torch.save(ensemble.state_dict(), buffer)
         found[ensemble.iteration] = buffer.getvalue()
 
     trained.train(on_pause=save)
@@ -97,7 +98,7 @@ def check_all_states(make: Callable[[], Ensemble]) -> History:
     assert len(found) > 6
     for iteration, state in found.items():
         resumed = make()
-        restore(resumed, loaded(state))
+        resumed.load_state_dict(loaded(state))
         assert resumed.iteration == iteration
         assert_bit_equal(resumed.train(), interrupted.history)
     return interrupted.history
@@ -140,7 +141,7 @@ def test_compiled_training_goes_on_to_the_bit(module: str, changes: dict[str, An
 def test_a_diverged_run_stays_what_it_was() -> None:
     def make() -> Ensemble:
         made = ensemble()
-        made.snapshot.parameters["weight"][2, 0, 0] = float("nan")
+        made.stack.state.parameters["weight"][2, 0, 0] = float("nan")
         return made
 
     history = check_all_states(make)
@@ -153,7 +154,7 @@ def test_what_was_captured_does_not_change_when_training_goes_on() -> None:
 
     def save(ensemble: Ensemble) -> None:
         buffer = io.BytesIO()
-        state = capture(ensemble)
+        state = ensemble.state_dict()
         torch.save(state, buffer)
         kept.append((state, buffer.getvalue()))
 
@@ -179,14 +180,14 @@ def test_a_finished_ensemble_is_not_trained_again() -> None:
         lambda: ensemble(precision="float64"),
         lambda: ensemble(optimizer="sgd"),
         lambda: ensemble(compiled=True),
-        lambda: Ensemble(ensemble().recipe, RUNS[:5], compiled=False),
-        lambda: Ensemble(ensemble().recipe, [(RUNS[0][0], 0), (RUNS[0][0], 9)] * 3, compiled=False),
+        lambda: make_ensemble(ensemble().recipe, RUNS[:5], compiled=False),
+        lambda: make_ensemble(ensemble().recipe, [(RUNS[0][0], 0), (RUNS[0][0], 9)] * 3, compiled=False),
     ],
     ids=["module", "shape", "precision", "optimizer", "filling", "number", "streams"],
 )
 def test_a_state_of_another_ensemble_is_refused(other: Callable[[], Ensemble]) -> None:
     with pytest.raises(ValueError, match="another ensemble"):
-        restore(other(), loaded(states(ensemble())[AT]))
+        other().load_state_dict(loaded(states(ensemble())[AT]))
 
 
 def with_value(place: str, value: Any) -> Callable[[State], Any]:
@@ -240,4 +241,4 @@ def set_last_position(value: int) -> Callable[[Tensor], Tensor]:
 def test_what_is_no_state_is_refused(change: Callable[[State], Any]) -> None:
     noisy: dict[str, Any] = {"module": {"name": "NMU", "noise": [1, 5]}}
     with pytest.raises(ValueError, match=r"^(found|Invalid)"):
-        restore(ensemble(**noisy), change(loaded(states(ensemble(**noisy))[AT])))
+        ensemble(**noisy).load_state_dict(change(loaded(states(ensemble(**noisy))[AT])))

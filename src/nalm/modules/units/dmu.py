@@ -17,33 +17,33 @@ __all__ = ["DMU"]
 
 
 class DMU(ArithmeticModule):
-    r"""Adds signed inputs, or their logarithms, as a gate decides: sums, differences, products, quotients.
+    r"""Adds signed inputs, or their logarithms: sums, differences, products and quotients. A gate decides.
 
     .. math:: y = (G_1 \tanh(R / \delta) + G_2 s) \; \mathrm{clamp}(G_1 \sqrt{R^2 + \delta^2} + G_2 e^{L}), \qquad
         R = \sum_i O_i x_i, \quad L = \sum_i O_i \ln |x_i|, \quad s = \cos\Big(\pi \sum_i |O_i| [x_i < 0]\Big)
 
     for each output, with :math:`\delta = 10^{-4}`, :math:`O = \tanh(a) \, \mathrm{softplus}(b)` and :math:`G` the
-    softmax of two logits. Magnitudes are kept between :math:`10^{-11}` and :math:`10^6` in training and between
-    :math:`10^{-20}` and :math:`10^{20}` in evaluation, :math:`L` by soft ends. In evaluation :math:`O` is rounded to
-    -1, 0 or 1 and :math:`G` to 0 or 1. It computes in float64 whatever its parameters are. Sums are off by about
-    :math:`\delta^2 / 2|R|`, at most :math:`0.16\,\delta`; an input of 0 counts as the least magnitude; results and
+    softmax of two logits. Magnitudes are clamped between :math:`10^{-11}` and :math:`10^6` in training, and
+    between :math:`10^{-20}` and :math:`10^{20}` in evaluation; :math:`L` is clamped smoothly. In evaluation :math:`O`
+    is rounded to -1, 0 or 1 and :math:`G` to 0 or 1. It always computes in float64. The error of sums is about
+    :math:`\delta^2 / 2|R|`, at most :math:`0.16\,\delta`. An input of 0 counts as the least magnitude. Results and
     gradients are finite.
 
-    Operations: ``add``, ``sub``, ``mul``, ``div``, ``reciprocal``; with a fixed selector those it allows. Regularizers:
-    none.
+    Operations: ``add``, ``sub``, ``mul``, ``div``, ``reciprocal``; a fixed selector allows some
+    of them. Regularizers: none.
 
     References:
-        Domain Mixed Unit (Curry, 2025), https://arxiv.org/abs/2509.08180, whose parameters are the ``heads``
+        Domain Mixed Unit (Curry, 2025), https://arxiv.org/abs/2509.08180, which uses ``heads``
 
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        selector: ``learnt``, or fixed as in the paper: ``sum`` of all inputs, or ``difference`` of two; then only the
-            gate is learnt.
-        heads: whether selectors and gates are not parameters but linear functions of the layer-normalized inputs.
+        selector: ``learnt``, or fixed as in the paper, so that only the gate is learnt: the ``sum`` of all inputs or
+            the ``difference`` of two.
+        heads: whether selectors and gates are linear functions of the layer-normalized inputs, instead of parameters.
 
     Raises:
-        ValueError: an option has a value that is not listed here, or there are not two inputs to subtract.
+        ValueError: an option has a value that is not listed here, or a ``difference`` does not have two inputs.
 
     >>> DMU(2, 1).gold("div").eval()(torch.tensor([3.0, -4.0])).round(decimals=4)
     tensor([-0.7500], grad_fn=<RoundBackward1>)
@@ -84,7 +84,7 @@ class DMU(ArithmeticModule):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """All parameters start at 0; the heads' weights are drawn by Glorot's rule."""
+        """Set all parameters to 0, or draw the heads' weights by Glorot's rule."""
         for parameter in self.parameters():
             if parameter.ndim > 1 and len(self.heads):
                 nn.init.xavier_uniform_(parameter)
@@ -92,7 +92,7 @@ class DMU(ArithmeticModule):
                 parameter.zero_()
 
     def _logits(self, name: str, x: Tensor) -> Tensor:
-        """Of the selector's sign and size, or of the gate, ``(O, …)`` or, from heads, ``(*, O, …)``, in float64."""
+        """Return logits of the sign, size or gate in float64: ``(O, …)`` or, from heads, ``(*, O, …)``."""
         if len(self.heads):
             values: Tensor = self.heads[name](nn.functional.layer_norm(x, (self.in_features,)))
             return values.reshape(*x.shape[:-1], self.out_features, -1).double()
@@ -114,7 +114,7 @@ class DMU(ArithmeticModule):
         return torch.cat([added, 1 - added], -1)
 
     def effective_weights(self) -> dict[str, Tensor]:
-        """Selectors and gates before they are rounded, if they do not depend on the inputs."""
+        """Return selectors and gates before rounding, if they do not depend on the inputs."""
         if self.gate_hat is None:
             return {}
         weights = {"gate": torch.softmax(self.gate_hat, -1)}
@@ -123,13 +123,13 @@ class DMU(ArithmeticModule):
         return weights
 
     def sparsity_error(self) -> Tensor:
-        """Largest distance of a selector or gate from a discrete value; NaN if they depend on the inputs."""
+        """Return the largest distance of a selector or gate from a discrete value, or NaN with heads."""
         if self.gate_hat is None:
             return next(self.parameters()).new_full((), float("nan"))
         return super().sparsity_error()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         least, most, end = (1e-11, 1e6, math.log(1e6) - 1) if self.training else (1e-20, 1e20, 50.0)
         selectors, gates = self._selectors(x), self._gates(x)
         dtype, x = x.dtype, x.double().unsqueeze(-2)
@@ -139,7 +139,7 @@ class DMU(ArithmeticModule):
         power = (selectors * torch.log(sizes)).sum(-1)
         if self.smoothing:
             sign, size = torch.tanh(total / self.smoothing), torch.sqrt(total**2 + self.smoothing**2).clamp(min=least)
-            exponential = torch.exp(_softly_between(power, end))
+            exponential = torch.exp(_soft_clamp(power, end))
             magnitude = (gates[..., 0] * size + gates[..., 1] * exponential).clamp(least, most)
         else:
             sign, magnitude = torch.sign(total), gates[..., 0] * total.abs() + gates[..., 1] * torch.exp(power)
@@ -147,7 +147,7 @@ class DMU(ArithmeticModule):
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """The four operations, as far as the selector allows them."""
+        """The operations that the selector allows."""
         sums: dict[str, Inputs] = {"add": "real", "mul": "nonzero"}
         differences: dict[str, Inputs] = {"sub": "real", "div": "nonzero"}
         if len(self.heads):
@@ -159,15 +159,15 @@ class DMU(ArithmeticModule):
         }[self.selector]
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """None."""
+        """Return no regularizers."""
         return {}
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Saturates selectors at the coefficients, and the gate.
+        """Saturate selectors at the coefficients, and the gate.
 
         Raises:
-            ValueError: besides what others raise: a fixed selector has other operands.
+            ValueError: as for other modules; or a fixed selector has other operands.
         """
         selected = self.coefficients(operation, operands)
         assert self.gate_hat is not None
@@ -182,7 +182,7 @@ class DMU(ArithmeticModule):
 
     @torch.no_grad()
     def discretize(self) -> Self:
-        """Saturates selectors at the nearest of -1, 0 and 1, and gates at the nearer of 0 and 1."""
+        """Saturate selectors at the nearest of -1, 0 and 1, and gates at the nearest of 0 and 1."""
         if self.gate_hat is not None:
             weights = self.effective_weights()
             self._select(nearest(weights["selector"], -1, 1) if "selector" in weights else None)
@@ -191,7 +191,7 @@ class DMU(ArithmeticModule):
         return self
 
     def idealize(self) -> Self:
-        """Takes away the smoothing of sums and the ends of magnitudes."""
+        """Remove the smoothing of sums and the limits of magnitudes."""
         self.smoothing = 0.0
         return super().idealize()
 
@@ -201,7 +201,7 @@ class DMU(ArithmeticModule):
             self.size_hat.fill_(math.log(math.e - 1))  # whose softplus is 1
 
 
-def _softly_between(x: Tensor, end: float) -> Tensor:
-    """Kept between -end and end, by one softplus each, the upper end first."""
+def _soft_clamp(x: Tensor, end: float) -> Tensor:
+    """Clamp smoothly to [-end, end], with one softplus for each end, the upper end first."""
     below = end - nn.functional.softplus(end - x)
     return nn.functional.softplus(below + end) - end

@@ -19,24 +19,24 @@ __all__ = ["GatedNAUNMU"]
 
 
 class GatedNAUNMU(GatedModule):
-    r"""A gate chooses between the :class:`NAU`'s sum and the :class:`NMU`'s product.
+    r"""Adds with a :class:`NAU` or multiplies with an :class:`NMU`. A gate that depends on the inputs decides.
 
     .. math:: y = g \odot \mathrm{NAU}(x) + (1 - g) \odot \mathrm{NMU}(x), \qquad g = \sigma(G x)
 
     Operations: ``add``, ``sub``, ``mul``, for positive inputs or, with ``bias``, for all. Regularizers: ``weight``,
-    ``out_of_bounds``, and ``gate`` and ``input``, where the batch is given. All results and gradients are finite.
+    ``out_of_bounds``, and ``gate`` and ``input``, if the batch is given. All results and gradients are finite.
 
     References:
-        as an ablation in Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+        ablation in Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
 
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        two_gates: whether the multiplicative path has a gate of its own, instead of :math:`1 - g`.
+        two_gates: whether the multiplicative path has its own gate, instead of :math:`1 - g`.
         bias: whether gates have a bias.
         gate: as in :class:`NALU`.
         out_of_bounds: as in :class:`NAU` and :class:`NMU`.
-        shape: of the units' regularizers, ``linear``, ``squared`` or ``none``.
+        shape: shape of the units' regularizers, ``linear``, ``squared`` or ``none``.
 
     Raises:
         ValueError: an option has a value that is not listed here.

@@ -17,21 +17,21 @@ __all__ = ["INALU"]
 
 
 class INALU(ArithmeticModule):
-    r"""Adds or multiplies with the right sign, as a gate that does not depend on the inputs decides.
+    r"""Adds, or multiplies with the right sign. A gate that does not depend on the inputs decides.
 
     .. math:: y = \sigma(g) \odot A x + (1 - \sigma(g)) \odot
         \exp\big(\min(M \ln \max(|x|, \varepsilon), \ln c)\big) \odot s, \qquad
         s_o = \prod_i \big(\mathrm{sgn}(x_i) |M_{oi}| + 1 - |M_{oi}|\big)
 
     with :math:`A = \tanh(\hat W_a) \, \sigma(\hat M_a)` and :math:`M = \tanh(\hat W_m) \, \sigma(\hat M_m)`. The
-    product ends at the cap :math:`c = e^{20} \approx 4.85 \cdot 10^8`. An input of 0 counts as :math:`\varepsilon`,
+    product is capped at :math:`c = e^{20} \approx 4.85 \cdot 10^8`. An input of 0 counts as :math:`\varepsilon`,
     with sign 0; results and gradients are finite.
 
-    Operations: ``add``, ``sub``, ``mul``, ``div``, ``reciprocal``, and ``root`` of positive inputs (with a weight of
-    1/2, which is not a discrete one). Regularizers: ``saturation``, which draws every parameter's magnitude to 20.
+    Operations: ``add``, ``sub``, ``mul``, ``div``, ``reciprocal``, and ``root`` for positive inputs (with a weight of
+    1/2, which is not discrete). Regularizers: ``saturation``, which pulls every parameter's magnitude towards 20.
 
-    The paper's training clips gradient values at 0.1, starts again where it is stuck, and regularizes late: see
-    ``reinitialize`` and ``below`` in ``docs/experiments.md``.
+    The paper clips gradient values at 0.1, restarts training that is stuck, and regularizes late: see ``reinitialize``
+    and ``below`` in ``docs/experiments.md``.
 
     References:
         iNALU: Improved Neural Arithmetic Logic Unit (Schlör, Ring & Hotho, 2020), https://arxiv.org/abs/2003.07629
@@ -70,25 +70,25 @@ class INALU(ArithmeticModule):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        r"""Draws :math:`\hat W` from N(0.88, 0.2), :math:`\hat M` from N(0.5, 0.2), gates from N(0, 0.2)."""
+        r"""Draw :math:`\hat W` from N(0.88, 0.2), :math:`\hat M` from N(0.5, 0.2), gates from N(0, 0.2)."""
         for weight, mask in ((self.weight_hat, self.mask_hat), (self.power_hat, self.power_mask_hat)):
             for parameter, mean in ((weight, 0.88), (mask, 0.5)):
                 parameter.copy_(parameter.new_empty(self.in_features, self.out_features).normal_(mean, 0.2).T)
         self.gate.normal_(0, 0.2)
 
     def effective_weights(self) -> dict[str, Tensor]:
-        """Coefficients of the sum, and exponents of the product."""
+        """Return the coefficients of the sum and the exponents of the product."""
         return {
             "weight": torch.tanh(self.weight_hat) * torch.sigmoid(self.mask_hat),
             "power": torch.tanh(self.power_hat) * torch.sigmoid(self.power_mask_hat),
         }
 
     def sparsity_error(self) -> Tensor:
-        """Largest distance of an effective weight from a discrete value, as the mean of both paths."""
+        """Return the largest distance of an effective weight from a discrete value, averaged over both paths."""
         return self._sparsity_errors().mean()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         weight, power = self.effective_weights().values()
         logarithm = contract(torch.log(x.abs().clamp(min=self.eps)), power)
         sign = selected_product(torch.sign(x), power.abs())
@@ -108,13 +108,13 @@ class INALU(ArithmeticModule):
         }
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """``saturation``: how far the magnitudes of parameters are below 20, their mean in each tensor, summed."""
+        """Return ``saturation``: by how much magnitudes are below 20, averaged over each parameter, then summed."""
         means = [torch.relu(20 - parameter.abs()).mean() for parameter in self.parameters()]
         return {"saturation": torch.stack(means).sum()}
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Saturates the weights of one path at the coefficients, those of the other at 0, and the gate."""
+        """Saturate the weights of one path at the coefficients, those of the other at 0, and the gate."""
         coefficients = self.coefficients(operation, operands)
         adds = OPERATIONS[operation].kind == "sum"
         nothing = torch.zeros_like(coefficients)
@@ -124,13 +124,13 @@ class INALU(ArithmeticModule):
 
     @torch.no_grad()
     def discretize(self) -> Self:
-        """Saturates weights at the nearest of -1, 0 and 1, and gates at the nearer of 0 and 1."""
+        """Saturate weights at the nearest of -1, 0 and 1, and gates at the nearest of 0 and 1."""
         self._saturate(*(nearest(weight, -1, 1) for weight in self.effective_weights().values()))
         self.gate.copy_(torch.where(self.gate >= 0, SATURATED, -SATURATED))
         return self
 
     def idealize(self) -> Self:
-        """Takes away the constants that keep logarithms and products finite."""
+        """Remove the constants that keep logarithms and products finite."""
         self.log_cap = math.inf
         return super().idealize()
 

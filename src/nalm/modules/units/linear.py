@@ -1,4 +1,4 @@
-"""Ordinary layers to compare with, initialized as in the papers."""
+"""Ordinary layers as baselines, initialized as in the papers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Linear", "ReLU", "ReLU6"]
 
 
 class Linear(ArithmeticModule):
-    r"""A linear layer, :math:`y = W x + b`: it can add and subtract, but nothing draws it to discrete weights.
+    r"""A linear layer, :math:`y = W x + b`. It can add and subtract, but nothing makes its weights discrete.
 
     Operations: ``add``, ``sub``. Regularizers: none.
 
     References:
-        as the baseline of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+        baseline in Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
 
     Arguments:
         in_features: number of inputs :math:`I`.
@@ -47,37 +47,37 @@ class Linear(ArithmeticModule):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        r"""Draws weights uniformly within :math:`\pm\sqrt{6 / (I + O)}`; biases start at 0."""
+        r"""Draw weights uniformly within :math:`\pm\sqrt{6 / (I + O)}`; biases start at 0."""
         limit = glorot_limit(self.in_features, self.out_features)
         self.weight.uniform_(-limit, limit)
         self.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         return nn.functional.linear(x, self.weight, self.bias)
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """Sums and differences."""
+        """Sums and differences, for all inputs."""
         return {"add": "real", "sub": "real"}
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """None."""
+        """Return no regularizers."""
         return {}
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Sets the coefficients as weights, and biases of 0."""
+        """Set the coefficients as weights, and biases of 0."""
         self.weight.copy_(self.coefficients(operation, operands).expand_as(self.weight))
         self.bias.zero_()
         return self
 
 
 class ReLU(Linear):
-    r"""A linear layer and a rectifier, :math:`y = \max(W x + b, 0)`. It computes no operation on all real inputs.
+    r"""A linear layer and a rectifier, :math:`y = \max(W x + b, 0)`. It computes no operation.
 
     References:
-        as the baseline of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+        baseline in Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
 
     Arguments:
         in_features: number of inputs :math:`I`.
@@ -86,26 +86,26 @@ class ReLU(Linear):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        r"""Draws weights uniformly within :math:`\pm\sqrt{6 / I}`; biases start at 0."""
+        r"""Draw weights uniformly within :math:`\pm\sqrt{6 / I}`; biases start at 0."""
         limit = math.sqrt(6 / self.in_features)
         self.weight.uniform_(-limit, limit)
         self.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         return nn.functional.relu(super().forward(x))
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """None."""
+        """No operations."""
         return {}
 
 
 class ReLU6(ReLU):
-    r"""A linear layer and a rectifier that ends at 6, :math:`y = \min(\max(W x + b, 0), 6)`.
+    r"""A linear layer and a rectifier that is cut off at 6, :math:`y = \min(\max(W x + b, 0), 6)`.
 
     References:
-        as the baseline of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+        baseline in Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
 
     Arguments:
         in_features: number of inputs :math:`I`.
@@ -113,5 +113,5 @@ class ReLU6(ReLU):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         return super().forward(x).clamp(max=6)

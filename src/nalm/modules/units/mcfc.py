@@ -15,7 +15,7 @@ __all__ = ["MCFC", "MulMCFC"]
 
 
 class MCFC(ArithmeticModule):
-    r"""Distributes the mass of its inputs over its outputs: every input is added to one of them.
+    r"""Distributes the mass of its inputs over its outputs. Discrete weights add every input to one output.
 
     .. math:: y = o \odot S x, \qquad S = \mathrm{softmax}_{\text{outputs}}(R), \qquad o = \sigma(w + b)
 
@@ -31,7 +31,7 @@ class MCFC(ArithmeticModule):
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        trash: whether there is an output more, which is dropped.
+        trash: whether there is one more output, which is dropped.
 
     >>> MCFC(2, 1).gold("add")(torch.tensor([3.0, -4.0])).detach()
     tensor([-1.])
@@ -53,12 +53,12 @@ class MCFC(ArithmeticModule):
         self.junction = nn.Parameter(torch.empty(rows, in_features, **factory))
         self.gate_weight = nn.Parameter(torch.empty(rows, **factory))
         self.gate_bias = nn.Parameter(torch.empty(rows, **factory))
-        _draw_a_gate_in_vain(rows, factory)
+        _skip_drawn_gate(rows, factory)
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Starts with an orthogonal junction (the identity if it is square), a gate weight of norm 1 and no bias."""
+        """Draw an orthogonal junction (the identity if it is square) and a gate weight of norm 1; biases are 0."""
         rows, columns = self.junction.shape
         self.gate_weight.copy_(_orthogonal(self.gate_weight, rows, 1).squeeze(1))
         self.gate_bias.zero_()
@@ -68,44 +68,44 @@ class MCFC(ArithmeticModule):
             self.junction.copy_(_orthogonal(self.junction, columns, rows).T)
 
     def shares(self) -> Tensor:
-        """Which share of each input goes to each output, ``(O, I)``."""
+        """Return the share of each input that goes to each output, ``(O, I)``."""
         return torch.softmax(self.junction, 0)[: self.out_features]
 
     def gates(self) -> Tensor:
-        """What is kept of each output, ``(O)``."""
+        """Return the part of each output that its gate keeps, ``(O)``."""
         return torch.sigmoid(self.gate_weight + self.gate_bias)[: self.out_features]
 
     def effective_weights(self) -> dict[str, Tensor]:
-        """Shares and gates, of the trash too."""
+        """Return shares and gates, including those of the trash."""
         return {
             "junction": torch.softmax(self.junction, 0),
             "gate": torch.sigmoid(self.gate_weight + self.gate_bias),
         }
 
     def sparsity_error(self) -> Tensor:
-        """Mean of the largest distances from a discrete value, of shares and of gates."""
+        """Return the mean of the largest distances from a discrete value, of shares and of gates."""
         return self._sparsity_errors().mean()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         return self.gates() * contract(x, self.shares())
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """Sums, if there is one output: no input goes to two."""
+        """Sums, if there is one output: no input goes to two outputs."""
         return {"add": "real"} if self.out_features == 1 else {}
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """``weight``: minus the mean squares of the parameters."""
+        """Return ``weight``, minus the mean squares of the parameters."""
         squares = [(parameter**2).mean() for parameter in (self.junction, self.gate_weight, self.gate_bias)]
         return {"weight": -torch.stack(squares).sum()}
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Sends operands to the output and the others to the trash, and opens the gate.
+        """Send operands to the output and other inputs to the trash, and open the gate.
 
         Raises:
-            ValueError: besides what others raise, without trash: some inputs would have to be ignored.
+            ValueError: as for other modules; or there are inputs to ignore and there is no trash.
         """
         name, chosen = type(self).__name__, self.coefficients(operation, operands) != 0
         if not self.trash and not chosen.all():
@@ -124,7 +124,7 @@ class MCFC(ArithmeticModule):
 
     @torch.no_grad()
     def discretize(self) -> Self:
-        """Sends each input to the output that gets most of it, and opens gates that are half open."""
+        """Send each input to the output that gets most of it, and open gates that are at least half open."""
         opened = self.gate_weight + self.gate_bias >= 0
         largest = self.junction.argmax(0, keepdim=True)
         self.junction.fill_(-SATURATED).scatter_(0, largest, SATURATED)
@@ -138,7 +138,7 @@ class MulMCFC(ArithmeticModule):
 
     .. math:: y = \exp\big(\mathrm{MCFC}(\ln x) + c\big)
 
-    which is NaN for a negative input (``sign="none"``), or with a sign:
+    This is NaN for a negative input (``sign="none"``). With a sign it is
     :math:`y = \exp(\mathrm{MCFC}(\ln |x|) + c) \odot s` with :math:`s_o = \prod_i (\mathrm{sgn}(x_i) S_{oi} + 1 -
     S_{oi})` (``inalu``) or :math:`s_o = \cos(\pi \sum_i S_{oi} \hat g_i [x_i < 0])` (``real_npu``). At an input of 0
     the logarithm is infinite and gradients are NaN, unless ``eps`` is given.
@@ -147,16 +147,16 @@ class MulMCFC(ArithmeticModule):
     negative squared parameters of the MCFC, and ``gate`` (``real_npu``).
 
     References:
-        MC-LSTM: Mass-Conserving LSTM (Hoedt et al., ICML 2021), https://arxiv.org/abs/2101.05186, where there is a
-        trash output; signs: the benchmark of A Primer for Neural Arithmetic Logic Modules (Mistry, Farrahi & Hare,
-        JMLR 2022), https://arxiv.org/abs/2101.09530, where there is none
+        MC-LSTM: Mass-Conserving LSTM (Hoedt et al., ICML 2021), https://arxiv.org/abs/2101.05186, with a trash
+        output; signs: the benchmark of A Primer for Neural Arithmetic Logic Modules (Mistry, Farrahi & Hare,
+        JMLR 2022), https://arxiv.org/abs/2101.09530, without one
 
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        sign: how the sign of the result is found: ``none``, ``inalu`` or ``real_npu``.
-        trash: whether there is an output more, which is dropped.
-        eps: with it, :math:`\ln(|x| + \mathrm{eps})` is taken, so that results and gradients are finite.
+        sign: how the sign of the result is computed: ``none``, ``inalu`` or ``real_npu``.
+        trash: whether there is one more output, which is dropped.
+        eps: if it is not 0, the logarithm is :math:`\ln(|x| + \mathrm{eps})`, so that results and gradients are finite.
 
     Raises:
         ValueError: an option has a value that is not listed here.
@@ -182,30 +182,30 @@ class MulMCFC(ArithmeticModule):
         self.eps = fraction(self, "eps", eps)
         with torch.random.fork_rng(devices=[]):  # drawn once, by reset_parameters
             self.sum = MCFC(in_features, out_features, trash=trash, **factory)
-        _draw_a_gate_in_vain(out_features + trash, factory)
+        _skip_drawn_gate(out_features + trash, factory)
         self.bias = nn.Parameter(torch.empty(out_features, **factory))
         self.gate = nn.Parameter(torch.empty(in_features, **factory)) if sign == "real_npu" else None
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Starts the sum anew; the bias starts at 0, the gates of the sign at 0.5."""
+        """Draw the sum's parameters; the bias starts at 0, the gates of the sign at 0.5."""
         self.sum.reset_parameters()
         self.bias.zero_()
         if self.gate is not None:
             self.gate.fill_(0.5)
 
     def effective_weights(self) -> dict[str, Tensor]:
-        """Shares, gates, bias, and the gates of the sign."""
+        """Return shares, gates, bias, and the gates of the sign."""
         weights = self.sum.effective_weights() | {"bias": self.bias}
         return weights if self.gate is None else weights | {"sign_gate": self.gate.clamp(0, 1)}
 
     def sparsity_error(self) -> Tensor:
-        """Mean of the largest distances from a discrete value, of shares, gates, bias and gates of the sign."""
+        """Return the mean of the largest distances of each effective weight from a discrete value."""
         return self._sparsity_errors().mean()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         magnitude = x if self.sign == "none" and not self.eps else x.abs()
         result = torch.exp(self.sum(torch.log(magnitude + self.eps if self.eps else magnitude)) + self.bias)
         shares = self.sum.shares()
@@ -227,16 +227,16 @@ class MulMCFC(ArithmeticModule):
         return super().domain | {"bias": (0, 0)} | ({} if self.gate is None else {"gate": (0, 1)})
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """``weight``: minus the mean squares of the sum's parameters; ``gate``: distance of the sign's from {0, 1}."""
+        """Return ``weight``, minus the mean squares of the sum's parameters, and ``gate``, the distance from {0, 1}."""
         terms = self.sum.regularizers()
         return terms if self.gate is None else terms | {"gate": binary_penalty(self.gate)}
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Sends operands to the output and the others to the trash, and opens all gates.
+        """Send operands to the output and other inputs to the trash, and open all gates.
 
         Raises:
-            ValueError: besides what others raise, without trash: some inputs would have to be ignored.
+            ValueError: as for other modules; or there are inputs to ignore and there is no trash.
         """
         coefficients = self.coefficients(operation, operands)
         self.sum.gold("add", *coefficients.nonzero().flatten().tolist())
@@ -246,14 +246,12 @@ class MulMCFC(ArithmeticModule):
         return self
 
 
-def _draw_a_gate_in_vain(rows: int, factory: dict[str, Any]) -> None:
-    """The original's constructor lets torch draw its gate before it does so itself: so does ours, so that a seed gives
-    the same weights.
-    """
+def _skip_drawn_gate(rows: int, factory: dict[str, Any]) -> None:
+    """Draw and discard a gate, as the original's constructor does, so that a seed gives the same weights."""
     nn.Linear(1, rows, **factory)
 
 
 def _orthogonal(like: Tensor, rows: int, columns: int) -> Tensor:
-    """An orthogonal matrix, drawn in float32 where torch cannot do it in the precision of ``like``."""
+    """Draw an orthogonal matrix, in float32 if torch cannot do it in the precision of ``like``."""
     dtype = like.dtype if like.dtype == torch.float64 else torch.float32
     return nn.init.orthogonal_(like.new_empty(rows, columns, dtype=dtype))

@@ -31,8 +31,8 @@ class NAC(ArithmeticModule):
 
     .. math:: y_o = \sum_i W_{oi} x_i, \qquad W = \tanh(\hat W) \, \sigma(\hat M)
 
-    Operations: ``add``, ``sub``. Regularizers: ``input``, where the batch is given. Its weights reach -1, 0 and 1 only
-    in the limit of large parameters.
+    Operations: ``add``, ``sub``. Regularizers: ``input``, if the batch is given. Its weights reach -1, 0 and 1 only in
+    the limit of large parameters.
 
     References:
         Neural Arithmetic Logic Units (Trask et al., NeurIPS 2018), https://arxiv.org/abs/1808.00508;
@@ -41,7 +41,7 @@ class NAC(ArithmeticModule):
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        base: of the powers in tanh and sigmoid: ``e``, or ``golden`` for the golden ratio (G-NAC).
+        base: base of the exponentials in tanh and sigmoid: ``e``, or ``golden`` for the golden ratio (G-NAC).
 
     Raises:
         ValueError: an option has a value that is not listed here.
@@ -68,45 +68,45 @@ class NAC(ArithmeticModule):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        r"""Draws :math:`\hat W`, then :math:`\hat M`, uniformly within :math:`\pm r`, with the variance of Glorot."""
+        r"""Draw :math:`\hat W`, then :math:`\hat M`, uniformly within :math:`\pm r`, with Glorot's variance."""
         limit = _initial_limit(self.in_features, self.out_features)
         self.weight_hat.uniform_(-limit, limit)
         self.mask_hat.uniform_(-limit, limit)
 
     def _effective_weight(self) -> Tensor:
-        """The weights as the forward pass uses them."""
+        """Return the weights as the forward pass uses them."""
         if self.base == "golden":
             return torch.tanh(LOG_PHI * self.weight_hat) * torch.sigmoid(LOG_PHI * self.mask_hat)
         return torch.tanh(self.weight_hat) * torch.sigmoid(self.mask_hat)
 
     def effective_weights(self) -> dict[str, Tensor]:
-        """The weights as the forward pass uses them, by name."""
+        """Return the weights as the forward pass uses them, by name."""
         return {"weight": self._effective_weight()}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         return contract(x, self._effective_weight())
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """Sums and differences."""
+        """Sums and differences, for all inputs."""
         return {"add": "real", "sub": "real"}
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """``input``: large inputs that are not used."""
+        """Return ``input``, which penalizes large inputs that are not used."""
         if inputs is None:
             return {}
         return {"input": unused_penalty(self._effective_weight(), inputs)}
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Saturates the weights at the coefficients."""
+        """Saturate the weights at the coefficients."""
         self._saturate(self.coefficients(operation, operands))
         return self
 
     @torch.no_grad()
     def discretize(self) -> Self:
-        """Saturates the weights at the nearest of -1, 0 and 1."""
+        """Saturate the weights at the nearest of -1, 0 and 1."""
         self._saturate(nearest(self._effective_weight(), -1, 1))
         return self
 
@@ -119,11 +119,11 @@ class NACMul(NAC):
 
     .. math:: y_o = \exp \sum_i W_{oi} \ln(|x_i| + \varepsilon), \qquad W = \tanh(\hat W) \, \sigma(\hat M)
 
-    The signs of the inputs are lost. Results are exact up to :math:`\varepsilon / |x|`, relative; an input of 0 counts
-    as :math:`\varepsilon`, and all gradients are finite.
+    The signs of the inputs are lost. The relative error of results is up to :math:`\varepsilon / |x|`. An input of 0
+    counts as :math:`\varepsilon`, and all gradients are finite.
 
-    Operations, of positive inputs: ``mul``, ``div``, ``reciprocal``, ``root`` (with a weight of 1/2, which is not a
-    discrete one). Regularizers: ``input``, where the batch is given.
+    Operations, for positive inputs: ``mul``, ``div``, ``reciprocal``, ``root`` (with a weight of 1/2, which is not
+    discrete). Regularizers: ``input``, if the batch is given.
 
     References:
         Neural Arithmetic Logic Units (Trask et al., NeurIPS 2018), https://arxiv.org/abs/1808.00508, as NAC• in
@@ -154,23 +154,22 @@ class NACMul(NAC):
         self.eps = fraction(self, "eps", eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         return weighted_sum(x, self._effective_weight(), "log", self.eps)
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """Products of powers from -1 to 1."""
+        """Products of powers from -1 to 1, for positive inputs."""
         return {"mul": "positive", "div": "positive", "reciprocal": "positive", "root": "positive"}
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """``input``: large logarithms that are not used."""
+        """Return ``input``, which penalizes large logarithms that are not used."""
         return super().regularizers(None if inputs is None else log_magnitude(inputs, self.eps))
 
 
 @lru_cache
 def _initial_limit(in_features: int, out_features: int) -> float:
-    r"""The :math:`r` for which :math:`\tanh(u) \sigma(v)`, with both from U(-r, r), has the variance that Glorot asks
-    for.
+    r"""Return the :math:`r` for which :math:`\tanh(u) \sigma(v)`, with both from U(-r, r), has Glorot's variance.
 
     It solves :math:`\max(I + O, 5) \, (1 - \tanh(r) / r) (r - \tanh(r / 2)) / (2 r) = 2` on [0, 10], by bisection.
     """

@@ -23,10 +23,10 @@ class NACSigma(SigmoidModule):
     .. math:: y_o = \exp \sum_i W_{oi} \ln(|x_i| + \varepsilon) \quad (\text{space="log"}), \qquad
         y_o = \sum_i W_{oi} x_i \quad (\text{space="linear"}), \qquad W = \sigma(\hat W)
 
-    In the space of logarithms the signs of the inputs are lost, and results are exact up to
-    :math:`\varepsilon / |x|`, relative; all gradients are finite.
+    With logarithms, the signs of the inputs are lost, and the relative error of results is up to
+    :math:`\varepsilon / |x|`. All gradients are finite.
 
-    Operations: ``mul`` and ``root`` of positive inputs (``log``), or ``add`` (``linear``). Regularizers: none.
+    Operations: ``mul`` and ``root`` for positive inputs (``log``), or ``add`` (``linear``). Regularizers: none.
 
     References:
         NAC•,σ in Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
@@ -34,7 +34,7 @@ class NACSigma(SigmoidModule):
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        space: where it adds: ``log`` (so that it multiplies) or ``linear``.
+        space: what it adds: logarithms, so that it multiplies (``log``), or the inputs (``linear``).
         eps: :math:`\varepsilon`, added to every magnitude.
 
     Raises:
@@ -62,16 +62,16 @@ class NACSigma(SigmoidModule):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        r"""Draws :math:`\hat W` normally with standard deviation :math:`\sqrt{2 / (I + O)}`."""
+        r"""Draw :math:`\hat W` normally with standard deviation :math:`\sqrt{2 / (I + O)}`."""
         self.weight_hat.normal_(0, math.sqrt(2 / (self.in_features + self.out_features)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         return weighted_sum(x, torch.sigmoid(self.weight_hat), self.space, self.eps)
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """What can be done without negative weights."""
+        """Operations without negative weights: products and roots, or sums."""
         return {"mul": "positive", "root": "positive"} if self.space == "log" else {"add": "real"}
 
 
@@ -81,11 +81,11 @@ class NACNMU(BoundedModule):
     .. math:: y_o = \exp \sum_i W_{oi} \ln(|x_i| + \varepsilon) \quad (\text{space="log"}), \qquad
         y_o = \sum_i W_{oi} x_i \quad (\text{space="linear"}), \qquad W_{oi} \in [0, 1]
 
-    In the space of logarithms the signs of the inputs are lost, and results are exact up to
-    :math:`\varepsilon / |x|`, relative; all gradients are finite.
+    With logarithms, the signs of the inputs are lost, and the relative error of results is up to
+    :math:`\varepsilon / |x|`. All gradients are finite.
 
-    Operations: ``mul`` and ``root`` (with a weight of 1/2, which is not a discrete one) of positive inputs (``log``),
-    or ``add`` (``linear``). Regularizers: ``weight``, ``out_of_bounds``, ``input``.
+    Operations: ``mul`` and ``root`` (with a weight of 1/2, which is not discrete) for positive inputs (``log``), or
+    ``add`` (``linear``). Regularizers: ``weight``, ``out_of_bounds``, ``input``.
 
     References:
         NAC•,NMU in Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
@@ -93,11 +93,11 @@ class NACNMU(BoundedModule):
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        space: where it adds: ``log`` (so that it multiplies) or ``linear``.
-        out_of_bounds: weights outside :math:`[0, 1]` are clamped by a projection after the step (``clip``), or in
-            the forward pass while a regularizer draws them back (``penalty``).
-        shape: of the regularizers, ``linear``, ``squared`` or ``none``.
-        identity_epsilon: lower bound of the weights; above 0, discrete weights of 0 are out of bounds.
+        space: what it adds: logarithms, so that it multiplies (``log``), or the inputs (``linear``).
+        out_of_bounds: how weights outside :math:`[0, 1]` are treated: a projection clamps them after each step
+            (``clip``), or the forward pass clamps them and a regularizer pulls them back (``penalty``).
+        shape: shape of the regularizers, ``linear``, ``squared`` or ``none``.
+        identity_epsilon: lower bound of the weights; if it is above 0, a discrete weight of 0 is out of bounds.
         eps: :math:`\varepsilon`, added to every magnitude.
 
     Raises:
@@ -129,16 +129,16 @@ class NACNMU(BoundedModule):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws weights uniformly from [0.25, 0.75)."""
+        """Draw weights uniformly from [0.25, 0.75)."""
         self._draw()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         return weighted_sum(x, self._effective_weight(), self.space, self.eps)
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """What can be done without negative weights."""
+        """Operations without negative weights: products and roots, or sums."""
         return {"mul": "positive", "root": "positive"} if self.space == "log" else {"add": "real"}
 
     def _chosen_from(self, inputs: Tensor) -> Tensor:

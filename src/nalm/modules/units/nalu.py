@@ -19,21 +19,21 @@ __all__ = ["GNALU", "NALU"]
 
 
 class NALU(GatedModule):
-    r"""Adds or multiplies, as a gate on its inputs decides: the neural arithmetic logic unit.
+    r"""Adds or multiplies. A gate that depends on the inputs decides: the neural arithmetic logic unit.
 
     .. math:: y = g \odot a + (1 - g) \odot m, \quad a = W x, \quad m = \exp(W \ln(|x| + \varepsilon)), \quad
         g = \sigma(G x)
 
     with :math:`W = \tanh(\hat W) \, \sigma(\hat M)`. Products lose the sign of the inputs, and without a bias the gate
-    depends on it. Multiplication may be another: ``safe``, :math:`\exp(W \ln(|x - 1| + 1))`, the same for inputs from 1
-    on; ``trig``, :math:`\sinh(W \ln(x + \sqrt{x^2 + 1} + \varepsilon))`, which only resembles a product; ``nmu``, a
-    unit of its own, :class:`SigmaNMU`. An input of 0 counts as :math:`\varepsilon`; gradients are finite for every sign
-    (``trig``: unless :math:`x` is so negative that :math:`x + \sqrt{x^2 + 1}` is rounded to 0). With shared weights, a
-    path that is shut is computed all the same: a sum of many large numbers gives NaN where their product overflows.
+    depends on it. There are three other multiplications. ``safe`` is :math:`\exp(W \ln(|x - 1| + 1))`, the same for
+    inputs of at least 1. ``trig`` is :math:`\sinh(W \ln(x + \sqrt{x^2 + 1} + \varepsilon))`, which only resembles a
+    product. ``nmu`` is a separate unit, :class:`SigmaNMU`. An input of 0 counts as :math:`\varepsilon`. Gradients are
+    finite for every sign (``trig``: unless :math:`x` is so negative that :math:`x + \sqrt{x^2 + 1}` is rounded to 0).
+    With shared weights, a closed path is computed too: a sum of many large numbers is NaN if their product overflows.
 
     Operations: ``add``, ``sub``, for positive inputs or, with ``bias``, for all; ``mul``, ``div``, ``reciprocal``,
-    ``root`` of positive inputs (``log``), of inputs from 1 on (``safe``); ``mul`` (``nmu``). Regularizers: ``gate`` and
-    ``input``, where the batch is given.
+    ``root`` for positive inputs (``log``) or inputs of at least 1 (``safe``); ``mul`` (``nmu``). Regularizers: ``gate``
+    and ``input``, if the batch is given.
 
     References:
         Neural Arithmetic Logic Units (Trask et al., NeurIPS 2018), https://arxiv.org/abs/1808.00508;
@@ -43,12 +43,12 @@ class NALU(GatedModule):
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        separate: whether the multiplicative path has weights of its own (``nmu`` always has).
-        two_gates: whether the multiplicative path has a gate of its own, instead of :math:`1 - g`.
+        separate: whether the multiplicative path has its own weights (with ``nmu`` it always has).
+        two_gates: whether the multiplicative path has its own gate, instead of :math:`1 - g`.
         bias: whether gates have a bias.
-        multiplication: how it multiplies, ``log``, ``safe``, ``trig`` or ``nmu``.
-        gate: ``sigmoid``, or with a random number added to its logit in training: ``gumbel``, one for each output;
-            ``row_gumbel``, one for each row and output.
+        multiplication: the multiplication, ``log``, ``safe``, ``trig`` or ``nmu``.
+        gate: ``sigmoid``, or a random gate, whose logit gets a random number added in training: one per output
+            (``gumbel``), or one per row and output (``row_gumbel``).
         eps: :math:`\varepsilon`, added to magnitudes.
 
     Raises:
@@ -88,7 +88,7 @@ class NALU(GatedModule):
 
     @property
     def _multiplying(self) -> ArithmeticModule:
-        """The unit of the multiplicative path, which may be the additive one."""
+        """The unit of the multiplicative path, which can be the additive one."""
         return self.additive if self.multiplicative is None else self.multiplicative
 
     def _multiply(self, x: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class NALU(GatedModule):
         return torch.sinh(result) if self.multiplication == "trig" else torch.exp(result)
 
     def _transformed(self, x: Tensor) -> Tensor:
-        """What the multiplicative path adds up."""
+        """Return the numbers that the multiplicative path adds up."""
         if self.multiplication == "log":
             return log_magnitude(x, self.eps)
         if self.multiplication == "safe":
@@ -115,7 +115,7 @@ class NALU(GatedModule):
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """Sums, and what the multiplication does exactly."""
+        """Sums, and the operations that the multiplication computes exactly."""
         sums: Inputs = "positive" if self.gate_bias is None else "real"
         if self.multiplication in ("trig", "nmu"):
             return dict.fromkeys(("add", "sub", *["mul"] * (self.multiplication == "nmu")), sums)
@@ -132,12 +132,12 @@ class NALU(GatedModule):
 
 
 class GNALU(NALU):
-    r"""The golden ratio's :class:`NALU`: tanh and sigmoid are made of powers of :math:`\varphi` instead of :math:`e`.
+    r"""The :class:`NALU` with the golden ratio :math:`\varphi` instead of :math:`e` in tanh and sigmoid.
 
     .. math:: \sigma_\varphi(x) = 1 / (1 + \varphi^{-x}), \qquad
         \tanh_\varphi(x) = (\varphi^{2x} - 1) / (\varphi^{2x} + 1), \qquad \varphi = (1 + \sqrt 5) / 2
 
-    Operations, regularizers, options and behaviour at 0 are the NALU's.
+    Operations, regularizers, options and results at 0 are those of the NALU.
 
     References:
         Exploring Numerical Calculations with CalcNet (Rana, Malhi & Främling, ICTAI 2019),

@@ -28,10 +28,11 @@ class NAU(BoundedModule):
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        out_of_bounds: weights outside :math:`[-1, 1]` are clamped by a projection after the step (``clip``), or only in
-            the forward pass, while a regularizer draws them back (``penalty``).
-        shape: of the regularizers, ``linear``, ``squared`` or ``none``.
-        init: uniform within :math:`\pm\min(0.5, \sqrt{6 / (I + O)})`, or ``beta``: :math:`2\,\mathrm{Beta}(7, 7) - 1`.
+        out_of_bounds: how weights outside :math:`[-1, 1]` are treated: a projection clamps them after each step
+            (``clip``), or the forward pass clamps them and a regularizer pulls them back (``penalty``).
+        shape: shape of the regularizers, ``linear``, ``squared`` or ``none``.
+        init: distribution of the initial weights: ``uniform`` within :math:`\pm\min(0.5, \sqrt{6 / (I + O)})`, or
+            ``beta``, :math:`2\,\mathrm{Beta}(7, 7) - 1`.
 
     Raises:
         ValueError: an option has a value that is not listed here.
@@ -59,18 +60,18 @@ class NAU(BoundedModule):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws weights as ``init`` says."""
+        """Draw weights from the distribution ``init``."""
         self._draw(self.init)
 
     def _effective_weight(self) -> Tensor:
-        """The weights, clamped to [-1, 1]."""
+        """Return the weights, clamped to [-1, 1]."""
         return self.weight.clamp(-1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         return contract(x, self._effective_weight())
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """Sums and differences."""
+        """Sums and differences, for all inputs."""
         return {"add": "real", "sub": "real"}

@@ -22,8 +22,8 @@ class NMRU(BoundedModule):
     .. math:: y_o = \prod_{j=1}^{2I} (W_{oj} |z_j| + 1 - W_{oj}) \cos\Big(\pi \sum_j W_{oj} [z_j < 0]\Big),
         \qquad z = [x, 1/x], \quad W_{oj} \in [0, 1]
 
-    The first :math:`I` weights of an output select inputs, the others reciprocals. In training the reciprocal is
-    :math:`1 / (x + \varepsilon)` with :math:`\varepsilon = 2^{-23}`; an input of exactly 0 gives NaN in evaluation
+    The first :math:`I` weights of an output select inputs, the others select reciprocals. In training the reciprocal is
+    :math:`1 / (x + \varepsilon)` with :math:`\varepsilon = 2^{-23}`. An input of exactly 0 gives NaN in evaluation
     mode, even if it is ignored, unless ``eps`` is given. ``sign="none"`` is the ablation :math:`\prod_j (W_{oj} z_j +
     1 - W_{oj})`; ``sign="gated"`` multiplies :math:`z` by a learnt gate first.
 
@@ -37,12 +37,12 @@ class NMRU(BoundedModule):
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        sign: how the sign of the result is found: ``retrieved`` (the paper's NMRU), ``none`` or ``gated``.
-        out_of_bounds: weights outside :math:`[0, 1]` are clamped by a projection after the step (``clip``), or in
-            the forward pass while a regularizer draws them back (``penalty``).
-        shape: of the regularizers, ``linear``, ``squared`` or ``none``.
-        identity_epsilon: lower bound of the weights; above 0, discrete weights of 0 are out of bounds.
-        eps: with it, the reciprocal is :math:`1 / (x + \mathrm{eps})`, or :math:`1 / (x - \mathrm{eps})` if
+        sign: how the sign of the result is computed: ``retrieved`` (the paper's NMRU), ``none`` or ``gated``.
+        out_of_bounds: how weights outside :math:`[0, 1]` are treated: a projection clamps them after each step
+            (``clip``), or the forward pass clamps them and a regularizer pulls them back (``penalty``).
+        shape: shape of the regularizers, ``linear``, ``squared`` or ``none``.
+        identity_epsilon: lower bound of the weights; if it is above 0, a discrete weight of 0 is out of bounds.
+        eps: if it is not 0, the reciprocal is :math:`1 / (x + \mathrm{eps})`, or :math:`1 / (x - \mathrm{eps})` if
             :math:`x < 0`, in training and in evaluation, so that every result and gradient is finite.
 
     Raises:
@@ -76,13 +76,13 @@ class NMRU(BoundedModule):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws weights uniformly from [0.25, 0.75); gates start at 0.5."""
+        """Draw weights uniformly from [0.25, 0.75); gates start at 0.5."""
         self._draw()
         if self.gate is not None:
             nn.init.constant_(self.gate, 0.5)
 
     def _candidates(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs and reciprocals, ``(*, I)`` each: what the weights choose from."""
+        """Return inputs and reciprocals, from which the weights select, ``(*, I)`` each."""
         if self.eps:
             reciprocal = 1 / torch.where(x < 0, x - self.eps, x + self.eps)
         else:
@@ -95,7 +95,7 @@ class NMRU(BoundedModule):
         return weight[:, : self.in_features], weight[:, self.in_features :]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         candidates = [z.unsqueeze(-2) for z in self._candidates(x)]
         magnitudes = candidates if self.sign == "none" else [z.abs() for z in candidates]
         result = product(
@@ -103,7 +103,7 @@ class NMRU(BoundedModule):
         )
         if self.sign == "none":
             return result
-        # The angle takes the weights as they are, also where a penalty lets them leave [0, 1], as published.
+        # The angle uses the weights unclamped, even if a penalty lets them leave [0, 1], as published.
         direct, reciprocal = (
             ((z < 0).to(z.dtype) * math.pi * w).sum(-1)
             for z, w in zip(candidates, self._halves(self.weight), strict=True)
@@ -112,7 +112,7 @@ class NMRU(BoundedModule):
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """Products and quotients; without ``eps``, even an input that is ignored must not be 0."""
+        """Products and quotients. Without ``eps``, even an ignored input must not be 0."""
         return dict.fromkeys(("mul", "div", "reciprocal"), "nonzero")
 
     @property
@@ -121,12 +121,12 @@ class NMRU(BoundedModule):
         return super().domain | ({} if self.gate is None else {"gate": (0, 1)})
 
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """Weights (and gates) in [0, 1], unless a penalty is used instead."""
+        """Keep weights and gates in [0, 1], unless a penalty does."""
         gates = {"gate": (0.0, 1.0)} if self.gate is not None and self.out_of_bounds == "clip" else {}
         return super().bounds() | gates
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """Distance of ``weight`` and ``gate`` from {0, 1}, ``out_of_bounds`` from [0, 1], ``input`` not used from 1."""
+        """Return the distances of ``weight`` and ``gate`` from {0, 1}, and ``out_of_bounds`` and ``input``."""
         terms = super().regularizers(inputs)
         return terms if self.gate is None else terms | {"gate": binary_penalty(self.gate)}
 
@@ -136,7 +136,7 @@ class NMRU(BoundedModule):
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Selects inputs with exponent 1 and reciprocals with exponent -1; gates are 1."""
+        """Select inputs with exponent 1 and reciprocals with exponent -1, with gates of 1."""
         exponents = self.coefficients(operation, operands)
         self.weight.copy_(torch.cat([exponents == 1, exponents == -1]).expand_as(self.weight))
         if self.gate is not None:

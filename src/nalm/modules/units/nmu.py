@@ -22,14 +22,14 @@ class NMU(BoundedModule):
 
     .. math:: y_o = \prod_i (W_{oi} x_i + 1 - W_{oi}), \qquad W_{oi} \in [0, 1]
 
-    With ``noise``, the stochastic NMU, inputs are multiplied in training by random numbers :math:`n_i`, whose effect is
-    divided out again: :math:`\prod_i (W_{oi} n_i x_i + 1 - W_{oi}) / \prod_i (W_{oi} n_i + 1 - W_{oi})`, so that only
-    discrete weights are undisturbed. ``normalized``:
+    With ``noise`` it is the stochastic NMU. In training, inputs are multiplied by random numbers :math:`n_i`, whose
+    effect is divided out again: :math:`\prod_i (W_{oi} n_i x_i + 1 - W_{oi}) / \prod_i (W_{oi} n_i + 1 - W_{oi})`. The
+    noise disturbs all weights except discrete ones. With ``normalized`` it computes
     :math:`c^{\sum_i W_{oi}} \prod_i (W_{oi} x_i / c + 1 - W_{oi})`, with :math:`c` the standard deviation of the batch.
 
     Operations: ``mul``. Regularizers: ``weight``, ``out_of_bounds``, ``input``. All results and gradients are finite,
-    for every sign and for 0, unless the batch is constant, for ``normalized`` (in evaluation too, where results depend
-    on the batch and there is no formula) and ``noise="batch"``.
+    for every sign and for 0. The exceptions are ``normalized`` and ``noise="batch"`` on a constant batch. With
+    ``normalized``, results depend on the batch in evaluation too, and there is no formula.
 
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016;
@@ -39,12 +39,12 @@ class NMU(BoundedModule):
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        out_of_bounds: weights outside :math:`[0, 1]` are clamped by a projection after the step (``clip``), or in
-            the forward pass while a regularizer draws them back (``penalty``).
-        shape: of the regularizers, ``linear``, ``squared`` or ``none``.
-        identity_epsilon: lower bound of the weights; above 0, discrete weights of 0 are out of bounds.
-        noise: range ``[low, high]`` of the random numbers (the paper's default is ``[1, 5]``), or ``"batch"``: from 1
-            to 1 + 1 / the standard deviation of the batch.
+        out_of_bounds: how weights outside :math:`[0, 1]` are treated: a projection clamps them after each step
+            (``clip``), or the forward pass clamps them and a regularizer pulls them back (``penalty``).
+        shape: shape of the regularizers, ``linear``, ``squared`` or ``none``.
+        identity_epsilon: lower bound of the weights; if it is above 0, a discrete weight of 0 is out of bounds.
+        noise: range ``[low, high]`` of the random numbers (``[1, 5]`` in the paper), or ``"batch"``: from 1 to
+            1 + 1 / the standard deviation of the batch.
         normalized: whether to scale the inputs by the standard deviation of the batch.
 
     Raises:
@@ -78,15 +78,15 @@ class NMU(BoundedModule):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws weights uniformly from [0.25, 0.75)."""
+        """Draw weights uniformly from [0.25, 0.75)."""
         self._draw()
 
     def noise_shape(self, inputs: torch.Size) -> tuple[int, ...] | None:
-        """A number for each input, if there is noise."""
+        """Return the shape of the inputs, if there is noise."""
         return None if self.noise is None else tuple(inputs)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``; ``noise``, from U[0, 1), is ``(*, I)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``; ``noise``, from U[0, 1), is ``(*, I)``."""
         weight = self._effective_weight()
         if self.normalized:
             scale = x.std()
@@ -99,24 +99,24 @@ class NMU(BoundedModule):
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """Products."""
+        """Products, for all inputs."""
         return {"mul": "real"}
 
     def idealize(self) -> Self:
-        """Does without the scale of the batch, which discrete weights cancel."""
+        """Remove the scale of the batch, which cancels for discrete weights."""
         self.normalized = False
         return super().idealize()
 
 
 class SigmaNMU(SigmoidModule):
-    r"""Multiplies a learnt selection of its inputs; its weights are sigmoids, and need no bounds.
+    r"""Multiplies a learnt selection of its inputs, with sigmoids as weights.
 
     .. math:: y_o = \prod_i (W_{oi} x_i + 1 - W_{oi}), \qquad W = \sigma(\hat W)
 
     Operations: ``mul``. Regularizers: none. All results and gradients are finite, for every sign and for 0.
 
     References:
-        as an ablation in Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+        ablation in Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
 
     Arguments:
         in_features: number of inputs :math:`I`.
@@ -140,17 +140,17 @@ class SigmaNMU(SigmoidModule):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        r"""Draws :math:`\hat W` uniformly within :math:`\pm\sqrt{3} / 2`."""
+        r"""Draw :math:`\hat W` uniformly within :math:`\pm\sqrt{3} / 2`."""
         limit = math.sqrt(3) / 2
         self.weight_hat.uniform_(-limit, limit)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         return selected_product(x, torch.sigmoid(self.weight_hat))
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """Products."""
+        """Products, for all inputs."""
         return {"mul": "real"}
 
 

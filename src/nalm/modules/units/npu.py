@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,10 @@ __all__ = ["NPU", "NaiveNPU", "RealNPU", "RealNaiveNPU"]
 
 
 class _PowerUnit(ArithmeticModule):
-    """What the power units share: real exponents, and where they have them, imaginary ones and a gate."""
+    """The base of the power units: real exponents, and in some of them imaginary exponents and a gate."""
 
+    has_imaginary: ClassVar[bool] = False
+    has_gate: ClassVar[bool] = False
     imaginary: nn.Parameter | None
     gate: nn.Parameter | None
 
@@ -25,28 +27,30 @@ class _PowerUnit(ArithmeticModule):
         self,
         in_features: int,
         out_features: int,
-        init: str,
-        clip: str,
-        attract: str,
-        eps: float,
-        with_imaginary: bool,
-        with_gate: bool,
-        factory: dict[str, Any],
+        *,
+        init: Literal["xavier", "constrained"] = "xavier",
+        clip: Literal["none", "weight", "gate", "both", "all"] = "none",
+        attract: Literal["signs", "ternary"] = "signs",
+        eps: float = EPS32,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(in_features, out_features)
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.init = choice(self, "init", init, ("xavier", "constrained"))
-        clips = ["none", "weight", *["gate", "both"] * with_gate, *["all"] * (with_gate and with_imaginary)]
+        clips = ["none", "weight", *["gate", "both"] * self.has_gate, *["all"] * (self.has_gate and self.has_imaginary)]
         self.clip = choice(self, "clip", clip, clips)
         self.attract = choice(self, "attract", attract, ("signs", "ternary"))
         self.eps = fraction(self, "eps", eps)
-        self.weight = nn.Parameter(torch.empty(out_features, in_features, **factory))
-        self.imaginary = nn.Parameter(torch.empty(out_features, in_features, **factory)) if with_imaginary else None
-        self.gate = nn.Parameter(torch.empty(in_features, **factory)) if with_gate else None
+        exponents = (out_features, in_features)
+        self.weight = nn.Parameter(torch.empty(exponents, **factory))
+        self.imaginary = nn.Parameter(torch.empty(exponents, **factory)) if self.has_imaginary else None
+        self.gate = nn.Parameter(torch.empty(in_features, **factory)) if self.has_gate else None
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draws weights in the original's order, input by input; imaginary parts start at 0, gates at 0.5."""
+        """Draw weights in the original's order, input by input; imaginary parts start at 0, gates at 0.5."""
         limit = glorot_limit(self.in_features, self.out_features)
         if self.init == "constrained":
             limit = min(0.5, limit)
@@ -58,7 +62,7 @@ class _PowerUnit(ArithmeticModule):
             self.gate.fill_(0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         magnitude = x.abs() + self.eps
         if self.gate is None:
             log_magnitude = torch.log(magnitude)
@@ -76,7 +80,7 @@ class _PowerUnit(ArithmeticModule):
 
     @property
     def operations(self) -> Mapping[str, Inputs]:
-        """Products of powers; no squares if weights are clamped to [-1, 1]."""
+        """Products of powers, without squares if weights are clamped to [-1, 1]."""
         powers: dict[str, Inputs] = {"mul": "real", "div": "nonzero", "reciprocal": "nonzero"}
         squares: dict[str, Inputs] = {} if "weight" in self.bounds() else {"squared": "real"}
         return powers | squares | {"root": "positive"}
@@ -88,7 +92,7 @@ class _PowerUnit(ArithmeticModule):
         return {name: values for name, values in domain.items() if getattr(self, name) is not None}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """Weights, gates and imaginary parts, as far as ``clip`` names them."""
+        """Return the bounds of the weights, gates and imaginary parts that ``clip`` names."""
         clipped = {
             "weight": self.clip in ("weight", "both", "all"),
             "gate": self.clip in ("gate", "both", "all"),
@@ -98,7 +102,7 @@ class _PowerUnit(ArithmeticModule):
         return {name: limits[name] for name, chosen in clipped.items() if chosen}
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """``weight``: distance from the values that ``attract`` names; ``gate``: distance from {0, 1}."""
+        """Return ``weight``, the distance from the values that ``attract`` names, and ``gate``, from {0, 1}."""
         weight = (1 - self.weight.abs()).abs().mean() if self.attract == "signs" else ternary_penalty(self.weight)
         if self.clip == "all":
             assert self.imaginary is not None
@@ -106,17 +110,17 @@ class _PowerUnit(ArithmeticModule):
         return {"weight": weight} | ({} if self.gate is None else {"gate": binary_penalty(self.gate)})
 
     def effective_weights(self) -> dict[str, Tensor]:
-        """Real and imaginary exponents."""
+        """Return the real and imaginary exponents."""
         weights: dict[str, Tensor] = {"weight": self.weight}
         return weights if self.imaginary is None else weights | {"imaginary": self.imaginary}
 
     def sparsity_error(self) -> Tensor:
-        """Largest distance of an exponent from a discrete value: of the real ones plus that of the imaginary ones."""
+        """Return the largest distance of a real exponent from a discrete value plus that of an imaginary one."""
         return self._sparsity_errors().sum()
 
     @torch.no_grad()
     def discretize(self) -> Self:
-        """Rounds to the domain; a free weight within 0.1 of another multiple of 1/2 is a root or a power, and stays."""
+        """Round to the domain. An unbounded weight within 0.1 of another multiple of 1/2 becomes that root or power."""
         halves = (2 * self.weight).round() / 2
         kept = (halves - self.weight).abs() <= (0.1 if "weight" not in self.bounds() else -1)
         weight = torch.where(kept, halves, nearest(self.weight, -1, 1))
@@ -126,7 +130,7 @@ class _PowerUnit(ArithmeticModule):
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Sets exponents as weights, and gates of 1 where the exponent is not 0."""
+        """Set exponents as weights, and gates of 1 where the exponent is not 0."""
         exponents = self.coefficients(operation, operands)
         self.weight.copy_(exponents.expand_as(self.weight))
         if self.imaginary is not None:
@@ -142,9 +146,9 @@ class RealNPU(_PowerUnit):
     .. math:: y_o = \exp\Big(\sum_i W_{oi} \ln r_i\Big) \cos\Big(\sum_i W_{oi} k_i\Big)
 
     with :math:`r_i = \hat g_i (|x_i| + \varepsilon) + 1 - \hat g_i`, :math:`k_i = \pi \hat g_i [x_i < 0]` and
-    :math:`\hat g = \min(\max(g, 0), 1)`. A gate of 0 ignores its input. Because of :math:`\varepsilon`, results are
-    exact up to :math:`\varepsilon / |x|`, relative. Gates outside :math:`[0, 1]` get no gradient. An input of 0 counts
-    as :math:`\varepsilon`; all gradients are finite.
+    :math:`\hat g = \min(\max(g, 0), 1)`. A gate of 0 ignores its input. Because of :math:`\varepsilon`, the relative
+    error of results is up to :math:`\varepsilon / |x|`. Gates outside :math:`[0, 1]` get no gradient. An input of 0
+    counts as :math:`\varepsilon`; all gradients are finite.
 
     Operations: ``mul``, ``div``, ``reciprocal``, ``squared``, ``root``. Regularizers: ``weight``, ``gate``.
 
@@ -158,8 +162,8 @@ class RealNPU(_PowerUnit):
         out_features: number of outputs :math:`O`.
         init: distribution of the initial weights, uniform within :math:`\pm\sqrt{6 / (I + O)}` (``xavier``) or within
             :math:`\pm\min(0.5, \sqrt{6 / (I + O)})` (``constrained``).
-        clip: what a projection clamps: weights to :math:`[-1, 1]`, gates to :math:`[0, 1]`, both, or nothing.
-        attract: to which values the ``weight`` regularizer draws: :math:`\{-1, 1\}` (``signs``) or
+        clip: what a projection clamps: ``weight`` to :math:`[-1, 1]`, ``gate`` to :math:`[0, 1]`, ``both`` or ``none``.
+        attract: values towards which the ``weight`` regularizer pulls: :math:`\{-1, 1\}` (``signs``) or
             :math:`\{-1, 0, 1\}` (``ternary``).
         eps: :math:`\varepsilon`, added to every magnitude.
 
@@ -171,22 +175,8 @@ class RealNPU(_PowerUnit):
     tensor([-0.7500], grad_fn=<RoundBackward1>)
     """
 
+    has_gate = True
     gate: nn.Parameter
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        init: Literal["xavier", "constrained"] = "xavier",
-        clip: Literal["none", "weight", "gate", "both"] = "none",
-        attract: Literal["signs", "ternary"] = "signs",
-        eps: float = EPS32,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        factory = {"device": device, "dtype": dtype}
-        super().__init__(in_features, out_features, init, clip, attract, eps, False, True, factory)
 
 
 class NPU(_PowerUnit):
@@ -194,8 +184,8 @@ class NPU(_PowerUnit):
 
     .. math:: y_o = \exp\Big(\sum_i W_{oi} \ln r_i - V_{oi} k_i\Big) \cos\Big(\sum_i W_{oi} k_i + V_{oi} \ln r_i\Big)
 
-    with :math:`r`, :math:`k` and the gate of :class:`RealNPU`, which it equals where the imaginary exponents :math:`V`
-    are 0, as they are at first.
+    with :math:`r`, :math:`k` and the gate of :class:`RealNPU`. The two are equal while the imaginary exponents
+    :math:`V` are 0, as they are initially.
 
     Operations: ``mul``, ``div``, ``reciprocal``, ``squared``, ``root``. Regularizers: ``weight``, ``gate``.
 
@@ -220,27 +210,14 @@ class NPU(_PowerUnit):
     tensor([-12.], grad_fn=<RoundBackward1>)
     """
 
+    has_imaginary = True
+    has_gate = True
     imaginary: nn.Parameter
     gate: nn.Parameter
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        init: Literal["xavier", "constrained"] = "xavier",
-        clip: Literal["none", "weight", "gate", "both", "all"] = "none",
-        attract: Literal["signs", "ternary"] = "signs",
-        eps: float = EPS32,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        factory = {"device": device, "dtype": dtype}
-        super().__init__(in_features, out_features, init, clip, attract, eps, True, True, factory)
-
 
 class RealNaiveNPU(_PowerUnit):
-    r"""The :class:`RealNPU` without a gate: an input is ignored by an exponent of 0.
+    r"""The :class:`RealNPU` without a gate: an exponent of 0 ignores its input.
 
     .. math:: y_o = \exp\Big(\sum_i W_{oi} \ln (|x_i| + \varepsilon)\Big) \cos\Big(\pi \sum_i W_{oi} [x_i < 0]\Big)
 
@@ -254,7 +231,7 @@ class RealNaiveNPU(_PowerUnit):
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
         init: as in :class:`RealNPU`.
-        clip: whether a projection clamps the weights to :math:`[-1, 1]`.
+        clip: whether a projection clamps the weights to :math:`[-1, 1]` (``weight``) or not (``none``).
         attract: as in :class:`RealNPU`.
         eps: :math:`\varepsilon`, added to every magnitude.
 
@@ -264,21 +241,6 @@ class RealNaiveNPU(_PowerUnit):
     >>> RealNaiveNPU(2, 1).gold("reciprocal")(torch.tensor([4.0, -7.0])).round(decimals=4)
     tensor([0.2500], grad_fn=<RoundBackward1>)
     """
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        init: Literal["xavier", "constrained"] = "xavier",
-        clip: Literal["none", "weight"] = "none",
-        attract: Literal["signs", "ternary"] = "signs",
-        eps: float = EPS32,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        factory = {"device": device, "dtype": dtype}
-        super().__init__(in_features, out_features, init, clip, attract, eps, False, False, factory)
 
 
 class NaiveNPU(_PowerUnit):
@@ -297,7 +259,7 @@ class NaiveNPU(_PowerUnit):
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
         init: as in :class:`RealNPU`.
-        clip: whether a projection clamps the real exponents to :math:`[-1, 1]`.
+        clip: whether a projection clamps the real exponents to :math:`[-1, 1]` (``weight``) or not (``none``).
         attract: as in :class:`RealNPU`.
         eps: :math:`\varepsilon`, added to every magnitude.
 
@@ -308,19 +270,5 @@ class NaiveNPU(_PowerUnit):
     tensor([-0.7500], grad_fn=<RoundBackward1>)
     """
 
+    has_imaginary = True
     imaginary: nn.Parameter
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        init: Literal["xavier", "constrained"] = "xavier",
-        clip: Literal["none", "weight"] = "none",
-        attract: Literal["signs", "ternary"] = "signs",
-        eps: float = EPS32,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        factory = {"device": device, "dtype": dtype}
-        super().__init__(in_features, out_features, init, clip, attract, eps, True, False, factory)

@@ -16,12 +16,12 @@ __all__ = ["NRU"]
 
 
 class NRU(BoundedModule):
-    r"""Multiplies inputs, their reciprocals, or ignores them: a weight is an exponent of 1, -1 or 0.
+    r"""Multiplies by inputs or their reciprocals, or ignores them: a weight is an exponent of 1, -1 or 0.
 
     .. math:: y_o = \prod_i \big( \mathrm{sgn}(x_i) |x_i|^{W_{oi}} T_{oi} + (1 - T_{oi}) \big)
 
-    with :math:`T = \tanh(1000 W)^2` in training and :math:`T = |W|` in evaluation mode, which therefore differ unless
-    the weights are discrete. With ``sign="separate"``, magnitude and sign are two products:
+    with :math:`T = \tanh(1000 W)^2` in training and :math:`T = |W|` in evaluation mode, which differ unless the weights
+    are discrete. With ``sign="separate"``, magnitude and sign are two products:
     :math:`\prod_i (|x_i|^{W_{oi}} T_{oi} + 1 - T_{oi}) \prod_i \mathrm{sgn}(x_i)^{\mathrm{round}(W_{oi})}`, and the
     sign has no gradient.
 
@@ -36,15 +36,16 @@ class NRU(BoundedModule):
     Arguments:
         in_features: number of inputs :math:`I`.
         out_features: number of outputs :math:`O`.
-        sign: how signs are carried, ``joint`` or ``separate``.
-        out_of_bounds: weights outside :math:`[-1, 1]` are clamped by a projection after the step (``clip``), or in
-            the forward pass while a regularizer draws them back (``penalty``).
-        shape: of the regularizers, ``linear``, ``squared`` or ``none``.
-        init: uniform within :math:`\pm\min(0.5, \sqrt{6 / (I + O)})`, or ``beta``: :math:`2\,\mathrm{Beta}(7, 7) - 1`.
-        identity_epsilon: raises the lower bound of the weights to :math:`-1 +` this.
-        trash: whether to add a trained scalar to the results in training, which should be penalized away.
-        eps: added to every magnitude, so that results and gradients are finite; an input of 0 counts as this (the paper
-            adds nothing).
+        sign: whether magnitude and sign are one product (``joint``) or two (``separate``).
+        out_of_bounds: how weights outside :math:`[-1, 1]` are treated: a projection clamps them after each step
+            (``clip``), or the forward pass clamps them and a regularizer pulls them back (``penalty``).
+        shape: shape of the regularizers, ``linear``, ``squared`` or ``none``.
+        init: distribution of the initial weights: ``uniform`` within :math:`\pm\min(0.5, \sqrt{6 / (I + O)})`, or
+            ``beta``, :math:`2\,\mathrm{Beta}(7, 7) - 1`.
+        identity_epsilon: added to the lower bound of the weights, -1.
+        trash: whether to add a trained scalar to the results in training, which a regularizer should reduce to 0.
+        eps: added to every magnitude, so that results and gradients are finite; an input of 0 counts as ``eps``. The
+            paper adds nothing.
 
     Raises:
         ValueError: an option has a value that is not listed here.
@@ -80,16 +81,16 @@ class NRU(BoundedModule):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws weights as ``init`` says; the trash starts at 0."""
+        """Draw weights from the distribution ``init``; the trash starts at 0."""
         self._draw(self.init)
         if self.trash is not None:
             nn.init.zeros_(self.trash)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: ``(*, I)`` to ``(*, O)``."""
+        """Compute the outputs, ``(*, I)`` to ``(*, O)``."""
         weight = self._effective_weight()
         selected = torch.tanh(1000 * weight) ** 2 if self.training else weight.abs()
-        ignored = 1 - selected  # subtracted before it is added, so that a weight of 1 loses no digits of a large input
+        ignored = 1 - selected  # computed before it is added, so that a weight of 1 keeps all digits of a large input
         x = x.unsqueeze(-2)
         magnitude, sign = (x.abs() + self.eps, 1 - 2 * (x < 0).to(x.dtype)) if self.eps else (x.abs(), torch.sign(x))
         powers = unit_power(magnitude, weight)
@@ -105,15 +106,15 @@ class NRU(BoundedModule):
         return {"mul": "real", "div": "nonzero", "reciprocal": "nonzero"}
 
     def regularizers(self, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """``weight``: distance from {-1, 0, 1}; ``out_of_bounds``: from [-1, 1]; ``input``: unused large inputs;
-        ``trash``: its magnitude.
+        """Return ``weight``, the distance from {-1, 0, 1}; ``out_of_bounds``, from [-1, 1]; ``input``, which penalizes
+        unused large inputs; and ``trash``, its magnitude.
         """
         terms = super().regularizers(inputs)
         return terms if self.trash is None else terms | {"trash": self.trash.abs().sum()}
 
     @torch.no_grad()
     def gold(self, operation: str, *operands: int) -> Self:
-        """Sets the exponents as weights, and no trash."""
+        """Set the exponents as weights, and a trash of 0."""
         super().gold(operation, *operands)
         if self.trash is not None:
             self.trash.zero_()

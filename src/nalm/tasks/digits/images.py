@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -58,16 +58,19 @@ class DigitImages(BaseModel):
             return {}
         if isinstance(value, dict) and len({"mnist", "svhn"} & set(value)) == 1:
             (kind,) = {"mnist", "svhn"} & set(value)
-            return {"kind": kind, "directory": value[kind]} | {key: value[key] for key in value if key != kind}
+            value = {"kind": kind, "directory": value[kind]} | {key: value[key] for key in value if key != kind}
+            return cls._identified(value)
         if isinstance(value, dict) and set(value) <= {"kind", "directory", "digest"}:
-            return value
+            return cls._identified(value)
         raise ValueError("expected embedded, {mnist: DIRECTORY} or {svhn: DIRECTORY}")
 
-    @model_validator(mode="after")
-    def _identify(self) -> Self:
-        if self.kind != "embedded" and self.digest is None:
-            object.__setattr__(self, "digest", load_digits(self).digest)
-        return self
+    @classmethod
+    def _identified(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Add the digest of what a directory holds, if it is not there."""
+        kind, directory = fields.get("kind"), fields.get("directory")
+        if kind in FILES and isinstance(directory, str) and fields.get("digest") is None:
+            return fields | {"digest": _from_directory(kind, directory).digest}
+        return fields
 
     @model_serializer
     def _dump(self) -> Any:

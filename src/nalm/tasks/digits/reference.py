@@ -9,9 +9,9 @@ from scipy import stats
 from nalm.log import notices
 from nalm.modules.cells import Accumulator
 from nalm.spec.recipe import Recipe
+from nalm.spec.task import Task
 from nalm.spec.thresholds import Threshold, best_row
-from nalm.tasks.digits.task import SequenceTask
-from nalm.tasks.subsets.task import Task
+from nalm.tasks.digits.task import DigitTask
 
 __all__ = ["LEVEL", "reference_thresholds", "upper_limit"]
 
@@ -32,7 +32,7 @@ def reference_thresholds(runs: Iterable[tuple[str, Recipe, Task, Series, Series]
     errors: dict[str, list[float]] = {}
     rows: dict[str, int] = {}
     for label, recipe, task, validation, test in runs:
-        if isinstance(task, SequenceTask) and task.threshold == "reference":
+        if isinstance(task, DigitTask) and task.threshold == "reference":
             found, rows[label] = errors.setdefault(label, []), task.judged_rows
             if recipe.module.name == Accumulator.__name__ and len(test):
                 found.append(test[best_row(validation, task.judged_rows)])

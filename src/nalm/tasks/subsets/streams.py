@@ -1,8 +1,10 @@
 """The random streams of many runs at once, exactly as the original draws them."""
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,9 +12,12 @@ from torch import Tensor
 
 from nalm.modules.operations import OPERATIONS
 from nalm.spec.ranges import Place, Range
-from nalm.tasks.subsets.task import Task
+from nalm.training.ensemble.data import Batch, HeldOut
 
-__all__ = ["Batch", "HeldOut", "Placement", "Sampler", "fixed_test_rows", "layout", "parent_draws", "sample"]
+if TYPE_CHECKING:
+    from nalm.tasks.subsets.task import SubsetTask, SumsTask
+
+__all__ = ["RunLayout", "Sampler", "fixed_test_rows", "parent_draws", "sample"]
 
 VALIDATION_SEED = 43953907
 TEST_SEED = 8689336
@@ -23,20 +28,7 @@ WORDS = 624
 """Of a Mersenne twister's state."""
 
 
-class HeldOut(NamedTuple):
-    """Fixed evaluation data; runs with the same range share their inputs.
-
-    Shapes: ``inputs (distinct ranges, columns, rows)``, ``targets (distinct targets, rows)``; ``input_index`` and
-    ``target_index`` tell which is each run's.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    input_index: Tensor
-    target_index: Tensor
-
-
-class Placement(NamedTuple):
+class RunLayout(NamedTuple):
     """How the draws of shared streams become each run's batch.
 
     Shapes: ``stream_index (runs)``; corners of the ranges, each ``(runs, n, columns or 1, 1)``, float64; for each
@@ -54,21 +46,19 @@ class Placement(NamedTuple):
 Ends = tuple[int, int]
 """The first column of a slice, and the one after its last."""
 
-Batch = Callable[[Tensor, Placement], tuple[Tensor, Tensor]]
-
 
 def _batch(
-    drawn: Tensor, placement: Placement, place: Place, operations: Sequence[str], dtype: torch.dtype
+    drawn: Tensor, layout: RunLayout, place: Place, operations: Sequence[str], dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of one iteration from its draws.
 
     Everything is computed in float64 and rounded at the end, so targets belong to the inputs before rounding.
     """
-    inputs = place(drawn[placement.stream_index], *placement.corners)
-    sums = [_sum(inputs, operand) for operand in placement.operands]
+    inputs = place(drawn[layout.stream_index], *layout.corners)
+    sums = [_sum(inputs, operand) for operand in layout.operands]
     rounded = inputs.to(dtype)
     targets = OPERATIONS[operations[0]].apply(sums)
-    for operation, has_it in zip(operations[1:], placement.operations, strict=True):
+    for operation, has_it in zip(operations[1:], layout.operations, strict=True):
         targets = torch.where(has_it, OPERATIONS[operation].apply(sums), targets)
     return rounded, targets.to(dtype)
 
@@ -101,21 +91,21 @@ class Sampler:
 
     def __init__(
         self,
-        runs: Sequence[tuple[Task, int]],
+        runs: Sequence[tuple[SubsetTask, int]],
         batch_size: int,
         dtype: torch.dtype,
         device: torch.device,
         faster: Callable[[int], Any] | None = None,
     ):
         first = runs[0][0]
-        if len({layout(task) for task, _ in runs}) > 1:
+        if len({task.group for task, _ in runs}) > 1:
             raise ValueError("runs that train together must have the same input layout, hidden size and kind of range")
         self.batch_size = batch_size
         self.dtype = dtype
         self.device = device
         self.columns = first.input_size
         self.operations = list(dict.fromkeys(task.operation for task, _ in runs))
-        self.layout = layout(first)
+        self._group = first.group
         self._range = first.train
         self.batch: Batch = partial(_batch, place=first.train.place, operations=self.operations, dtype=dtype)
 
@@ -127,7 +117,7 @@ class Sampler:
         self._resting: set[int] = set()
         corners = zip(*(task.train.corners(self.columns) for task, _ in runs), strict=True)
         slices = [task.slices(offset) for (task, _), offset in zip(runs, offsets, strict=True)]
-        self.placement = Placement(
+        self.layout = RunLayout(
             stream_index=torch.tensor([distinct.index(seed) for seed in stream_seeds], device=device),
             corners=tuple(torch.stack(of_runs).to(device) for of_runs in corners),
             operands=tuple(self._operand(list(of_runs)) for of_runs in zip(*slices, strict=True)),
@@ -139,6 +129,12 @@ class Sampler:
         tasks, operations = [task for task, _ in runs], [task.operation for task, _ in runs]
         self.validation = self._held_out([task.train for task in tasks], slices, operations, VALIDATION_SEED)
         self.test = self._held_out([task.test for task in tasks], slices, operations, TEST_SEED)
+
+    @property
+    def structure(self) -> Hashable:
+        """Everything about the data that a compiled step depends on: shapes and operations, not numbers."""
+        tensors = (*self.layout.operands, *self.validation, *self.test)
+        return self._group, tuple(self.operations), tuple(tuple(tensor.shape) for tensor in tensors)
 
     @property
     def numbers_per_batch(self) -> int:
@@ -159,10 +155,10 @@ class Sampler:
 
     def draw_only_for(self, runs: Sequence[int]) -> None:
         """Lets streams rest that none of these runs has: 0 takes the place of their numbers."""
-        awake = set(self.placement.stream_index[list(runs)].tolist())
+        awake = set(self.layout.stream_index[list(runs)].tolist())
         self._resting = set(range(len(self._streams))) - awake
 
-    def go_on_from(self, other: "Sampler") -> None:
+    def take_over(self, other: Sampler) -> None:
         """Takes over the streams of a sampler of more runs, where they are."""
         known = dict(zip(other._seeds, other._streams, strict=True))
         self._streams = [known[seed] for seed in self._seeds]
@@ -190,7 +186,7 @@ class Sampler:
             stream.set_state(("MT19937", np.array(numbers, dtype=np.uint32), position, int(has_gauss), kept))
 
     def _operand(self, slices: Sequence[Ends]) -> Tensor:
-        """The columns that an operand sums, of every run (see ``Placement``)."""
+        """The columns that an operand sums, of every run (see ``RunLayout``)."""
         if self.columns <= FEW_COLUMNS:
             return torch.tensor([range(*ends) for ends in slices], device=self.device)
         chosen = torch.zeros(len(slices), self.columns, dtype=torch.float64)
@@ -216,20 +212,14 @@ class Sampler:
         )
 
 
-def layout(task: Task) -> tuple[object, ...]:
-    """What tasks must have in common to be trained together."""
-    lengths = tuple(end - start for start, end in task.slices(0))
-    return (task.input_size, task.hidden_size, lengths, task.train.stream)
-
-
-def parent_draws(task: Task, seed: int) -> tuple[int, int]:
+def parent_draws(task: SumsTask, seed: int) -> tuple[int, int]:
     """Offset of the slices, and seed of the training stream, as the original's parent generator yields them."""
     parent = np.random.RandomState(seed)
     offset = task.offset(parent)
     return offset, int(parent.randint(0, 2**32 - 1, dtype=np.int64))
 
 
-def fixed_test_rows(task: Task, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def fixed_test_rows(task: SubsetTask, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Inputs ``(rows, columns)`` and targets ``(rows, 1)`` of the test error, with the slices at offset 0."""
     inputs = _held_out_inputs(task.test, task.input_size, TEST_SEED)
     targets = _targets(inputs, task.slices(0), task.operation)

@@ -1,16 +1,27 @@
-"""A task: what is to be learnt, on which inputs, and when it counts as solved."""
+"""Operations on sums over subsets of the inputs: the tasks of most experiments."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, model_validator
+import torch
+from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
+from torch import nn
 
 from nalm.modules.operations import OPERATIONS
 from nalm.spec.ranges import Range
-from nalm.spec.task import HIDDEN_SIZE
-from nalm.spec.thresholds import JUDGED_ROWS
+from nalm.spec.recipe import HIDDEN_SIZE, Recipe
+from nalm.spec.task import Task
+from nalm.spec.thresholds import JUDGED_ROWS, Threshold
 
-__all__ = ["Task"]
+if TYPE_CHECKING:
+    from nalm.training.ensemble.data import HeldOut
+    from nalm.training.ensemble.loop import Ensemble
+
+__all__ = ["SubsetTask", "SumsTask"]
+
+TYPICAL_SECONDS_PER_INPUT = 0.5e-6
+"""A run's iteration, compiled, on a core of 2026; `nalm bench` measures it."""
 
 
 def _known_operation(name: str) -> str:
@@ -19,16 +30,13 @@ def _known_operation(name: str) -> str:
     return name
 
 
-class Task(BaseModel):
-    """What is to be learnt.
+class SumsTask(Task):
+    """Learns an operation on operands that are sums over slices of an input vector.
 
-    The operands are sums over slices of the input. Slices have ``floor(subset_ratio · input_size)`` elements, follow
-    one another with an overlap of ``floor(overlap_ratio · length)``, and are shifted together by an offset that each
-    seed draws. The ``simple`` layout has 4 inputs and the slices [0, 4) and [0, 2). ``hidden_size`` is what networks of
-    two layers have between them.
+    Slices have ``floor(subset_ratio · input_size)`` elements, follow one another with an overlap of
+    ``floor(overlap_ratio · length)``, and are shifted together by an offset that each seed draws. The ``simple`` layout
+    has 4 inputs and the slices [0, 4) and [0, 2). ``hidden_size`` is the number of units between two layers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     operation: Annotated[str, AfterValidator(_known_operation)]
     train: Range
@@ -39,9 +47,6 @@ class Task(BaseModel):
     subsets: StrictInt = Field(2, ge=1)
     simple: StrictBool = False
     hidden_size: StrictInt = Field(HIDDEN_SIZE, ge=1)
-    threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["gold", "perturbed"] = 1e-5
-    """What a run's test error must be below for the task to be solved, or how that is found (see thresholds.py)."""
-
     judged_rows: StrictInt = Field(JUDGED_ROWS, ge=1)
     """Among how many of a run's last evaluations the best is looked for."""
 
@@ -54,11 +59,6 @@ class Task(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        self._check_sizes()
-        return self
-
-    def _check_sizes(self) -> None:
-        """Checks that fields fit to each other; kinds of tasks whose inputs are not drawn have others to check."""
         slices = self.slices(0)
         if self.simple and self.input_size != 4:
             raise ValueError(f"the simple layout has 4 inputs, found input_size {self.input_size}")
@@ -77,27 +77,11 @@ class Task(BaseModel):
         needed = OPERATIONS[self.operation].operands
         if len(slices) < needed:
             raise ValueError(f"{self.operation} needs {needed} subsets, found {len(slices)}")
-        if self.threshold == "gold":
-            self.gold_operands()
+        return self
 
     @property
-    def label(self) -> str:
-        """The paper's name of the task: its training range."""
-        return self.train.label
-
-    @property
-    def trained_on(self) -> str:
-        """For people: where training inputs are drawn from."""
-        return self.train.label
-
-    @property
-    def tested_on(self) -> str:
-        """For people: where test inputs are drawn from."""
-        return self.test.label
-
-    @property
-    def module_inputs(self) -> int:
-        """Inputs of what learns: more than the task's where some of them are a state."""
+    def columns(self) -> int:
+        """Inputs of a row or of a vector."""
         return self.input_size
 
     def slices(self, offset: int) -> list[tuple[int, int]]:
@@ -109,21 +93,112 @@ class Task(BaseModel):
         starts = [offset + k * (length - overlap) for k in range(self.subsets)]
         return [(start, start + length) for start in starts]
 
-    def gold_operands(self) -> list[int]:
-        """The inputs to which gold weights apply the operation, with the slices at offset 0.
+    def offset(self, rng: np.random.RandomState) -> int:
+        """Draw the offset of the slices, as the original does; the simple layout draws nothing."""
+        if self.simple:
+            return 0
+        return int(rng.randint(0, self.input_size - self.slices(0)[-1][1] + 1))
+
+
+class SubsetTask(SumsTask):
+    """Learns an operation on sums over subsets of the inputs of a row.
+
+    References:
+        Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
+    """
+
+    tasks_per_shard: ClassVar[int] = 9
+    seeds_per_shard: ClassVar[int] = 25
+    on_rows: ClassVar[bool] = True
+
+    threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["gold", "perturbed"] = 1e-5
+    """The test error must be below this number, or below one that is computed (see thresholds.py)."""
+
+    @model_validator(mode="after")
+    def _has_gold_weights(self) -> Self:
+        if self.threshold == "gold":
+            self.gold_operands()
+        return self
+
+    @classmethod
+    def claims(cls, fields: dict[str, Any]) -> bool:
+        """Tell whether fields have a training and a test range."""
+        return True
+
+    @property
+    def label(self) -> str:
+        """The paper's name of the task: its training range."""
+        return self.train.label
+
+    @property
+    def trained_on(self) -> str:
+        """The training range."""
+        return self.train.label
+
+    @property
+    def tested_on(self) -> str:
+        """The test range."""
+        return self.test.label
+
+    @property
+    def group(self) -> Hashable:
+        """The layout of the inputs, the hidden size, and how random numbers are drawn."""
+        lengths = tuple(end - start for start, end in self.slices(0))
+        return (self.input_size, self.hidden_size, lengths, self.train.stream)
+
+    def build(self, recipe: Recipe) -> nn.Module:
+        """Build the module, or the network of two layers, that a recipe trains on rows of inputs."""
+        return recipe.build(self.input_size, self.hidden_size)
+
+    def gold_operands(self, seed: int | None = None) -> list[int]:
+        """Return the inputs to which gold weights apply the operation, with the slices where a seed puts them.
 
         Raises:
             ValueError: an operand is a sum, which no single layer can put into a product.
         """
-        slices = self.slices(0)
+        slices = self.slices(0 if seed is None else self.offset(np.random.RandomState(seed)))
         longest = max(end - start for start, end in slices)
         if longest > 1:
             raise ValueError(f"threshold gold needs subsets of 1 input, found subsets of {longest} inputs")
         operation = OPERATIONS[self.operation]
         return [start for start, _ in (slices if operation.any_number else slices[: operation.operands])]
 
-    def offset(self, rng: np.random.RandomState) -> int:
-        """Draws the offset of the slices, as the original does (nothing is drawn for the simple layout)."""
-        if self.simple:
-            return 0
-        return int(rng.randint(0, self.input_size - self.slices(0)[-1][1] + 1))
+    def check(self, recipe: Recipe) -> None:
+        """Check that a recipe's module takes so many inputs, and has gold weights if they are the threshold.
+
+        Raises:
+            ValueError: it does not, or has none.
+        """
+        if recipe.second is None and self.hidden_size != HIDDEN_SIZE:
+            raise ValueError(f"found hidden_size {self.hidden_size}, expected it with a second layer only")
+        recipe.check(self.input_size, self.hidden_size)
+        if self.threshold == "gold":
+            self.success_threshold(recipe)
+
+    def trainer(
+        self, recipe: Recipe, runs: Sequence[tuple[Self, int]], device: torch.device | str, compiled: bool
+    ) -> "Ensemble":
+        """Prepare an ensemble that trains all runs in lockstep."""
+        from nalm.tasks.subsets.trainer import make_ensemble
+
+        return make_ensemble(recipe, runs, device, compiled)
+
+    def validation_rows(self, recipe: Recipe, runs: Sequence[tuple[Self, int]]) -> "HeldOut":
+        """Return the fixed validation rows of runs."""
+        from nalm.tasks.subsets.streams import Sampler
+
+        return Sampler(runs, 1, recipe.dtype, torch.device("cpu")).validation
+
+    def success_threshold(self, recipe: Recipe) -> Threshold:
+        """Return the threshold, computed once in a process (see thresholds.py)."""
+        from nalm.tasks.subsets.thresholds import run_threshold
+
+        return run_threshold(recipe, self)
+
+    def work(self, recipe: Recipe, runs: int) -> int:
+        """Return updates times inputs, over all runs."""
+        return runs * (recipe.iterations + 1) * self.input_size
+
+    def typical_seconds(self, recipe: Recipe, runs: int) -> float:
+        """Return the seconds of one run's iteration, compiled, on one core."""
+        return TYPICAL_SECONDS_PER_INPUT * self.input_size

@@ -1,21 +1,28 @@
 """When a task counts as solved."""
 
+from __future__ import annotations
+
 import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nalm.errors import NalmError
 from nalm.modules.base import ArithmeticModule
 from nalm.modules.operations import OPERATIONS
+from nalm.spec.recipe import STORED, Recipe
 from nalm.spec.thresholds import Threshold
 from nalm.tasks.subsets.streams import fixed_test_rows, sample
-from nalm.tasks.subsets.task import Task
 from nalm.threads import one_thread
+
+if TYPE_CHECKING:
+    from nalm.tasks.subsets.task import SubsetTask
 
 __all__ = ["Simulation", "gold_error", "perturbed_errors", "threshold"]
 
@@ -29,7 +36,7 @@ ROWS_AT_ONCE = 2_000  # few enough to stay in the cache; with unions, another nu
 SIMULATION_SEED = 0
 
 
-def threshold(task: Task, module: nn.Module | None = None) -> Threshold:
+def threshold(task: SubsetTask, module: nn.Module | None = None) -> Threshold:
     """The threshold of a task, for runs of a module.
 
     A number is judged with <. ``gold`` is the test error of the module's gold weights plus the machine epsilon of its
@@ -58,9 +65,29 @@ def threshold(task: Task, module: nn.Module | None = None) -> Threshold:
     return Threshold(task.threshold, inclusive=False, rows=task.judged_rows)
 
 
+def run_threshold(recipe: Recipe, task: SubsetTask) -> Threshold:
+    """Return the threshold of a task for runs of a recipe, computed once in a process.
+
+    Raises:
+        NalmError: it is gold, and the recipe's module has no gold weights for the operation or cannot be built.
+    """
+    if task.threshold != "gold":
+        return threshold(task)
+    return _gold_threshold(task, recipe.model_dump_json(include={"module", "second", "precision"}))
+
+
+@lru_cache(maxsize=1024)
+def _gold_threshold(task: SubsetTask, fields: str) -> Threshold:
+    recipe = Recipe.model_validate_json(fields, context=STORED)
+    try:
+        return threshold(task, task.probe(recipe).to(recipe.dtype))
+    except ValueError as error:
+        raise NalmError(str(error)) from None
+
+
 @one_thread()
 @torch.no_grad()
-def gold_error(task: Task, module: nn.Module) -> float:
+def gold_error(task: SubsetTask, module: nn.Module) -> float:
     """Mean squared error of a module's gold weights on the task's test rows, in the precision of its parameters.
 
     Raises:
@@ -93,7 +120,7 @@ class Simulation:
 
 
 @one_thread()
-def perturbed_errors(tasks: Sequence[Task]) -> list[Simulation]:
+def perturbed_errors(tasks: Sequence[SubsetTask]) -> list[Simulation]:
     r"""Errors of two-layer networks whose first weights are slightly off, simulated on the tasks' test range.
 
     .. math:: \overline{\big(f(X \tilde W) - f(X W)\big)^2}, \qquad \tilde W = W + \varepsilon (1 - 2 W)
@@ -111,7 +138,7 @@ def perturbed_errors(tasks: Sequence[Task]) -> list[Simulation]:
     Arguments:
         tasks: any; their own thresholds play no part.
     """
-    results: dict[Task, Simulation] = {}
+    results: dict[SubsetTask, Simulation] = {}
     for first in tasks:
         if first not in results:
             alike = [task for task in tasks if (task.test, task.input_size) == (first.test, first.input_size)]
@@ -119,7 +146,7 @@ def perturbed_errors(tasks: Sequence[Task]) -> list[Simulation]:
     return [results[task] for task in tasks]
 
 
-def _simulate(tasks: Sequence[Task]) -> list[Simulation]:
+def _simulate(tasks: Sequence[SubsetTask]) -> list[Simulation]:
     """Simulates tasks of one test range and input size."""
     rng = np.random.RandomState(SIMULATION_SEED)
     moments = torch.zeros(len(tasks), 2, dtype=torch.float64)
@@ -132,7 +159,7 @@ def _simulate(tasks: Sequence[Task]) -> list[Simulation]:
     return [Simulation(*of_task) for of_task in zip(mean.tolist(), standard_error.tolist(), strict=True)]
 
 
-def _squared_differences(task: Task, inputs: Tensor) -> Tensor:
+def _squared_differences(task: SubsetTask, inputs: Tensor) -> Tensor:
     extra = 0 if task.simple else 1
     selected = [inputs[start : end + extra].sum(0) for start, end in task.slices(0)]
     everything = inputs.sum(0)
@@ -142,7 +169,7 @@ def _squared_differences(task: Task, inputs: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _perturbed_error(task: Task) -> float:
+def _perturbed_error(task: SubsetTask) -> float:
     (simulation,) = perturbed_errors([task])
     if not math.isfinite(simulation.mean):
         raise ValueError(f"threshold perturbed needs finite errors, found {simulation.mean} for {task.test.label}")

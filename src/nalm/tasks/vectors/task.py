@@ -1,33 +1,27 @@
 """Tasks on sequences of vectors: an operation on sums over slices of all vectors together."""
 
-import math
-from functools import lru_cache
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-import numpy as np
 import torch
 from pydantic import Field, StrictFloat, StrictInt
-from torch import Tensor
+from torch import nn
 
-from nalm.modules.operations import OPERATIONS
-from nalm.spec.ranges import Range
+from nalm.modules.cells import CELLS
+from nalm.modules.two_layers import TwoLayers
+from nalm.spec.recipe import PARAMETER_NORMS, Recipe
 from nalm.spec.thresholds import JUDGED_ROWS
-from nalm.tasks.recurrent import RecurrentTask
-from nalm.tasks.subsets.streams import sample
-from nalm.tasks.subsets.thresholds import PERTURBATION, SIMULATION_SEED
-from nalm.threads import one_thread
+from nalm.tasks.recurrent import RecurrentTask, check_noise
+from nalm.tasks.subsets.task import SumsTask
 
-__all__ = ["VectorSequences", "VectorTask", "perturbed_sequence_error", "vector_sequences"]
+if TYPE_CHECKING:
+    from nalm.training.recurrent import Data, RecurrentNetwork
 
-SIMULATED_SEQUENCES = 2_048
-AT_ONCE = 64
-"""Sequences that are drawn at a time: a thousand vectors of each are large; with unions, another number is another
-stream.
-"""
+__all__ = ["VectorTask"]
 
 
-class VectorTask(RecurrentTask):
-    """What is to be learnt from sequences of vectors: the operands are sums over slices of all vectors of a sequence.
+class VectorTask(SumsTask, RecurrentTask):
+    """Learns an operation on sums over slices of all vectors of a sequence.
 
     A cell takes one vector after the other and has ``hidden_size`` states; a second layer takes the last ones. Networks
     train on sequences of ``steps`` vectors and are tested on those of ``test_steps``.
@@ -42,39 +36,31 @@ class VectorTask(RecurrentTask):
     steps: StrictInt = Field(ge=1)
     test_steps: StrictInt = Field(ge=1)
     threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["perturbed"] = "perturbed"
-    """What a run's test error must be below, or that it is the error of a network that is slightly off."""
+    """The test error must be below this number, or below that of a network whose weights are slightly off."""
+
+    @classmethod
+    def claims(cls, fields: dict[str, Any]) -> bool:
+        """Tell whether fields have a number of steps."""
+        return "steps" in fields
 
     @property
     def label(self) -> str:
-        """The test length, by which tasks of one training are told apart."""
+        """The test length, which tells the tasks of one network apart."""
         return f"{self.test_steps} steps"
 
     @property
     def trained_on(self) -> str:
-        """For people: how many vectors, and where they are drawn from."""
+        """The number of vectors and their range."""
         return f"{self.steps} × {self.train.label}"
 
     @property
     def tested_on(self) -> str:
-        """For people: how many vectors, and where they are drawn from."""
+        """The number of vectors and their range."""
         return f"{self.test_steps} × {self.test.label}"
 
     @property
-    def module_inputs(self) -> int:
-        """Inputs of the cell: a vector, and its own states."""
-        return self.input_size + self.hidden_size
-
-    def gold_operands(self) -> list[int]:
-        """None: gold weights are known of modules, not of cells.
-
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError("found sequences of vectors, expected a task on single ones for gold weights")
-
-    @property
     def training(self) -> Self:
-        """What tasks have in common that one network learns."""
+        """The task with its training data as its test, and default thresholds."""
         tested = {"test": self.train, "test_steps": self.steps}
         return self.model_copy(update=tested | {"threshold": "perturbed", "judged_rows": JUDGED_ROWS})
 
@@ -83,13 +69,20 @@ class VectorTask(RecurrentTask):
         """The threshold.
 
         Raises:
-            ValueError: errors of a network that is slightly off are not finite.
+            ValueError: errors of a network whose weights are slightly off are not finite.
         """
+        from nalm.tasks.vectors.thresholds import perturbed_sequence_error
+
         return perturbed_sequence_error(self) if self.threshold == "perturbed" else self.threshold
 
     @property
-    def training_steps(self) -> int:
-        """Vectors of a sequence."""
+    def module_inputs(self) -> int:
+        """A vector, and the cell's own states."""
+        return self.input_size + self.hidden_size
+
+    @property
+    def steps_per_sequence(self) -> int:
+        """Vectors of a training sequence."""
         return self.steps
 
     @property
@@ -97,68 +90,37 @@ class VectorTask(RecurrentTask):
         """Numbers of a vector, and states."""
         return self.module_inputs
 
+    def build(self, recipe: Recipe) -> nn.Module:
+        """Build the cell and the layer that takes its last states."""
+        return recipe.build(self.module_inputs, self.hidden_size)
 
-class VectorSequences(NamedTuple):
-    """Sequences of vectors ``(n, steps, columns)``, float64, and the sums of their vectors ``(n, columns)``."""
+    def network(self, recipe: Recipe) -> "RecurrentNetwork":
+        """Build the network of the cell and the second layer."""
+        from nalm.tasks.vectors.network import VectorNetwork
 
-    vectors: Tensor
-    sums: Tensor
+        return VectorNetwork(self, recipe)
 
-    def targets(self, task: VectorTask, offset: int) -> Tensor:
-        """Results ``(n)`` of a task's operation, where the slices are at an offset."""
-        operands = [self.sums[:, start:end].sum(1) for start, end in task.slices(offset)]
-        return OPERATIONS[task.operation].apply(operands)
+    def data(self, tasks: Sequence["VectorTask"], seed: int, recipe: Recipe, device: torch.device) -> "Data":
+        """Prepare sequences of vectors."""
+        from nalm.tasks.vectors.data import VectorData
 
+        return VectorData(self, tasks, seed, recipe, device)
 
-def vector_sequences(
-    drawn_from: Range, rng: np.random.RandomState, count: int, steps: int, columns: int
-) -> VectorSequences:
-    """Draws sequences, one vector after the other."""
-    vectors = sample(drawn_from, rng, count * steps, columns).T.reshape(count, steps, columns)
-    return VectorSequences(vectors, vectors.sum(1))
+    def check_network(self, recipe: Recipe) -> None:
+        """Check that there are a cell and a second layer, and that they fit.
 
-
-@lru_cache(maxsize=64)
-@one_thread()
-def perturbed_sequence_error(task: VectorTask) -> float:
-    r"""Error of a network that solves a task, but for the weights of its cell, which are slightly off.
-
-    .. math:: h_t = \tilde W x_t + \tilde R h_{t-1}, \qquad
-        \tilde W = W + \varepsilon (1 - 2 W), \quad \tilde R = R + \varepsilon (1 - 2 R)
-
-    with :math:`\varepsilon = 10^{-5}`, where :math:`W` selects each operand's slice of a vector and :math:`R` keeps the
-    state: as the thresholds of two layers are made (see ``perturbed_errors``), with sequences in place of rows. It is
-    simulated on 2,048 sequences of the test range and length with a fixed seed. Where slices have all of a vector, the
-    errors of a sum cancel: such a task needs a number.
-
-    Arguments:
-        task: any; its own threshold plays no part.
-
-    Raises:
-        ValueError: the error is not finite.
-    """
-    slices = task.slices(0)
-    selection = torch.zeros(len(slices), task.input_size, dtype=torch.float64)
-    for operand, (start, end) in enumerate(slices):
-        selection[operand, start:end] = 1
-    of_last = _off(selection)
-    kept = _off(torch.eye(len(slices), dtype=torch.float64))
-    shares = [of_last]
-    for _ in range(task.test_steps - 1):
-        shares.append(kept @ shares[-1])
-    of_vectors = torch.stack(shares[::-1])
-    apply = OPERATIONS[task.operation].apply
-    rng = np.random.RandomState(SIMULATION_SEED)
-    squares = []
-    for _ in range(0, SIMULATED_SEQUENCES, AT_ONCE):
-        drawn = vector_sequences(task.test, rng, AT_ONCE, task.test_steps, task.input_size)
-        states = torch.einsum("tsi,nti->sn", of_vectors, drawn.vectors)
-        squares.append((apply(list(states)) - drawn.targets(task, 0)) ** 2)
-    mean = torch.cat(squares).mean().item()
-    if not math.isfinite(mean):
-        raise ValueError(f"threshold perturbed needs finite errors, found {mean} for {task.tested_on}")
-    return mean
-
-
-def _off(weight: Tensor) -> Tensor:
-    return weight + PERTURBATION * (1 - 2 * weight)
+        Raises:
+            ValueError: they do not.
+        """
+        if recipe.second is None:
+            raise ValueError(
+                f"found no second module with {self.learnt_from}, expected one for the last states of the first"
+            )
+        if recipe.second.name in CELLS:
+            raise ValueError(f"found second {recipe.second.name}, expected a module without states")
+        module = self.probe(recipe)
+        assert isinstance(module, TwoLayers)
+        check_noise(recipe.architecture, module, self)
+        recipe.check_terms({*PARAMETER_NORMS, *module.regularizers()})
+        if recipe.module.name not in CELLS:
+            recipe.check(self.module_inputs, self.hidden_size)

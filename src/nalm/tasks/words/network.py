@@ -1,16 +1,20 @@
 """Networks that read the words of a number, one after the other, and say which it is."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from nalm.spec.recipe import Recipe
-from nalm.tasks.words.task import PAD, VOCABULARY, WordTask, split_numbers, tokens
+from nalm.tasks.words.words import PAD, VOCABULARY
 from nalm.training.recurrent import RecurrentNetwork
 
-__all__ = ["WordData", "WordNetwork"]
+if TYPE_CHECKING:
+    from nalm.tasks.words.task import WordTask
+
+__all__ = ["WordNetwork"]
 
 
 class WordNetwork(RecurrentNetwork):
@@ -51,43 +55,3 @@ class WordNetwork(RecurrentNetwork):
             state = torch.where(is_word.unsqueeze(-1), self.module(taken), state)
             seen.append(taken[is_word])
         return state[:, :1], torch.cat(seen)
-
-
-class _Numbers:
-    """Numbers and their tokens."""
-
-    def __init__(self, numbers: np.ndarray[tuple[int], np.dtype[np.int64]], device: torch.device) -> None:
-        self.tokens = torch.from_numpy(tokens(numbers)).to(device)
-        self.targets = torch.from_numpy(numbers).to(device, torch.float64).unsqueeze(-1)
-
-    def error(self, network: WordNetwork) -> float:
-        """Mean squared error in float64."""
-        results, _ = network(self.tokens)
-        return float(((results.double() - self.targets) ** 2).mean())
-
-
-class WordData:
-    """Batches to train on, and numbers on which errors are measured; see :class:`Data`."""
-
-    def __init__(
-        self, task: WordTask, tasks: Sequence[WordTask], seed: int, recipe: Recipe, device: torch.device
-    ) -> None:
-        split = split_numbers(seed)
-        self._train, self._validation, self._test = (_Numbers(numbers, device) for numbers in split)
-        self._seed, self._rows, self._dtype, self._tasks = seed, recipe.batch_size, recipe.dtype, len(tasks)
-
-    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """Tokens ``(n, 5)`` and numbers ``(n, 1)`` of one iteration.
-
-        Every epoch has an order of its own; the last batch of an epoch has what is left.
-        """
-        count = len(self._train.tokens)
-        epoch, batch = divmod(iteration, -(-count // self._rows))
-        order = np.random.default_rng((self._seed, epoch)).permutation(count)
-        rows = torch.from_numpy(order[batch * self._rows : (batch + 1) * self._rows])
-        return self._train.tokens[rows], self._train.targets[rows].to(self._dtype)
-
-    @torch.no_grad()
-    def errors(self, network: WordNetwork) -> tuple[float, list[float]]:
-        """The validation error, and the same test error for every task."""
-        return self._validation.error(network), [self._test.error(network)] * self._tasks

@@ -1,61 +1,85 @@
-"""Which runs an ensemble still trains, where runs are retired once they are solved."""
+"""Stops runs once they are solved or have diverged, and keeps what they were then."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from nalm.spec.thresholds import Threshold
 
-__all__ = ["Members"]
+__all__ = ["EarlyStopping", "Final"]
 
 Array = npt.NDArray[np.float64]
 Runs = npt.NDArray[np.int64]
 
 
-class Members:
-    """The runs of an ensemble: those that are present in its stack, and until when each is trained.
+class EarlyStopping:
+    """Decides which runs of an ensemble are still trained.
 
-    A run is retired at the first evaluation that is its best so far and meets its threshold: then it is solved, as
-    runs are judged, by what has been measured of it. So is one that has diverged. Without thresholds nobody is.
+    A run stops at the first evaluation that is its best so far and meets its threshold: then it is solved, as runs are
+    judged, by what has been measured of it. A run that has diverged stops too. Without thresholds none stops.
 
     Arguments:
-        runs: how many there are.
-        thresholds: of every run, or none.
+        runs: number of runs.
+        thresholds: one per run, or none.
     """
 
     def __init__(self, runs: int, thresholds: Sequence[Threshold] = ()) -> None:
-        self.present: Runs = np.arange(runs)
         self.stopped_at: Runs = np.full(runs, -1)
         self._thresholds = thresholds
         self._best: Array = np.full(runs, np.inf)
 
     @property
-    def left(self) -> Runs:
-        """Those that are trained on."""
+    def active(self) -> Runs:
+        """Runs that are still trained."""
         return np.flatnonzero(self.stopped_at < 0)
 
-    def retire(self, iteration: int, validation: Array, test: Array, diverged: npt.NDArray[np.bool_]) -> Runs:
-        """Runs that are retired now; errors and whether they have diverged are of all runs."""
+    def stop(self, iteration: int, validation: Array, test: Array, diverged: npt.NDArray[np.bool_]) -> Runs:
+        """Stop runs and return them; the errors, and whether a run has diverged, are those of all runs."""
         if not self._thresholds:
-            return self.left[:0]
+            return self.active[:0]
         better = validation < self._best
         self._best = np.fmin(self._best, validation)
-        solved = [better[run] and self._thresholds[run].met(test[run]) for run in self.left]
-        retired = self.left[np.array(solved, dtype=bool) | diverged[self.left]]
-        self.stopped_at[retired] = iteration
-        return retired
+        solved = [better[run] and self._thresholds[run].met(test[run]) for run in self.active]
+        stopped = self.active[np.array(solved, dtype=bool) | diverged[self.active]]
+        self.stopped_at[stopped] = iteration
+        return stopped
 
     def restore(self, stopped_at: Runs, validation_errors: Sequence[Array]) -> None:
-        """Puts back who was retired, and the best errors so far."""
+        """Restore which runs have stopped and when, and the best errors so far."""
         self.stopped_at = stopped_at.copy()
         if self._thresholds and len(validation_errors):
             self._best = np.fmin.reduce([*validation_errors, self._best])
 
-    def of_all(self, values: Array, iteration: int) -> Array:
-        """Values of those present as values of all runs: NaN for those that were retired before an iteration."""
-        trained = (self.stopped_at < 0) | (self.stopped_at >= iteration)
-        result = np.full((len(self.stopped_at), *values.shape[1:]), np.nan)
-        result[self.present] = values
-        result[~trained] = np.nan
-        return result
+    def trained_at(self, iteration: int) -> npt.NDArray[np.bool_]:
+        """Tell for each run whether it was still trained at an iteration."""
+        return (self.stopped_at < 0) | (self.stopped_at >= iteration)
+
+
+@dataclass
+class Final:
+    """Values of all runs after their last updates, ``(runs, …)``; NaN for those that are still trained."""
+
+    validation_errors: Array
+    test_errors: Array
+    diverged_at: Array
+    parameters: dict[str, Array]
+
+    @classmethod
+    def unknown(cls, runs: int, parameters: dict[str, Tensor]) -> Self:
+        """Return NaN for everything."""
+        errors, tests, diverged_at = (np.full(runs, np.nan) for _ in range(3))
+        return cls(
+            errors, tests, diverged_at, {name: np.full(value.shape, np.nan) for name, value in parameters.items()}
+        )
+
+    def keep(self, runs: npt.NDArray[np.int64], now: Self) -> None:
+        """Keep what some runs are now."""
+        self.validation_errors[runs] = now.validation_errors[runs]
+        self.test_errors[runs] = now.test_errors[runs]
+        self.diverged_at[runs] = now.diverged_at[runs]
+        for name, values in now.parameters.items():
+            self.parameters[name][runs] = values[runs]

@@ -1,7 +1,7 @@
-"""All that a half-trained ensemble is, as tensors: what goes on from there is the same to the bit."""
+"""The state of an ensemble as tensors: training that resumes from it is the same, bit by bit."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -9,49 +9,77 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from nalm.training.ensemble.loop import Ensemble
-from nalm.training.ensemble.step import Snapshot
-from nalm.training.history import SERIES
+from nalm.spec.recipe import Recipe
+from nalm.training.ensemble.early_stopping import EarlyStopping, Final
+from nalm.training.ensemble.stack import Stack
+from nalm.training.ensemble.step import Program, TrainState
+from nalm.training.history import SERIES, History
+from nalm.training.restarts import RestartTracker
 
 __all__ = ["State", "capture", "restore"]
 
 State = dict[str, Any]
-"""Nested dictionaries and lists of tensors on the CPU, and the iteration."""
+"""Nested dictionaries and lists of tensors on the CPU, and the iteration; its names are those of checkpoints."""
 GROWING = ("history", "restarts")
 """Parts whose tensors get longer while an ensemble trains."""
+VALIDATION, TEST, DIVERGED = "validation error", "test error", "diverged at"
+"""Names of final values in a checkpoint, beside those of parameters, none of which has such a name."""
 
 
-def capture(ensemble: Ensemble) -> State:
+class Resumable(Protocol):
+    """The parts of an ensemble that its state is made of."""
+
+    recipe: Recipe
+    runs: int
+    iteration: int
+    device: torch.device
+    history: History
+    generators: list[torch.Generator]
+    restarts: RestartTracker | None
+    early_stopping: EarlyStopping
+    final: Final
+    stack: Stack
+    program: Program
+
+    @property
+    def keeps_parameters(self) -> bool: ...
+    @property
+    def draws_own_numbers(self) -> bool: ...
+    def shrink(self, runs: npt.NDArray[np.int64], size: int) -> None: ...
+    def stop_runs(self, stopped_at: npt.NDArray[np.int64]) -> None: ...
+
+
+def capture(ensemble: Resumable) -> State:
     """The state of an ensemble before an iteration: models, optimizer, random numbers, restarts and history.
 
     Tensors keep their strides, on which the order of sums may depend.
     """
-    stuck, history, runs = ensemble.stuck, ensemble.history, ensemble.runs
-    restarts = [(run, start) for run, starts in enumerate(stuck.restarts if stuck else []) for start in starts]
+    tracker, history, runs = ensemble.restarts, ensemble.history, ensemble.runs
+    restarts = [(run, start) for run, starts in enumerate(tracker.restarts if tracker else []) for start in starts]
     return {
         "iteration": ensemble.iteration,
-        "present": torch.tensor(ensemble.members.present),
-        "stopped_at": torch.tensor(ensemble.members.stopped_at),
-        "final": {name: torch.tensor(values) for name, values in ensemble.final.items()},
-        "snapshot": _copied(ensemble.snapshot._asdict()),
+        "present": torch.tensor(ensemble.stack.present),
+        "stopped_at": torch.tensor(ensemble.early_stopping.stopped_at),
+        "final": {name: torch.tensor(values) for name, values in _named(ensemble.final).items()},
+        "snapshot": _copied(ensemble.stack.state._asdict()),
         "fixed": _copied(ensemble.program.models.fixed(runs)),
-        "streams": ensemble.sampler.state(),
+        "streams": ensemble.stack.sampler.state(),
         "generators": [generator.get_state() for generator in _generators(ensemble)],
-        "since": torch.tensor(stuck.since if stuck else np.zeros(runs, dtype=np.int64)),
+        "since": torch.tensor(tracker.since if tracker else np.zeros(runs, dtype=np.int64)),
         "restarts": torch.tensor(restarts, dtype=torch.int64).reshape(-1, 2),
         "history": {
             "wall_times": _stacked(history.wall_times, ()),
             **{name: _stacked(getattr(history, name), (runs,)) for name in SERIES},
             "parameters": {
                 name: _stacked([values[name] for values in history.parameters], (runs, *parameter.shape[1:]))
-                for name, parameter in ensemble.snapshot.parameters.items()
+                for name, parameter in ensemble.stack.state.parameters.items()
                 if ensemble.keeps_parameters
             },
         },
     }
 
 
-def restore(ensemble: Ensemble, state: Any) -> None:
+def restore(ensemble: Resumable, state: Any) -> None:
     """Puts an ensemble that has not trained yet into a state that was captured.
 
     Raises:
@@ -71,19 +99,21 @@ def restore(ensemble: Ensemble, state: Any) -> None:
         or not (state["stopped_at"] < max(iteration, 1)).all()
     ):
         raise ValueError("found a state that contradicts itself")
-    ensemble.sampler.restore(state["streams"])
+    ensemble.stack.sampler.restore(state["streams"])
     for generator, words in zip(_generators(ensemble), state["generators"], strict=True):
         try:
             generator.set_state(words)
         except RuntimeError as error:
             raise ValueError(str(error)) from None
     ensemble.program.models.restore(state["fixed"])
-    ensemble.snapshot = Snapshot(**tree_map_only(Tensor, lambda tensor: tensor.to(ensemble.device), state["snapshot"]))
+    ensemble.stack.state = TrainState(
+        **tree_map_only(Tensor, lambda tensor: tensor.to(ensemble.device), state["snapshot"])
+    )
     ensemble.iteration = iteration
-    if ensemble.stuck is not None:
-        ensemble.stuck.since = state["since"].numpy()
+    if ensemble.restarts is not None:
+        ensemble.restarts.since = state["since"].numpy()
         for run, start in state["restarts"].tolist():
-            ensemble.stuck.restarts[run].append(start)
+            ensemble.restarts.restarts[run].append(start)
     history, series = ensemble.history, state["history"]
     history.iterations = evaluations
     history.wall_times = series["wall_times"].tolist()
@@ -92,11 +122,13 @@ def restore(ensemble: Ensemble, state: Any) -> None:
     parameters = {name: values.numpy() for name, values in series["parameters"].items()}
     kept = range(len(evaluations) if ensemble.keeps_parameters else 0)
     history.parameters = [{name: values[row] for name, values in parameters.items()} for row in kept]
-    ensemble.final = {name: values.numpy() for name, values in state["final"].items()}
-    ensemble.retire(state["stopped_at"].numpy())
+    final = {name: values.numpy() for name, values in state["final"].items()}
+    validation, test, diverged_at = (final.pop(name) for name in (VALIDATION, TEST, DIVERGED))
+    ensemble.final = Final(validation, test, diverged_at, final)
+    ensemble.stop_runs(state["stopped_at"].numpy())
 
 
-def _shrink(ensemble: Ensemble, state: Any) -> None:
+def _shrink(ensemble: Resumable, state: Any) -> None:
     """Leaves out the runs that a state does not have any more.
 
     Raises:
@@ -109,12 +141,17 @@ def _shrink(ensemble: Ensemble, state: Any) -> None:
     if not present or sorted(set(present)) != present or not 0 <= present[0] <= present[-1] < ensemble.runs:
         raise ValueError("found the state of another ensemble")
     if len(present) < ensemble.runs:
-        if not len(present) <= size <= ensemble.size:
+        if not len(present) <= size <= ensemble.stack.size:
             raise ValueError("found the state of another ensemble")
         ensemble.shrink(np.array(present), size)
 
 
-def _generators(ensemble: Ensemble) -> list[torch.Generator]:
+def _named(final: Final) -> dict[str, npt.NDArray[np.float64]]:
+    errors = {VALIDATION: final.validation_errors, TEST: final.test_errors, DIVERGED: final.diverged_at}
+    return errors | final.parameters
+
+
+def _generators(ensemble: Resumable) -> list[torch.Generator]:
     """Those that are not where the initial weights have left them."""
     return ensemble.generators if ensemble.draws_own_numbers else []
 

@@ -10,15 +10,15 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from nalm.modules.base import ArithmeticModule
 from nalm.spec.recipe import Recipe
-from nalm.tasks.subsets.streams import Batch, HeldOut, Placement
 from nalm.training.compiling import Compiled
+from nalm.training.ensemble.data import Batch, HeldOut, RunLayout
 from nalm.training.loss import Objective, SquaredError
 from nalm.training.optimizers import State, Tensors, clip_gradients, optimizer
 
-__all__ = ["Iterations", "Models", "OneByOne", "Program", "Snapshot", "Together", "fixed_state"]
+__all__ = ["LoopedModels", "Models", "Program", "StepInputs", "TrainState", "VectorizedModels", "fixed_state"]
 
 
-class Snapshot(NamedTuple):
+class TrainState(NamedTuple):
     """What changes from step to step; every tensor has the runs first.
 
     ``diverged_at`` is the iteration whose forward pass would meet the first NaN weight, or -1.
@@ -29,17 +29,17 @@ class Snapshot(NamedTuple):
     diverged_at: Tensor
 
 
-class Iterations(NamedTuple):
+class StepInputs(NamedTuple):
     """What an iteration needs that is not its models'; stacked, every tensor has the iterations first.
 
     Shapes: ``drawn (streams, layers, columns, rows)``; ``scalars``, the program's columns; ``number``, that of the
-    iteration; ``own``, for each name what every run has for itself, ``(runs, …)``.
+    iteration; ``per_run``, by name, what each run has for itself, ``(runs, …)``.
     """
 
     drawn: Tensor
     scalars: Tensor
     number: Tensor
-    own: Tensors
+    per_run: Tensors
 
 
 Report = tuple[Tensor, Tensor]
@@ -50,7 +50,7 @@ class Models(Protocol):
     """How the models of an ensemble compute losses, gradients and errors."""
 
     def gradients(
-        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], own: Tensors
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], per_run: Tensors
     ) -> tuple[Tensors, Tensor, Tensor]:
         """Gradients, criterion and penalty of every run, from ``(runs, rows, I)`` and ``(runs, rows, 1)``."""
 
@@ -64,7 +64,7 @@ class Models(Protocol):
         """Puts buffers and frozen parameters back."""
 
 
-class Together:
+class VectorizedModels:
     """All models in one vectorized computation: the sum of their losses gives every model its own gradient."""
 
     def __init__(self, module: nn.Module, recipe: Recipe) -> None:
@@ -72,17 +72,17 @@ class Together:
         self.error = SquaredError(copy.deepcopy(module))
 
     def gradients(
-        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], own: Tensors
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], per_run: Tensors
     ) -> tuple[Tensors, Tensor, Tensor]:
         """Gradients, criterion and penalty of every run."""
 
-        def one(parameters: Tensors, x: Tensor, target: Tensor, own: Tensors) -> tuple[Tensor, Tensor, Tensor]:
-            args = (x, target, scalars, own)
+        def one(parameters: Tensors, x: Tensor, target: Tensor, per_run: Tensors) -> tuple[Tensor, Tensor, Tensor]:
+            args = (x, target, scalars, per_run)
             result: tuple[Tensor, Tensor, Tensor] = functional_call(self.objective, parameters, args)
             return result
 
         def all_losses(parameters: Tensors) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-            loss, criterion, penalty = vmap(one)(_prefixed(parameters), x, target, own)
+            loss, criterion, penalty = vmap(one)(_prefixed(parameters), x, target, per_run)
             return loss.sum(), (criterion, penalty)
 
         gradients, (_, (criterion, penalty)) = grad_and_value(all_losses, has_aux=True)(parameters)
@@ -105,7 +105,7 @@ class Together:
         """Nothing: they never change."""
 
 
-class OneByOne:
+class LoopedModels:
     """Models that cannot be vectorized (batch normalization, ``.item()`` …): each trains for itself.
 
     Every run keeps its own module, buffers and random numbers, so it does not depend on its company here either.
@@ -117,7 +117,7 @@ class OneByOne:
         self.generators = generators
 
     def gradients(
-        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], own: Tensors
+        self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], per_run: Tensors
     ) -> tuple[Tensors, Tensor, Tensor]:
         """Gradients, criterion and penalty of every run."""
         gradients: dict[str, list[Tensor]] = {name: [] for name in parameters}
@@ -126,7 +126,7 @@ class OneByOne:
             for run, objective in enumerate(self.objectives):
                 torch.set_rng_state(self.generators[run].get_state())
                 leaves = {name: value[run].clone().requires_grad_() for name, value in parameters.items()}
-                args = (x[run], target[run], scalars, {name: value[run] for name, value in own.items()})
+                args = (x[run], target[run], scalars, {name: value[run] for name, value in per_run.items()})
                 loss, *report = functional_call(objective.train(), _prefixed(leaves), args)
                 derivatives = torch.autograd.grad(
                     loss, list(leaves.values()), allow_unused=True, materialize_grads=True
@@ -197,16 +197,16 @@ class Program:
         """Whether steps are compiled."""
         return self._step.compiled
 
-    def train(self, snapshot: Snapshot, iterations: Iterations, placement: Placement) -> tuple[Snapshot, Report]:
-        """The snapshot after some iterations, and the report of the first."""
-        return self._step.repeat(snapshot, iterations, placement)
+    def train(self, state: TrainState, iterations: StepInputs, layout: RunLayout) -> tuple[TrainState, Report]:
+        """The state after some iterations, and the report of the first."""
+        return self._step.repeat(state, iterations, layout)
 
     def evaluate(self, parameters: Tensors, validation: HeldOut, test: HeldOut) -> tuple[Tensor, Tensor, Tensor]:
         """Validation, test and sparsity errors of all runs."""
         return self._evaluate(parameters, validation, test)
 
 
-Step = Callable[[Snapshot, Iterations, Placement], tuple[Snapshot, Report]]
+Step = Callable[[TrainState, StepInputs, RunLayout], tuple[TrainState, Report]]
 Evaluate = Callable[[Tensors, HeldOut, HeldOut], tuple[Tensor, Tensor, Tensor]]
 
 
@@ -214,21 +214,21 @@ def _step(models: Models, module: nn.Module, recipe: Recipe, batch: Batch, colum
     rule = optimizer(recipe)
     bounds = module.bounds() if isinstance(module, ArithmeticModule) else {}
 
-    def step(snapshot: Snapshot, iteration: Iterations, placement: Placement) -> tuple[Snapshot, Report]:
-        scalars = dict(zip(columns, iteration.scalars.unbind(0), strict=True))
-        inputs, targets = batch(iteration.drawn, placement)
+    def step(before: TrainState, inputs: StepInputs, layout: RunLayout) -> tuple[TrainState, Report]:
+        scalars = dict(zip(columns, inputs.scalars.unbind(0), strict=True))
+        x, targets = batch(inputs.drawn, layout)
         gradients, criterion, penalty = models.gradients(
-            snapshot.parameters, inputs.transpose(1, 2), targets.unsqueeze(-1), scalars, iteration.own
+            before.parameters, x.transpose(1, 2), targets.unsqueeze(-1), scalars, inputs.per_run
         )
         gradients = clip_gradients(gradients, scalars)
-        updated, state = rule.update(snapshot.parameters, gradients, snapshot.optimizer, scalars)
+        updated, state = rule.update(before.parameters, gradients, before.optimizer, scalars)
         updated = {name: value.clamp(*bounds[name]) if name in bounds else value for name, value in updated.items()}
-        alive = snapshot.diverged_at < 0
+        alive = before.diverged_at < 0
         broken = torch.stack([value.isnan().flatten(1).any(1) for value in updated.values()]).any(0)
-        after = Snapshot(
-            {name: _where(alive, value, snapshot.parameters[name]) for name, value in updated.items()},
+        after = TrainState(
+            {name: _where(alive, value, before.parameters[name]) for name, value in updated.items()},
             state,
-            torch.where(alive & broken, iteration.number + 1, snapshot.diverged_at),
+            torch.where(alive & broken, inputs.number + 1, before.diverged_at),
         )
         return after, (criterion, penalty)
 

@@ -1,0 +1,19 @@
+"""Training criteria by name."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from nalm.registry import Registry
+
+__all__ = ["CRITERIA", "Criterion"]
+
+Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Maps predictions and targets ``(rows, 1)``, and the share of PCC (1, then 0), to a scalar."""
+
+CRITERIA: Registry[Criterion] = Registry(
+    "criterion",
+    "criteria",
+    {name: f"nalm.training.loss:{name}" for name in ("mse", "pcc", "pcc_then_mse", "mape")},
+    example="mypackage.criteria:huber",
+)

@@ -1,0 +1,15 @@
+"""Optimizers by name."""
+
+from typing import Any
+
+from nalm.registry import Registry
+
+__all__ = ["OPTIMIZERS"]
+
+OPTIMIZERS: Registry[Any] = Registry(
+    "optimizer",
+    "optimizers",
+    {"adam": "nalm.training.optimizers:Adam", "sgd": "nalm.training.optimizers:SGD"},
+    example="mypackage.optimizers:Lion",
+)
+"""Classes of :class:`nalm.training.optimizers.Optimizer`."""

@@ -1,0 +1,96 @@
+"""Compiled programs of ensembles, shared by those that differ only in numbers."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from nalm.log import notices
+from nalm.spec.recipe import Recipe
+from nalm.training.compiling import compiler_problem
+from nalm.training.ensemble.stack import Stack
+from nalm.training.ensemble.step import Models, Program, VectorizedModels, fixed_state
+from nalm.training.initialization import noise_shape
+from nalm.training.optimizers import iteration_scalars
+
+__all__ = ["make_program", "vectorized_program"]
+
+_PROGRAMS: dict[Hashable, Program] = {}
+"""Programs of this process, by structure: a worker that trains many shards compiles each structure once."""
+
+
+def vectorized_program(
+    recipe: Recipe, stack: Stack, modules: Sequence[nn.Module], device: torch.device, compiled: bool
+) -> Program | None:
+    """Return the program of a stack, which stacks of the same structure share.
+
+    Arguments:
+        recipe: how the models are trained.
+        stack: the models.
+        modules: one of them, or all if their buffers may differ.
+        device: where they train.
+        compiled: whether to compile where that is possible; otherwise a notice says so once.
+
+    Returns:
+        None if the models cannot be vectorized, which a notice says.
+    """
+    structure = _structure(recipe, stack, device, compiled)
+    if structure in _PROGRAMS:
+        return _PROGRAMS[structure]
+    template = modules[0].to(device)
+    models = VectorizedModels(template, recipe)
+    if (problem := _vectorization_problem(recipe, stack, modules, models, device)) is not None:
+        notices.add(f"{recipe.architecture} cannot be vectorized ({problem}): its runs train one by one")
+        return None
+    problem = compiler_problem(device.type) if compiled else None
+    if problem is not None:
+        notices.add(f"cannot compile here ({problem}): training runs eagerly, many times slower")
+    program = make_program(recipe, stack, models, template, compiled and problem is None)
+    if not fixed_state(template):  # which is the seed's, not the structure's
+        _PROGRAMS[structure] = program
+    return program
+
+
+def make_program(recipe: Recipe, stack: Stack, models: Models, template: nn.Module, compiled: bool) -> Program:
+    """Make the program of a stack, whatever its models are."""
+    return Program(models, template, recipe, stack.sampler.batch, list(_scalars(recipe)), compiled)
+
+
+def _scalars(recipe: Recipe) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    return iteration_scalars(recipe, np.zeros(1, dtype=np.int64))
+
+
+def _structure(recipe: Recipe, stack: Stack, device: torch.device, compiled: bool) -> Hashable:
+    """Return everything that decides the graph: a recipe without its numbers, and the shapes."""
+    return (
+        recipe.model_dump_json(include={"module", "second"}),
+        recipe.criterion,
+        recipe.optimizer,
+        recipe.precision,
+        tuple(_scalars(recipe)),
+        stack.sampler.structure,
+        (stack.size, stack.sampler.numbers_per_batch, recipe.batch_size),
+        device,
+        compiled,
+    )
+
+
+def _vectorization_problem(
+    recipe: Recipe, stack: Stack, modules: Sequence[nn.Module], models: VectorizedModels, device: torch.device
+) -> str | None:
+    """Return why modules cannot be vectorized, found by looking at their buffers and by small steps, or None."""
+    first, *others = map(fixed_state, modules)
+    if any(not torch.equal(first[name], other[name]) for other in others for name in first):
+        return "its buffers differ from run to run"
+    rows = torch.ones(stack.size, 2, stack.sampler.columns, dtype=recipe.dtype, device=device)
+    scalars = {name: rows.new_ones(()) for name in _scalars(recipe)}
+    per_run = {"validation_error": rows.new_ones(len(rows))} if recipe.asks_for_validation_errors else {}
+    if (shape := noise_shape(modules[0], rows.shape[1:])) is not None:
+        per_run["noise"] = rows.new_full((len(rows), *shape), 0.5)
+    try:
+        models.gradients(stack.state.parameters, rows, rows[..., :1], scalars, per_run)
+        models.errors(stack.state.parameters, rows, rows[..., :1])
+    except RuntimeError as error:  # what vmap raises for everything it cannot do
+        return str(error).strip().split(". ")[0].splitlines()[0]
+    return None
