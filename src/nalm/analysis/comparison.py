@@ -265,9 +265,9 @@ def _groups(runs: pd.DataFrame, experiment: Experiment) -> Groups:
     """Group runs by variant and task, and by variant over all tasks, in the experiment's order; none is empty."""
     groups: Groups = {}
     for variant in experiment.variants if len(runs) else ():
-        of_variant = runs[runs["variant"] == variant]
+        variant_runs = runs[runs["variant"] == variant]
         for task in [*experiment.tasks, None]:
-            group = of_variant if task is None else of_variant[of_variant["task"] == task]
+            group = variant_runs if task is None else variant_runs[variant_runs["task"] == task]
             if len(group):
                 groups[variant, task] = group
     return groups
