@@ -174,6 +174,11 @@ def test_errors_of_the_command_are_one_sentence(
     assert refused("plot", results, *arguments).startswith(sentence)
 
 
+def test_the_help_of_the_command_lists_every_kind(nalm_cli: Cli) -> None:
+    text = nalm_cli("plot", "--help").stdout
+    assert all(re.search(rf"\b{kind}\b", text) for kind in FIGURES)
+
+
 def test_the_command_plots_chosen_variants_and_tasks(nalm_cli: Cli, results: Path, tmp_path: Path) -> None:
     done = nalm_cli(
         *("plot", results, "--kind", "curves", "--variants", "NRU,NMRU", "--tasks", "U[1,2)"),
