@@ -15,7 +15,8 @@ import pytest
 
 import nalm
 from nalm.errors import NalmError
-from nalm.execution.dispatch import ATTEMPTS, InProcessExecutor, train_shards
+from nalm.execution.dispatch import ATTEMPTS, train_shards
+from nalm.execution.executors.local import InProcessExecutor
 from nalm.execution.plan import plan
 from nalm.execution.signals import Interrupted
 from nalm.execution.worker import Held, ShardProgress

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 
 from nalm.errors import NalmError
-from nalm.execution.dispatch import Event, default_workers, local_workers, train_shards
+from nalm.execution.dispatch import Event, train_shards
+from nalm.execution.executors.local import default_workers, local_workers
 from nalm.execution.plan import WHOLE, Part, Plan, plan
 from nalm.execution.signals import interruption
 from nalm.execution.worker import ShardProgress, clear_running, read_progress
