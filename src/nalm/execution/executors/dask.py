@@ -12,7 +12,7 @@ from nalm.errors import NalmError
 from nalm.execution.executors.local import default_workers
 from nalm.execution.executors.settings import DaskSettings
 from nalm.execution.worker import stop_training
-from nalm.log import notices
+from nalm.log import hide_warnings
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -112,5 +112,5 @@ class _Executor(concurrent.futures.Executor):
 
 
 def _quietly(function: Callable[..., Any], *arguments: Any) -> Any:
-    notices.silent = True
+    hide_warnings()
     return function(*arguments)
