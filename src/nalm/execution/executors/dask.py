@@ -13,7 +13,7 @@ from pydantic import Field
 from nalm.errors import NalmError
 from nalm.execution.executors.kind import ExecutorKind, Settings
 from nalm.execution.executors.local import default_workers
-from nalm.log import notices
+from nalm.log import hide_warnings
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -124,7 +124,7 @@ class _Executor(concurrent.futures.Executor):
 
 
 def _quietly(function: Callable[..., Any], *arguments: Any) -> Any:
-    notices.silent = True
+    hide_warnings()
     return function(*arguments)
 
 

@@ -31,7 +31,7 @@ from nalm.execution.executors.slurm_queue import (
     job_states,
     max_array_size,
 )
-from nalm.log import notices
+from nalm.log import warn_once
 from nalm.paths import last_line
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class SlurmExecutor(concurrent.futures.Executor):
         """Submit calls again later if ``sbatch`` may accept them then; otherwise let them fail."""
         reason = last_line(str(error))
         if any(text in str(error) for text in TRANSIENT):
-            notices.add(f"sbatch accepts no jobs now, and is asked again later: {reason}")
+            warn_once(f"sbatch accepts no jobs now, and is asked again later: {reason}")
             self._waiting = calls + self._waiting
             self._last_submit = time.monotonic() + MAX_SECONDS_BETWEEN_QUERIES
             return

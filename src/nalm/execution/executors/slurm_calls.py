@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nalm.execution.signals import Interrupted, interruption
-from nalm.log import notices
+from nalm.log import hide_warnings
 
 if TYPE_CHECKING:
     import submitit
@@ -35,7 +35,7 @@ class Call:
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the function. Return its result, or a `Raised` that holds its exception."""
-        notices.silent = True
+        hide_warnings()
         queue_again = signal.getsignal(signal.SIGUSR2)  # submitit's handler; submitit ignores SIGTERM
         received: list[int] = []
 
