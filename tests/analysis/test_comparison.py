@@ -1,4 +1,4 @@
-"""Results beside published numbers, and two sets of results beside each other."""
+"""Comparison with published numbers, of two results directories, and of two variants."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -59,7 +59,7 @@ RANGES = list(nalm.load_experiment("redundancy").tasks)
 
 @pytest.fixture
 def fill(tmp_path: Path, history: Callable[..., History]) -> Fill:
-    """A results directory in which the seeds of an experiment's variants and tasks have known outcomes."""
+    """Return a function that makes a results directory with known outcomes."""
 
     def make(experiment: Experiment, outcomes: Outcomes, directory: str = "results") -> Path:
         store = Store(tmp_path / directory)
@@ -69,8 +69,8 @@ def fill(tmp_path: Path, history: Callable[..., History]) -> Fill:
             recipe = experiment.variants[variant]
             fates = [
                 (Run(recipe, experiment.tasks[task], seed), 1e-9 if solved else 1.0)
-                for task, of_seeds in tasks.items()
-                for seed, solved in zip(experiment.seeds, of_seeds, strict=False)
+                for task, outcomes_by_seed in tasks.items()
+                for seed, solved in zip(experiment.seeds, outcomes_by_seed, strict=False)
             ]
             errors = [[error for _, error in fates]]
             shard = Shard(recipe, tuple(run for run, _ in fates))
@@ -81,18 +81,18 @@ def fill(tmp_path: Path, history: Callable[..., History]) -> Fill:
 
 
 def counts(solved: Sequence[int], runs: int = 25) -> dict[str, list[bool]]:
-    """Outcomes of 25 seeds, of which so many are solved on each of the nine ranges."""
+    """Return outcomes of 25 seeds with given numbers of solved runs on the nine ranges."""
     return {task: [seed < count for seed in range(runs)] for task, count in zip(RANGES, solved, strict=True)}
 
 
 def spread(solved: int) -> dict[str, list[bool]]:
-    """Outcomes of 225 runs, of which so many are solved."""
+    """Return outcomes of 225 runs with a given number of solved ones."""
     return counts([min(25, max(0, solved - 25 * place)) for place in range(9)])
 
 
 def row(table: pd.DataFrame, variant: str, task: str | None = None) -> dict[str, Any]:
-    of_task = table["task"].isna() if task is None else table["task"] == task
-    (found,) = table[(table["variant"] == variant) & of_task].to_dict(orient="records")
+    on_task = table["task"].isna() if task is None else table["task"] == task
+    (found,) = table[(table["variant"] == variant) & on_task].to_dict(orient="records")
     return {str(name): value for name, value in found.items()}
 
 
@@ -103,7 +103,7 @@ def redundancy() -> Experiment:
 
 @pytest.fixture
 def primer() -> Experiment:
-    """An experiment by the name of the Primer's multiplication, whose numbers are published range by range."""
+    """Return an experiment named as the Primer's multiplication, whose numbers are published per range."""
     recipes = {
         variant: Recipe.model_validate({"module": "NMU", "learning_rate": rate})
         for variant, rate in (("NMU", 1e-3), ("MulMCFC", 1e-2))
@@ -115,7 +115,7 @@ def primer() -> Experiment:
 # Beside published numbers
 
 
-def test_what_the_paper_solved_agrees(fill: Fill, redundancy: Experiment) -> None:
+def test_equal_counts_agree_with_the_paper(fill: Fill, redundancy: Experiment) -> None:
     table = nalm.compare(fill(redundancy, {"NMRU": spread(206)}))
     assert list(table.columns) == COLUMNS
     found = row(table, "NMRU")
@@ -132,7 +132,7 @@ def test_what_the_paper_solved_agrees(fill: Fill, redundancy: Experiment) -> Non
 
 
 @pytest.mark.parametrize(("solved", "verdict"), [(192, "differs"), (193, "agrees"), (216, "agrees"), (217, "differs")])
-def test_a_verdict_is_whether_0_lies_in_the_interval_of_the_difference(
+def test_the_verdict_tells_whether_the_interval_of_the_difference_includes_0(
     fill: Fill, redundancy: Experiment, solved: int, verdict: str
 ) -> None:
     found = row(nalm.compare(fill(redundancy, {"NMRU": spread(solved)})), "NMRU")
@@ -140,7 +140,7 @@ def test_a_verdict_is_whether_0_lies_in_the_interval_of_the_difference(
     assert (found["difference_low"] <= 0 <= found["difference_high"]) == (verdict == "agrees")
 
 
-def test_a_published_rate_outside_our_own_interval_may_agree_as_it_is_uncertain_too(
+def test_a_published_rate_outside_our_interval_can_agree_because_it_is_uncertain_too(
     fill: Fill, redundancy: Experiment
 ) -> None:
     found = row(nalm.compare(fill(redundancy, {"NMRU": spread(195)})), "NMRU")
@@ -155,7 +155,7 @@ def test_fewer_seeds_than_published_are_compared_with_a_wider_interval(fill: Fil
     assert (few["difference_low"], few["difference_high"]) == (expected.low, expected.high)
 
 
-def test_variants_and_tasks_of_which_nothing_is_published_say_so(fill: Fill, redundancy: Experiment) -> None:
+def test_variants_and_tasks_without_published_numbers_say_so(fill: Fill, redundancy: Experiment) -> None:
     table = nalm.compare(fill(redundancy, {"NRU": spread(100), "NMRU": spread(206)}))
     assert len(table) == 20
     for found in (row(table, "NRU"), row(table, "NRU", "U[1,2)"), row(table, "NMRU", "U[1,2)")):
@@ -176,7 +176,7 @@ def test_a_total_over_another_mix_of_tasks_is_not_compared(fill: Fill, redundanc
     assert pd.isna(found["difference"])
 
 
-def test_what_is_published_range_by_range_is_compared_so_and_summed(fill: Fill, primer: Experiment) -> None:
+def test_numbers_published_per_range_are_compared_per_range_and_summed(fill: Fill, primer: Experiment) -> None:
     outcomes = {"NMU": counts([25, 20, 17, *[25] * 6]), "MulMCFC": counts([25, *[0] * 8])}
     table = nalm.compare(fill(primer, outcomes))
     assert {row(table, "NMU", task)["verdict"] for task in [*RANGES, None]} == {"agrees"}
@@ -198,7 +198,7 @@ def test_a_sum_is_over_the_tasks_that_were_trained(fill: Fill, primer: Experimen
 
 
 @pytest.mark.parametrize("runs", [None, 50])
-def test_a_rate_of_unknown_runs_is_shown_without_a_difference(
+def test_a_rate_over_an_unknown_number_of_runs_is_shown_without_a_difference(
     fill: Fill, primer: Experiment, monkeypatch: pytest.MonkeyPatch, runs: int | None
 ) -> None:
     about = {"title": "A paper", "year": 2020, "url": "https://example.org", "setting": "A setting", "provenance": "F"}
@@ -215,21 +215,21 @@ def test_a_rate_of_unknown_runs_is_shown_without_a_difference(
     assert row(table, "NMU")["verdict"] == "nothing published"
 
 
-def test_fields_that_are_not_the_catalogs_are_named(fill: Fill, redundancy: Experiment) -> None:
+def test_fields_that_differ_from_the_catalog_are_named(fill: Fill, redundancy: Experiment) -> None:
     changed = redundancy.changed({"learning_rate": 0.5, "iterations": 7}, only="NMRU")
     table = nalm.compare(fill(changed, {"NMRU": spread(206), "NRU": spread(0)}))
     assert row(table, "NMRU")["changed"] == "learning_rate, iterations"
     assert pd.isna(row(table, "NRU")["changed"])
 
 
-def test_experiments_of_ones_own_are_compared_with_no_catalog(results: Path) -> None:
+def test_experiments_outside_the_catalog_are_not_compared_with_it(results: Path) -> None:
     table = nalm.compare(results)
     assert set(table["verdict"]) == {"nothing published"}
     assert table["changed"].isna().all()
     assert table["task"].isna().sum() == 2
 
 
-def test_every_experiment_of_a_directory_is_compared_or_the_one_that_is_named(
+def test_every_experiment_of_a_directory_or_the_named_one_is_compared(
     fill: Fill, redundancy: Experiment, primer: Experiment
 ) -> None:
     path = fill(redundancy, {"NMRU": spread(206)})
@@ -239,12 +239,12 @@ def test_every_experiment_of_a_directory_is_compared_or_the_one_that_is_named(
 
 
 def test_an_experiment_without_finished_runs_is_mentioned_if_there_are_others_and_refused_if_not(
-    fill: Fill, redundancy: Experiment, primer: Experiment, capsys: pytest.CaptureFixture[str]
+    fill: Fill, redundancy: Experiment, primer: Experiment, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = fill(redundancy, {"NMRU": spread(206)})
     fill(primer, {})
     assert list(nalm.compare(path)["experiment"].unique()) == ["redundancy"]
-    assert f"found no finished runs of primer-mul in '{path}'" in capsys.readouterr().err
+    assert f"found no finished runs of primer-mul in '{path}'" in caplog.messages
     with pytest.raises(NalmError, match=r"^found no finished runs of primer-mul in "):
         nalm.compare(path, "primer-mul")
 
@@ -302,7 +302,7 @@ def test_results_are_the_same_as_themselves(results: Path) -> None:
     assert (table["both"] + table["neither"]).tolist() == [3, 3, 6, 3, 3, 6]
 
 
-def test_other_recipes_and_thresholds_under_the_same_labels_are_named(fill: Fill, primer: Experiment) -> None:
+def test_different_recipes_and_thresholds_under_the_same_labels_are_named(fill: Fill, primer: Experiment) -> None:
     harder = {label: task.model_copy(update={"threshold": 1e-8}) for label, task in primer.tasks.items()}
     other = primer.changed({"learning_rate": 0.5}, only="NMU").model_copy(update={"tasks": harder})
     outcomes = {variant: {RANGES[0]: [True, False]} for variant in primer.variants}
@@ -311,7 +311,7 @@ def test_other_recipes_and_thresholds_under_the_same_labels_are_named(fill: Fill
     assert row(table, "MulMCFC", RANGES[0])["changed"] == "threshold"
 
 
-def test_results_that_have_nothing_in_common_are_refused(fill: Fill, redundancy: Experiment, results: Path) -> None:
+def test_results_without_common_runs_are_refused(fill: Fill, redundancy: Experiment, results: Path) -> None:
     path = fill(redundancy, {"NMRU": spread(206)}, "other")
     with pytest.raises(NalmError, match=r"^found no variant, task and seed of the same experiment in '.*' and '"):
         nalm.compare_results(results, path)
@@ -347,7 +347,7 @@ def test_two_variants_are_compared_on_the_seeds_that_both_have(fill: Fill, redun
     assert list(table) == ["task", *PAIR_COLUMNS[3:-1]]
 
 
-def test_the_other_way_round_variants_have_the_opposite_difference(fill: Fill, redundancy: Experiment) -> None:
+def test_swapped_variants_have_the_opposite_difference(fill: Fill, redundancy: Experiment) -> None:
     outcomes = {"NMRU": {RANGES[0]: [True, True, False, True]}, "NRU": {RANGES[0]: [False, True, False, False]}}
     found = nalm.load(fill(redundancy, outcomes))
     (one,) = nalm.compare_variants(found, "NMRU", "NRU").to_dict(orient="records")
@@ -366,7 +366,7 @@ def test_the_other_way_round_variants_have_the_opposite_difference(fill: Fill, r
         (("NMRU", "Real NPU (baseline)"), r"found no task and seed that both 'NMRU' and 'Real NPU \(baseline\)' have$"),
     ],
 )
-def test_variants_that_make_no_pairs_are_refused(
+def test_variants_without_common_runs_are_refused(
     fill: Fill, redundancy: Experiment, variants: tuple[str, str], sentence: str
 ) -> None:
     outcomes = {"NMRU": {RANGES[0]: [True]}, "Real NPU (baseline)": {RANGES[1]: [True]}}

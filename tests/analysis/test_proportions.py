@@ -1,4 +1,4 @@
-"""Differences of success rates, against the papers' examples, statsmodels, and what must hold whatever the counts."""
+"""Differences of success rates against the papers' examples, statsmodels, and properties that hold for all counts."""
 
 import math
 
@@ -49,7 +49,7 @@ def test_an_independent_difference_agrees_with_statsmodels(first: Counts, second
 
 
 @given(some_runs, some_runs)
-def test_an_independent_difference_lies_within_its_interval_and_that_between_minus_one_and_one(
+def test_an_independent_difference_lies_within_its_interval_and_the_interval_within_minus_one_and_one(
     first: Counts, second: Counts
 ) -> None:
     found = newcombe(first, second)
@@ -58,12 +58,12 @@ def test_an_independent_difference_lies_within_its_interval_and_that_between_min
 
 
 @given(some_runs, some_runs)
-def test_the_other_way_round_an_independent_difference_is_mirrored(first: Counts, second: Counts) -> None:
+def test_swapping_the_rates_mirrors_an_independent_difference(first: Counts, second: Counts) -> None:
     found, mirrored = newcombe(first, second), newcombe(second, first)
     assert (mirrored.value, mirrored.low, mirrored.high) == (-found.value, -found.high, -found.low)
 
 
-def test_a_difference_from_nothing_is_nothing() -> None:
+def test_a_difference_from_zero_runs_is_undefined() -> None:
     for found in (newcombe((0, 0), (1, 2)), newcombe((1, 2), (0, 0)), newcombe_paired(0, 0, 0, 0)):
         assert found.method == "none"
         assert np.isnan([found.value, found.low, found.high]).all()
@@ -92,7 +92,7 @@ def test_published_examples_of_paired_differences(table: Table, low: float, high
 
 
 def spelt_out(table: Table) -> tuple[float, float]:
-    """The interval from the outcomes themselves, with scipy's Wilson ends and numpy's correlation."""
+    """Compute the interval from single outcomes, with scipy's Wilson interval and numpy's correlation."""
     first, second = np.repeat([[1, 1, 0, 0], [1, 0, 1, 0]], table, axis=1)
     correlation = 0.0
     if len(set(first)) == len(set(second)) == 2:
@@ -110,14 +110,14 @@ def spelt_out(table: Table) -> tuple[float, float]:
 
 
 @given(tables)
-def test_a_paired_difference_is_what_the_outcomes_spelt_out_give(table: Table) -> None:
+def test_a_paired_difference_equals_that_computed_from_single_outcomes(table: Table) -> None:
     found = newcombe_paired(*table)
     # Square roots of differences that are nearly 0 keep half of the digits.
     assert (found.low, found.high) == pytest.approx(spelt_out(table), abs=1e-7)
 
 
 @given(tables)
-def test_a_paired_difference_lies_within_its_interval_and_that_between_minus_one_and_one(table: Table) -> None:
+def test_a_paired_difference_lies_within_its_interval_and_the_interval_within_minus_one_and_one(table: Table) -> None:
     found = newcombe_paired(*table)
     assert found.value == pytest.approx((table[1] - table[2]) / sum(table), abs=1e-15)
     assert -1 <= found.low <= found.value <= found.high <= 1
@@ -135,20 +135,20 @@ def test_a_paired_difference_is_mirrored_when_sides_or_success_and_failure_swap(
 
 
 @given(st.integers(1, 60), st.integers(0, 60))
-def test_without_correlation_pairs_are_as_good_as_independent_runs(first_only: int, neither: int) -> None:
+def test_uncorrelated_pairs_have_the_interval_of_independent_runs(first_only: int, neither: int) -> None:
     pairs = first_only + neither  # the second never succeeds
     found, independent = newcombe_paired(0, first_only, 0, neither), newcombe((first_only, pairs), (0, pairs))
     assert (found.low, found.high) == (independent.low, independent.high)
 
 
-def test_pairs_that_mostly_agree_tell_more_than_independent_runs() -> None:
+def test_pairs_that_mostly_agree_have_a_narrower_interval_than_independent_runs() -> None:
     paired, independent = newcombe_paired(100, 10, 2, 100), newcombe((110, 212), (102, 212))
     assert independent.low < 0 < paired.low
     assert paired.high < independent.high
 
 
 @given(tables.filter(lambda table: table[0] * table[3] < table[1] * table[2]))
-def test_pairs_that_mostly_disagree_tell_less_than_independent_runs(table: Table) -> None:
+def test_pairs_that_mostly_disagree_have_a_wider_interval_than_independent_runs(table: Table) -> None:
     both, first_only, second_only, _ = table
     found = newcombe_paired(*table)
     independent = newcombe((both + first_only, sum(table)), (both + second_only, sum(table)))
@@ -176,7 +176,7 @@ def test_mcnemars_exact_test_agrees_with_statsmodels(first_only: int, second_onl
 
 
 @pytest.mark.parametrize(("first_only", "second_only", "p"), [(0, 0, 1), (3, 3, 1), (5, 0, 2 / 32), (1, 7, 18 / 256)])
-def test_mcnemar_counts_the_falls_of_a_coin(first_only: int, second_only: int, p: float) -> None:
+def test_mcnemar_is_the_test_of_a_fair_coin(first_only: int, second_only: int, p: float) -> None:
     assert mcnemar(first_only, second_only) == pytest.approx(p, rel=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""Published numbers: that they fit together, that they fit the catalog, and that a wrong file is refused."""
+"""Published numbers: they are consistent, they match the catalog, and invalid files are refused."""
 
 from pathlib import Path
 
@@ -23,12 +23,12 @@ tables:
 """
 
 
-def of_experiment(name: str, variant: str) -> dict[str | None, Published]:
+def published_of(name: str, variant: str) -> dict[str | None, Published]:
     return {r.task: r for r in published_numbers() if (r.experiment, r.variant) == (name, variant)}
 
 
 def headline(variant: str, task: str) -> Published:
-    """Of the one setting in which a hundred runs of two layers are counted."""
+    """Return the numbers of the setting with a hundred runs of two layers."""
     (found,) = (
         record
         for record in published_numbers()
@@ -52,7 +52,7 @@ def headline(variant: str, task: str) -> Published:
 def test_counts_of_the_redundancy_figure_round_to_the_rates_of_the_abstract(
     variant: str, count: str, rate: str, low: str, high: str
 ) -> None:
-    (record,) = of_experiment("redundancy", variant).values()
+    (record,) = published_of("redundancy", variant).values()
     assert record.solved is not None
     assert record.runs is not None
     interval = wilson(record.solved, record.runs)
@@ -74,7 +74,7 @@ def test_counts_of_the_redundancy_figure_round_to_the_rates_of_the_abstract(
         ("NALU", "sub", 14, 8, 5),
     ],
 )
-def test_counts_of_two_layers_have_the_intervals_that_are_printed_beside_them(
+def test_counts_of_two_layers_have_the_printed_intervals(
     variant: str, task: str, solved: int, above: int, below: int
 ) -> None:
     record = headline(variant, task)
@@ -84,14 +84,14 @@ def test_counts_of_two_layers_have_the_intervals_that_are_printed_beside_them(
 
 
 def test_the_nmu_multiplies_as_often_on_nine_ranges_as_on_each_of_them_together() -> None:
-    records = of_experiment("primer-mul", "NMU")
+    records = published_of("primer-mul", "NMU")
     total = records.pop(None)
     assert total.over == tuple(records)
     assert total.solved == sum(record.solved or 0 for record in records.values()) == 212
     assert total.runs == sum(record.runs or 0 for record in records.values()) == 225
 
 
-def test_the_mean_iterations_of_a_paper_and_of_its_runs_are_told_apart() -> None:
+def test_printed_mean_iterations_and_those_of_the_published_runs_are_kept_apart() -> None:
     printed, sample = (
         record
         for record in published_numbers()
@@ -102,13 +102,13 @@ def test_the_mean_iterations_of_a_paper_and_of_its_runs_are_told_apart() -> None
 
 
 def test_no_division_with_two_layers_succeeds() -> None:
-    of_division = [
+    divisions = [
         record
         for record in published_numbers()
         if record.setting.startswith("Two layers, 100 inputs") and record.task == "div"
     ]
-    assert len(of_division) == 9
-    assert {record.solved for record in of_division} == {0}
+    assert len(divisions) == 9
+    assert {record.solved for record in divisions} == {0}
 
 
 def test_errors_of_neural_power_units_come_with_their_deviation_and_no_rate() -> None:
@@ -118,7 +118,7 @@ def test_errors_of_neural_power_units_come_with_their_deviation_and_no_rate() ->
     assert {record.success_rate for record in records} == {None}
 
 
-def test_every_kind_of_provenance_is_used_and_recollections_are_not() -> None:
+def test_every_kind_of_provenance_is_used_and_no_number_is_from_memory() -> None:
     assert {record.provenance for record in published_numbers()} == PROVENANCE.keys()
 
 
@@ -160,7 +160,7 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_a_file_gives_a_record_for_every_variant_and_task_of_which_there_is_a_number(tmp_path: Path) -> None:
+def test_a_file_has_a_record_for_every_variant_and_task_with_a_number(tmp_path: Path) -> None:
     records = read_publication(write(tmp_path, FILE.replace("20]", "null]")))
     assert [(r.variant, r.task, r.solved, r.runs, r.iterations_mean) for r in records] == [("NMU", "one", 25, 25, 1e3)]
     assert (records[0].source, records[0].provenance) == ("A paper (2020)", "T")
@@ -184,7 +184,7 @@ def test_a_file_gives_a_record_for_every_variant_and_task_of_which_there_is_a_nu
         ("NMU, ", "NMU, solved: [1, 2], ", 10, "found the key 'solved' twice"),
     ],
 )
-def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, old: str, new: str, line: int, sentence: str) -> None:
+def test_an_invalid_file_is_refused_with_its_line(tmp_path: Path, old: str, new: str, line: int, sentence: str) -> None:
     assert old in FILE
     path = write(tmp_path, FILE.replace(old, new))
     with pytest.raises(NalmError) as caught:
@@ -193,7 +193,7 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, old: str, new: st
     assert sentence in str(caught.value)
 
 
-def test_a_total_that_does_not_say_what_it_is_over_is_refused(tmp_path: Path) -> None:
+def test_a_total_without_its_tasks_is_refused(tmp_path: Path) -> None:
     text = FILE.replace("tasks: [one, two]", "experiment: redundancy").replace("[25, 20]", "[25]")
     path = write(tmp_path, text.replace("[1e3, null]", "[1e3]"))
     with pytest.raises(NalmError, match="expected either a task, or the tasks that the number is over"):

@@ -57,7 +57,7 @@ def test_wilson_contains_the_rate_and_mirrors_when_success_and_failure_swap(coun
     assert numbers(swapped) == pytest.approx([1 - estimate.value, 1 - estimate.high, 1 - estimate.low], abs=1e-12)
 
 
-def test_wilson_of_no_trials_is_nothing() -> None:
+def test_wilson_without_trials_is_undefined() -> None:
     estimate = wilson(0, 0)
     assert estimate.method == "none"
     assert np.isnan(numbers(estimate)).all()
@@ -123,14 +123,14 @@ def test_more_confidence_makes_every_interval_of_a_mean_wider(values: list[float
         assert narrow.high <= wide.high
 
 
-def test_gamma_and_normal_meet_when_many_values_are_close() -> None:
+def test_gamma_and_normal_intervals_agree_for_many_close_values() -> None:
     x = np.random.default_rng(0).normal(50_000, 500, size=2000)
     half = stats.norm.ppf(0.975) * x.std() / math.sqrt(x.size)
     # The gamma interval is skewed by about a quarter of a per cent of its width here.
     assert [gamma_mean(x).low, gamma_mean(x).high] == pytest.approx([x.mean() - half, x.mean() + half], abs=0.01 * half)
 
 
-def test_one_step_between_two_late_runs_still_has_a_gamma_interval() -> None:
+def test_two_late_runs_one_step_apart_still_have_a_gamma_interval() -> None:
     # Of two values, half the distance d apart from their mean: the normal limit d·sqrt(exp(χ²/2) − 1).
     half = 0.5 * math.sqrt(math.expm1(stats.chi2.ppf(0.95, 1) / 2))
     assert numbers(gamma_mean([50_000, 50_001])) == pytest.approx(
@@ -138,7 +138,7 @@ def test_one_step_between_two_late_runs_still_has_a_gamma_interval() -> None:
     )
 
 
-def test_a_run_solved_before_its_first_update_turns_to_the_normal_interval_clipped_at_zero() -> None:
+def test_an_iteration_of_0_gives_the_normal_interval_clipped_at_zero() -> None:
     values = [0.0, 1000.0, 2000.0]
     low, high = stats.t.interval(0.95, 2, loc=1000, scale=1000 / math.sqrt(3))
     assert low < 0
@@ -165,7 +165,7 @@ def test_the_bootstrap_is_that_of_scipy() -> None:
 
 @given(errors.flatmap(lambda values: st.tuples(st.just(values), st.permutations(values))))
 @unhurried
-def test_the_bootstrap_repeats_itself_whatever_the_order_of_the_runs(pair: tuple[list[float], list[float]]) -> None:
+def test_the_bootstrap_does_not_depend_on_the_order_of_the_runs(pair: tuple[list[float], list[float]]) -> None:
     values, shuffled = pair
     assert bca_mean(values, resamples=500) == bca_mean(shuffled, resamples=500)
 
@@ -187,7 +187,7 @@ def test_another_seed_moves_the_bootstrap_interval_only_a_little() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-20, 1.0])
-def test_the_bootstrap_does_not_lose_errors_that_are_nearly_zero(scale: float) -> None:
+def test_the_bootstrap_works_for_errors_that_are_nearly_zero(scale: float) -> None:
     whole = bca_mean([0.1, 0.2, 0.4])
     assert numbers(bca_mean(np.array([0.1, 0.2, 0.4]) * scale)) == pytest.approx(
         np.multiply(numbers(whole), scale), rel=1e-9, abs=0
@@ -205,7 +205,7 @@ ALL_MEANS = [gamma_mean, bca_mean, original_gamma_mean, original_beta_mean]
 
 
 @pytest.mark.parametrize("mean", ALL_MEANS)
-def test_a_single_value_has_no_interval_and_no_values_have_nothing(mean: Mean) -> None:
+def test_a_single_value_has_no_interval_and_no_values_have_no_mean(mean: Mean) -> None:
     assert (mean([0.25]).value, mean([0.25]).method) == (0.25, "single value")
     assert np.isnan(numbers(mean([0.25]))[1:]).all()
     assert mean([]).method == "none"
@@ -214,19 +214,19 @@ def test_a_single_value_has_no_interval_and_no_values_have_nothing(mean: Mean) -
 
 @pytest.mark.parametrize("mean", ALL_MEANS)
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
-def test_a_value_that_is_no_number_is_refused(mean: Mean, wrong: float) -> None:
+def test_values_that_are_not_finite_are_refused(mean: Mean, wrong: float) -> None:
     with pytest.raises(NalmError, match=f"must be finite.*found {wrong}"):
         mean([0.1, wrong, 0.2])
 
 
 @pytest.mark.parametrize("mean", [gamma_mean, original_gamma_mean, original_beta_mean])
-def test_a_negative_value_is_refused_where_there_is_none(mean: Mean) -> None:
+def test_negative_iterations_are_refused(mean: Mean) -> None:
     with pytest.raises(NalmError, match=r"at least 0: found -1\.0"):
         mean([1.0, -1.0])
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0])
-def test_a_confidence_that_is_no_probability_is_refused(confidence: float) -> None:
+def test_a_confidence_outside_0_and_1_is_refused(confidence: float) -> None:
     message = f"between 0 and 1.*found {confidence}"
     with pytest.raises(NalmError, match=message):
         wilson(1, 2, confidence)

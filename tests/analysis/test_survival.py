@@ -37,12 +37,12 @@ def lifelines_of(times: npt.NDArray[np.float64], happened: npt.NDArray[np.bool_]
 def test_the_estimate_its_interval_and_the_median_are_those_of_lifelines(runs: Runs) -> None:
     times, happened = arrays(runs)
     ours, (theirs, median_ends) = kaplan_meier(times, happened), lifelines_of(times, happened)
-    at = theirs.survival_function_.index.searchsorted(ours.times)
-    assert ours.share == pytest.approx(theirs.survival_function_.to_numpy().ravel()[at], abs=1e-12)
-    low, high = theirs.confidence_interval_.to_numpy()[at].T
+    indices = theirs.survival_function_.index.searchsorted(ours.times)
+    assert ours.share == pytest.approx(theirs.survival_function_.to_numpy().ravel()[indices], abs=1e-12)
+    low, high = theirs.confidence_interval_.to_numpy()[indices].T
     assert ours.low == pytest.approx(low, abs=1e-12)
     assert ours.high == pytest.approx(high, abs=1e-12)
-    # A share that is exactly one half, rounded: which time it is depends on the order of multiplications.
+    # Where a share is one half up to rounding, the median depends on the order of multiplications.
     assume(not np.isclose(np.column_stack([ours.share, ours.low, ours.high]), 0.5, rtol=1e-12).any())
     median = ours.median()
     assert (median.value, median.low, median.high) == (theirs.median_survival_time_, *median_ends)
@@ -54,8 +54,8 @@ def test_the_estimate_is_that_of_statsmodels(runs: Runs) -> None:
     assume(happened.any())
     theirs = importlib.import_module("statsmodels.duration.survfunc").SurvfuncRight(times + 1, happened)  # only > 0
     ours = kaplan_meier(times + 1, happened)
-    at = np.searchsorted(ours.times, theirs.surv_times)
-    assert ours.share[at] == pytest.approx(theirs.surv_prob, abs=1e-12)
+    indices = np.searchsorted(ours.times, theirs.surv_times)
+    assert ours.share[indices] == pytest.approx(theirs.surv_prob, abs=1e-12)
 
 
 @given(st.lists(st.integers(0, 9), min_size=1))
@@ -81,14 +81,14 @@ def test_the_share_falls_and_stays_within_its_interval(runs: Runs) -> None:
 
 
 @given(RUNS, st.integers(1, 50))
-def test_more_that_nothing_happened_to_leave_more(runs: Runs, more: int) -> None:
+def test_more_censored_times_raise_the_share(runs: Runs, more: int) -> None:
     one = kaplan_meier(*arrays(runs))
     other = kaplan_meier(*arrays([*runs, *([(12, False)] * more)]))
-    at = np.searchsorted(other.times, one.times)
-    assert (other.share[at] >= one.share - 1e-12).all()
+    indices = np.searchsorted(other.times, one.times)
+    assert (other.share[indices] >= one.share - 1e-12).all()
 
 
-def test_of_nothing_there_is_no_estimate_and_no_median() -> None:
+def test_without_times_there_is_no_estimate_and_no_median() -> None:
     curve = kaplan_meier([], [])
     assert curve.share.size == 0
     median = curve.median()
@@ -106,6 +106,8 @@ def test_of_nothing_there_is_no_estimate_and_no_median() -> None:
         ([1.0], [True], 1.0, "confidence must lie between 0 and 1, both excluded: found 1.0"),
     ],
 )
-def test_what_is_no_time_is_refused(times: list[float], happened: list[bool], confidence: float, sentence: str) -> None:
+def test_invalid_times_and_confidences_are_refused(
+    times: list[float], happened: list[bool], confidence: float, sentence: str
+) -> None:
     with pytest.raises(NalmError, match=sentence):
         kaplan_meier(times, happened, confidence)

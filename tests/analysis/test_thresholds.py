@@ -73,7 +73,7 @@ def test_sums_under_a_gold_threshold_are_found_at_their_range(write_yaml: WriteY
         nalm.load_experiment(str(path))
 
 
-def test_a_module_that_is_set_later_is_checked_before_training(write_yaml: WriteYaml, tmp_path: Path) -> None:
+def test_a_module_that_is_changed_later_is_checked_before_training(write_yaml: WriteYaml, tmp_path: Path) -> None:
     experiment: Experiment = nalm.load_experiment(str(write_yaml(task="task: {operation: div, threshold: gold}")))
     changed = experiment.with_setting("NMRU.regularizers={}").with_setting("NMRU.module=Linear")
     with pytest.raises(NalmError, match=r"^NMRU: threshold gold needs gold weights: Linear: operation is 'div'"):

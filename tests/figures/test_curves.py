@@ -19,8 +19,8 @@ def nmru(found: Results) -> list[TrainedRun]:
 
 
 def with_errors(found: Results, *errors: list[float]) -> Results:
-    """The results with these test errors instead of those of some runs."""
-    runs = [changed(run, test_errors=of) for run, of in zip(nmru(found), errors, strict=False)]
+    """Replace the test errors of some runs."""
+    runs = [changed(run, test_errors=values) for run, values in zip(nmru(found), errors, strict=False)]
     found.trained[:] = runs
     return found
 
@@ -43,14 +43,14 @@ def test_the_median_of_three_runs_is_the_middle_one(results: Path) -> None:
     assert table["high"].tolist() == errors.max(axis=0).tolist()
 
 
-def test_errors_that_are_no_numbers_are_the_worst_and_disturb_no_others(results: Path) -> None:
+def test_nan_errors_are_the_worst_and_leave_the_others_alone(results: Path) -> None:
     found = with_errors(nalm.load(results), [1, 2, math.nan], [3, math.inf, 1], [2, 1, 0])
     table = error_quantiles(found).query("error == 'test'")
     assert table["median"].tolist() == [2, 2, 1]
     assert table["high"].tolist() == [3, math.inf, math.inf]
 
 
-def test_a_run_that_diverged_is_the_worst_from_then_on(results: Path) -> None:
+def test_a_diverged_run_has_infinite_errors_from_then_on(results: Path) -> None:
     found = nalm.load(results)
     first, *rest = nmru(found)
     found.trained[:] = [changed(first, 1, diverged_at=3), *rest]
@@ -68,7 +68,7 @@ def test_where_all_runs_diverged_at_once_every_error_is_infinite(results: Path) 
     assert np.isinf(table[list(QUANTILES)]).all(axis=None)
 
 
-def test_a_run_that_was_looked_at_less_often_counts_where_it_was(results: Path) -> None:
+def test_a_run_with_fewer_evaluations_counts_where_it_has_them(results: Path) -> None:
     found = nalm.load(results)
     first, *rest = nmru(found)
     found.trained[:] = [changed(first, 2), *rest]
@@ -89,8 +89,8 @@ def test_curves_have_a_panel_per_variant_and_task_with_both_medians_and_the_thre
     table = nalm.error_quantiles(found, ["NMRU"], ["U[1,2)"])
     shown = [line.ravel().tolist() for line in lines_of(picture.axes[0])]
     for error in ("validation", "test"):
-        of = table[table["error"] == error]
-        median = np.column_stack([of["iteration"], np.log10(of["median"])]).ravel()
+        rows = table[table["error"] == error]
+        median = np.column_stack([rows["iteration"], np.log10(rows["median"])]).ravel()
         assert any(line == pytest.approx(median) for line in shown if len(line) == 6)
     flat = [np.asarray(line.get_ydata()).tolist() for line in picture.axes[0].lines]
     flat += [part[:, 1].tolist() for part in segments_of(picture.axes[0])]

@@ -1,4 +1,4 @@
-"""Every kind of figure of results: what is in it, what is refused, and that its file is whole."""
+"""Every kind of figure of results: its content, its errors, and its files."""
 
 import math
 import re
@@ -48,7 +48,7 @@ def test_every_kind_can_be_restyled(found: Results, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", OF_ANY_TASKS)
-def test_every_kind_says_which_variants_and_tasks_there_are(found: Results, kind: str) -> None:
+def test_every_kind_refuses_unknown_variants_and_tasks(found: Results, kind: str) -> None:
     with pytest.raises(NalmError, match=r"^found unknown variant 'nru', expected one of: NMRU, NRU$"):
         nalm.draw(found, kind, variants=["nru", "NRU"])
     with pytest.raises(NalmError, match=r"^found unknown task 'U\[3,4\)', expected one of: U\[1,2\), negative$"):
@@ -56,7 +56,7 @@ def test_every_kind_says_which_variants_and_tasks_there_are(found: Results, kind
 
 
 @pytest.mark.parametrize("kind", OF_ANY_TASKS)
-def test_every_kind_is_drawn_of_one_variant_on_one_task_or_asks_for_another(found: Results, kind: str) -> None:
+def test_every_kind_draws_one_variant_on_one_task_or_asks_for_another(found: Results, kind: str) -> None:
     if kind == "pairs":
         with pytest.raises(NalmError, match=r"^a pair is two variants: found 1, name two of: NMRU, NRU$"):
             nalm.draw(found, kind, variants=["NRU"])
@@ -77,14 +77,14 @@ def test_every_kind_is_drawn_when_runs_diverged_and_errors_are_not_finite(found:
 
 @pytest.mark.parametrize("kind", OF_ANY_TASKS)
 @pytest.mark.parametrize("error", [0.0, 1.0])
-def test_every_kind_is_drawn_of_runs_that_were_looked_at_once(found: Results, kind: str, error: float) -> None:
+def test_every_kind_draws_runs_with_one_evaluation(found: Results, kind: str, error: float) -> None:
     for index, run in enumerate(found.trained):
         found.trained[index] = changed(run, 1, test_errors=[error])
     variants, tasks = ONE.get(kind, ([], []))
     drawn(nalm.draw(found, kind, variants=variants, tasks=tasks))
 
 
-def test_an_unknown_kind_is_refused_with_those_that_there_are(found: Results, tmp_path: Path) -> None:
+def test_an_unknown_kind_is_refused_with_the_known_ones(found: Results, tmp_path: Path) -> None:
     with pytest.raises(
         NalmError, match=f"^found unknown kind of figure 'bars', expected one of: {', '.join(FIGURES)}, or "
     ):
@@ -127,7 +127,7 @@ HISTOGRAM = FigureKind(title="Test errors.", draw=histogram, table=errors)
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Installs a package that offers a kind of figure, and one thing that is none."""
+    """Install a package that offers a kind of figure."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "my_figures.py").write_text(HISTOGRAM)
     information = tmp_path / "my_figures-1.0.dist-info"
@@ -150,7 +150,7 @@ def test_a_kind_of_another_package_is_drawn_by_its_name_or_import_path(
 
 
 @pytest.mark.usefixtures("package")
-def test_something_that_is_no_kind_of_figure_is_refused(found: Results) -> None:
+def test_an_object_that_is_not_a_kind_of_figure_is_refused(found: Results) -> None:
     with pytest.raises(NalmError, match=r"^found function at my_figures:errors, expected a nalm\.figures\.FigureKind$"):
         nalm.draw(found, "my_figures:errors")
 
@@ -168,13 +168,18 @@ def test_something_that_is_no_kind_of_figure_is_refused(found: Results) -> None:
         (("--kind", "survival", "--tasks", "x"), "found unknown task 'x', expected one of: U[1,2), negative"),
     ],
 )
-def test_what_cannot_be_plotted_is_one_sentence(
+def test_errors_of_the_command_are_one_sentence(
     refused: Callable[..., str], results: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     assert refused("plot", results, *arguments).startswith(sentence)
 
 
-def test_a_kind_of_some_variants_and_tasks_is_plotted(nalm_cli: Cli, results: Path, tmp_path: Path) -> None:
+def test_the_help_of_the_command_lists_every_kind(nalm_cli: Cli) -> None:
+    text = nalm_cli("plot", "--help").stdout
+    assert all(re.search(rf"\b{kind}\b", text) for kind in FIGURES)
+
+
+def test_the_command_plots_chosen_variants_and_tasks(nalm_cli: Cli, results: Path, tmp_path: Path) -> None:
     done = nalm_cli(
         *("plot", results, "--kind", "curves", "--variants", "NRU,NMRU", "--tasks", "U[1,2)"),
         *("-o", "curves.png"),

@@ -1,4 +1,4 @@
-"""Figure 5: its numbers beside the published ones, what it shows, and what is written."""
+"""Figure 5: its numbers beside the published ones, its picture, and its files."""
 
 import math
 from pathlib import Path
@@ -39,12 +39,12 @@ def test_every_cell_of_the_published_table_is_computed(frame: pd.DataFrame) -> N
     assert len(frame) == len(frame[["module", "task", "range"]].drop_duplicates()) == 4 * 3 * 9
 
 
-def test_every_cell_is_the_published_one(frame: pd.DataFrame) -> None:
+def test_every_error_agrees_with_the_published_one(frame: pd.DataFrame) -> None:
     idealized = frame["module"] == "RealNPU (eps=0)"
     difference = frame["relative_difference"].abs()
-    # Powers, logarithms and exponentials of another version of torch are rounded otherwise: measured, 1.1e-5. Without
-    # its constant, the Real NPU's exponential turns roundings of large logarithms into errors: measured, 15 % on a
-    # processor with AVX2 alone, and 25.2 % on one with AVX-512, whose exponential rounds otherwise.
+    # Another version of torch rounds powers, logarithms and exponentials differently: measured, 1.1e-5. Without its
+    # constant, the Real NPU's exponential turns rounding errors of large logarithms into errors: measured, 15 % on a
+    # processor with AVX2 alone, and 25.2 % on one with AVX-512, whose exponential rounds differently.
     assert difference[~idealized].max() < 1e-3
     assert difference[idealized].max() < 0.3
 
@@ -58,7 +58,7 @@ def test_published_errors_belong_to_their_cells(frame: pd.DataFrame, module: str
     assert (cell["range"], cell["published"]) == ("U[0,1e-8)", published)
 
 
-def test_the_constant_of_the_real_npu_is_what_it_errs_by(frame: pd.DataFrame) -> None:
+def test_the_errors_of_the_real_npu_come_from_its_constant(frame: pd.DataFrame) -> None:
     errors = frame.pivot_table(index=["task", "range"], columns="module", values="error")
     assert (errors["RealNPU"] > 1e5 * errors["RealNPU (eps=0)"]).all()
 
@@ -78,7 +78,7 @@ def test_panels_and_modules_are_named_and_ordered_as_in_the_paper(picture: Figur
     assert "module" not in shown
 
 
-def test_ranges_stand_in_the_order_of_their_size(picture: Figure) -> None:
+def test_ranges_are_in_order_of_size(picture: Figure) -> None:
     for axes in picture.axes:
         labels = [label.get_text() for label in axes.get_xticklabels()]
         assert labels == RANGES

@@ -6,7 +6,7 @@ import nalm
 from nalm.analysis.results import Results
 
 
-def test_the_map_of_success_has_its_numbers_in_the_cells(found: Results) -> None:
+def test_cells_show_solved_runs_and_all_runs(found: Results) -> None:
     picture = drawn(nalm.success_map(found))
     axes = picture.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["U[1,2)", "negative", "all of these"]

@@ -1,4 +1,4 @@
-"""Errors by length: what the table says, what is drawn, and what is refused."""
+"""Errors by length of sequences: the table, the figure, and errors."""
 
 import math
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from nalm.errors import NalmError
 from nalm.execution.plan import plan
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
-from nalm.log import notices
+from nalm.log import warnings_given
 from nalm.store.store import Store
 from nalm.tasks.digits.reference import reference_thresholds, upper_limit
 from nalm.training.history import History
 
 ERRORS = {"NAU": 2.0, "LSTM": 400.0, "solved": 1.0}
-"""Test errors of seed 0 on the length 1; each seed has 10 % more, and each length its square as many times."""
+"""Test errors of seed 0 on length 1; they grow by 10 % per seed and with the square of the length."""
 
 
 @pytest.fixture
 def make(tmp_path: Path, history: Callable[..., History]) -> Callable[..., Results]:
-    """Results of sequences as if they had been trained."""
+    """Return a function that makes results of sequences without training."""
 
     def made(lengths: tuple[int, ...] = (1, 10, 100), variants: tuple[str, ...] = tuple(ERRORS)) -> Results:
         modules = {"solved": "Accumulator"}
@@ -83,7 +83,7 @@ def test_a_threshold_is_the_upper_limit_of_the_accumulators_errors(make: Callabl
 def test_without_accumulators_nothing_is_solved_and_a_notice_says_why(make: Callable[..., Results]) -> None:
     results = make(variants=("NAU", "LSTM"))
     assert not results.runs()["solved"].any()
-    assert notices.said == [
+    assert warnings_given() == [
         "no run counts as solved: thresholds take at least 2 seeds of the variant with the Accumulator"
     ]
     assert nalm.length_errors(results)["ratio"].isna().all()
@@ -91,13 +91,13 @@ def test_without_accumulators_nothing_is_solved_and_a_notice_says_why(make: Call
     assert reference_thresholds([]) == {}
 
 
-def test_errors_of_accumulators_that_are_not_finite_are_said(make: Callable[..., Results]) -> None:
+def test_a_notice_says_that_an_accumulators_error_is_not_finite(make: Callable[..., Results]) -> None:
     (run, *_) = [run for run in make().trained if run.run.recipe.module.name == "Accumulator"]
     found = reference_thresholds(
         [(run.task, run.run.recipe, run.run.task, [1.0], [error]) for error in (2.0, math.nan)]
     )
     assert math.isnan(found[run.task].value)
-    assert notices.said == [f"no run of {run.task} counts as solved: the Accumulator's error is not finite"]
+    assert warnings_given() == [f"no run of {run.task} counts as solved: the Accumulator's error is not finite"]
 
 
 @pytest.mark.parametrize("lengths", [(1, 10, 100), (2, 3, 4), (10,)])

@@ -1,4 +1,4 @@
-"""Two variants on the same seeds, as they are drawn."""
+"""The figure of two variants on the same seeds."""
 
 from tests.figures.drawing import dots_of, drawn, texts
 

@@ -1,4 +1,4 @@
-"""The three panels: what they show, in which order, and how they are saved."""
+"""The three panels: their content and its order."""
 
 import sys
 from pathlib import Path
@@ -88,7 +88,7 @@ def test_every_variant_and_task_has_a_point(figure: ggplot) -> None:
     assert [len(positions_of(axes)) for axes in drawn(figure).axes] == [12, 12, 12]
 
 
-def test_what_nothing_solved_is_not_drawn_and_the_rest_is(table: pd.DataFrame) -> None:
+def test_missing_values_are_not_drawn_and_the_rest_is(table: pd.DataFrame) -> None:
     unsolved = [column for columns in list(PANELS.values())[1:] for column in columns]
     table.loc[[0, 5], unsolved] = np.nan
     table.loc[1, ["iterations_low", "iterations_high"]] = np.nan  # one run: a value without an interval
@@ -103,7 +103,7 @@ def test_a_missing_point_does_not_move_its_neighbours(table: pd.DataFrame) -> No
     assert len(whole - rest) == 1
 
 
-def test_a_figure_of_a_task_that_nobody_solved_is_drawn(table: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_figure_without_any_solved_run_is_drawn(table: pd.DataFrame, tmp_path: Path) -> None:
     table[[column for columns in list(PANELS.values())[1:] for column in columns]] = np.nan
     figure = three_panels(table)
     assert [axes.get_ylim()[0] > -0.1 for axes in drawn(figure).axes] == [True] * 3
@@ -132,7 +132,7 @@ def test_without_plotnine_the_error_says_what_to_install(table: pd.DataFrame, mo
         three_panels(table)
 
 
-def test_panels_show_what_is_asked_for(found: Results) -> None:
+def test_panels_show_only_the_chosen_variants_and_tasks(found: Results) -> None:
     shown = texts(drawn(nalm.summary_panels(found, ["NRU"], ["negative"])))
     assert {"NRU", "negative"} <= set(shown)
     assert not {"NMRU", "U[1,2)"} & set(shown)

@@ -12,7 +12,7 @@ from nalm.analysis.results import Results
 from nalm.errors import NalmError
 
 
-def test_solved_runs_leave_when_they_cross_the_threshold_and_others_stay_to_the_end(results: Path) -> None:
+def test_solved_runs_leave_at_their_first_crossing_and_others_stay_to_the_end(results: Path) -> None:
     found = nalm.load(results)
     steps = nalm.survival_steps(found, ["NRU"], ["U[1,2)"])
     solved = found.runs().query("variant == 'NRU' and task == 'U[1,2)'")["iteration_solved"].tolist()
@@ -49,7 +49,7 @@ def test_a_run_that_diverged_stays_unsolved_until_its_training_would_have_ended(
         ([], ["U[3,4)"], r"found unknown task 'U\[3,4\)', expected one of: U\[1,2\), negative"),
     ],
 )
-def test_an_unknown_label_is_named_with_those_that_there_are(
+def test_an_unknown_label_is_refused_with_the_known_ones(
     results: Path, variants: list[str], tasks: list[str], sentence: str
 ) -> None:
     with pytest.raises(NalmError, match=f"^{sentence}$"):
@@ -79,7 +79,7 @@ def test_survival_has_a_panel_per_task_and_one_for_all_and_a_step_per_variant(fo
     for axes in picture.axes:
         ends = {float(line[-1, 1]) for line in lines_of(axes)}
         assert ends == {0.0, 1.0}  # the NRU's runs are all solved, the NMRU's are not
-        assert len(dots_of(axes)) == 1  # and so only the NRU has a median
+        assert len(dots_of(axes)) == 1  # so only the NRU has a median
 
 
 def test_survival_of_one_task_has_no_panel_for_all(found: Results) -> None:

@@ -1,4 +1,4 @@
-"""Weights of runs beside gold weights."""
+"""Tables of weights beside gold weights."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,9 +29,9 @@ def test_every_evaluation_of_every_run_has_a_row_per_weight(results: Path) -> No
     history = found.run("NMRU", "U[1,2)", 1).history()
     run = table.query("variant == 'NMRU' and task == 'U[1,2)' and seed == 1")
     for index in range(4):
-        of = run[run["index"] == index]
-        assert of["iteration"].tolist() == history["iteration"].tolist()
-        assert of["value"].tolist() == history[f"weight.{index}"].tolist()
+        rows = run[run["index"] == index]
+        assert rows["iteration"].tolist() == history["iteration"].tolist()
+        assert rows["value"].tolist() == history[f"weight.{index}"].tolist()
     assert run["gold"].tolist() == [1, 0, 0, 1] * 3
     assert (run["place"] == run["index"]).all()
 
@@ -40,10 +40,10 @@ def test_the_last_weights_are_those_of_the_trained_module(results: Path) -> None
     found = nalm.load(results)
     table = nalm.final_weights(found, ["NRU"], ["negative"])
     assert set(table["iteration"]) == {21}
-    for seed, of in table.groupby("seed"):
+    for seed, rows in table.groupby("seed"):
         module = found.module("NRU", "negative", int(str(seed)))
-        assert of["value"].tolist() == module.get_parameter("weight").flatten().tolist()
-        assert of["gold"].tolist() == [1, -1]
+        assert rows["value"].tolist() == module.get_parameter("weight").flatten().tolist()
+        assert rows["gold"].tolist() == [1, -1]
 
 
 def test_where_each_seed_has_its_own_operands_gold_weights_are_in_one_place(write_yaml: Write, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_where_each_seed_has_its_own_operands_gold_weights_are_in_one_place(writ
     assert own[0].nunique() > 1
 
 
-def test_effective_weights_and_what_they_do_not_depend_on_are_shown(write_yaml: Write, tmp_path: Path) -> None:
+def test_effective_weights_and_the_parameters_outside_them_are_shown(write_yaml: Write, tmp_path: Path) -> None:
     variants = "variants: [{label: iNALU, recipe: {module: INALU}}, {label: Real NPU, recipe: {module: RealNPU}}]"
     found = trained(write_yaml(variants=variants), tmp_path / "results")
     table = nalm.final_weights(found)
@@ -75,7 +75,7 @@ def test_effective_weights_and_what_they_do_not_depend_on_are_shown(write_yaml: 
 def test_a_module_without_gold_weights_shows_its_parameters(write_yaml: Write, tmp_path: Path) -> None:
     variants = "variants: [{label: mine, recipe: {module: 'torch.nn:Linear'}}, {label: NAU, recipe: {module: NAU}}]"
     table = nalm.weight_histories(trained(write_yaml(variants=variants), tmp_path / "results"))
-    assert table["gold"].isna().all()  # Linear knows none, and a NAU cannot divide
+    assert table["gold"].isna().all()  # Linear has no gold weights, and a NAU cannot divide
     mine = table[table["variant"] == "mine"]
     assert mine[["parameter", "index"]].drop_duplicates().to_numpy().tolist() == [
         ["weight", 0],
@@ -94,7 +94,7 @@ def test_runs_without_weights_are_refused_and_left_out_beside_others(results: Pa
         nalm.weight_histories(found)
 
 
-def test_a_run_that_diverged_ends_with_weights_that_are_no_numbers(results: Path) -> None:
+def test_a_diverged_run_ends_with_nan_weights(results: Path) -> None:
     found = nalm.load(results)
     first = found.trained[0]
     weights = {"weight": np.array([*first.flat_parameters["weight"][:4], *[np.nan] * 12])}

@@ -1,4 +1,4 @@
-"""Weights over iterations and after training, as they are drawn."""
+"""The figures of weights over iterations and after training."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -7,16 +7,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from tests.reports.labels import EVIL
 
 import nalm
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import parse_seeds
 
-EVIL = "<script>alert('it runs')</script>"
-
 
 class Page(HTMLParser):
-    """What is on a page: its text, its tags with their attributes, and its tables as rows of cells."""
+    """Content of a page: its text, its tags with their attributes, and its tables as rows of cells."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -58,7 +57,7 @@ def page(results: Path, tmp_path: Path) -> Page:
     return Page(path)
 
 
-def test_the_page_is_one_file_that_asks_for_nothing(results: Path, tmp_path: Path) -> None:
+def test_the_page_is_one_file_that_loads_nothing_else(results: Path, tmp_path: Path) -> None:
     (path,) = nalm.report(results, tmp_path / "report.html")
     addresses = re.findall(r"""(?:src|href)=["']([^"']*)""", path.read_text(encoding="utf-8"))
     assert addresses
@@ -67,14 +66,14 @@ def test_the_page_is_one_file_that_asks_for_nothing(results: Path, tmp_path: Pat
     assert sorted(item.name for item in tmp_path.iterdir() if item.name != "results") == ["report.html"]
 
 
-def test_its_tables_say_what_the_summary_says(results: Path, page: Page) -> None:
+def test_its_tables_agree_with_the_summary(results: Path, page: Page) -> None:
     summary = nalm.load(results).summary()
     rows = page.table("sparsity error, 95 %")
     assert [row[0] for row in rows] == summary["variant"].tolist()
     assert [row[2] for row in rows] == [f"{row.solved}/{row.runs}" for row in summary.itertuples()]
 
 
-def test_every_run_that_failed_is_there_with_what_it_learnt(results: Path, page: Page) -> None:
+def test_every_failed_run_is_listed_with_its_expression(results: Path, page: Page) -> None:
     failed = nalm.load(results).runs().query("not solved")
     rows = page.table("learnt instead")
     assert sum(int(row[4]) for row in rows) == len(failed) > 0
@@ -84,7 +83,7 @@ def test_every_run_that_failed_is_there_with_what_it_learnt(results: Path, page:
             assert nalm.load(results).run(variant, task, seed).description()["expression"] == learnt
 
 
-def test_it_says_what_was_run(page: Page) -> None:
+def test_it_shows_recipes_and_tasks(page: Page) -> None:
     assert [row[:3] for row in page.table("recipe")] == [["NMRU", "NMRU", "20"], ["NRU", "NRU", "20"]]
     assert page.table("tested on") == [
         ["U[1,2)", "div", "2", "U[1,2)", "U[2,6)", "1e-05"],
@@ -92,7 +91,7 @@ def test_it_says_what_was_run(page: Page) -> None:
     ]
 
 
-def test_of_many_that_failed_the_expressions_of_some_are_found_out(
+def test_of_many_failed_runs_only_some_expressions_are_computed(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nalm.reports.failures.MOST_EXPRESSIONS", 1)
@@ -104,7 +103,7 @@ def test_of_many_that_failed_the_expressions_of_some_are_found_out(
     assert any(row[2] == "…" for row in rows)
 
 
-def test_it_says_where_results_come_from(results: Path, page: Page) -> None:
+def test_it_shows_the_provenance_of_results(results: Path, page: Page) -> None:
     about = dict(page.table("found"))
     provenance = nalm.load(results).trained[0].provenance
     assert about["torch"] == provenance["versions"]["torch"]
@@ -112,7 +111,7 @@ def test_it_says_where_results_come_from(results: Path, page: Page) -> None:
     assert about["shards"] == "2"
 
 
-def test_a_page_can_be_read_without_seeing_it(page: Page) -> None:
+def test_a_page_is_accessible_to_screen_readers(page: Page) -> None:
     assert page.all("html")[0]["lang"] == "en"
     assert [tag for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)] == ["h1", "h2"] + ["h3"] * 5
     pictures = page.all("img")
@@ -151,7 +150,7 @@ def test_several_directories_are_one_page(results: Path, tiny_experiment: Experi
     assert any(str(more) in text for text in page.text)
 
 
-def test_figures_for_which_nothing_is_trained_are_those_of_their_directory(results: Path, tmp_path: Path) -> None:
+def test_computed_figures_are_those_of_their_own_directory(results: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(results, other)
     for number, directory in enumerate((results, other)):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.browser import Browser, browser, missing
 from tests.execution.processes import wait_until
-from tests.reports.test_html import EVIL
+from tests.reports.labels import EVIL
 
 import nalm
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(missing() is not None, reason
 
 @pytest.fixture
 def page(write_yaml: Callable[..., Path], tmp_path: Path) -> Path:
-    """Of an experiment whose title and one of whose labels are no friends of ours."""
+    """Write the page of an experiment whose title and labels contain scripts."""
     variants = f'variants: [{{label: "{EVIL}", recipe: {{base: nmru}}}}, {{label: NRU, recipe: {{base: nru}}}}]'
     ranges = "ranges: [{train: [1, 2], test: [2, 6]}, {train: [-2, -1], test: [-6, -2]}]"
     experiment = write_yaml(title=f'title: "{EVIL}"', variants=variants, ranges=ranges, seeds="seeds: 0-2")
@@ -48,7 +48,7 @@ def headers(window: Browser, table: int) -> list[str]:
     return found
 
 
-def test_the_page_has_nothing_to_complain_about_and_asks_the_network_for_nothing(window: Browser, page: Path) -> None:
+def test_the_page_has_no_console_messages_and_no_network_requests(window: Browser, page: Path) -> None:
     assert "Results" in window.text()
     window.run(OPEN)
     assert window.run("return document.images.length") == 3
@@ -59,7 +59,7 @@ def test_the_page_has_nothing_to_complain_about_and_asks_the_network_for_nothing
     assert asked == [page.absolute().as_uri()]
 
 
-def test_what_looks_like_a_script_stays_text(window: Browser) -> None:
+def test_scripts_in_labels_stay_text(window: Browser) -> None:
     assert EVIL in window.text()  # an alert would have stopped us
     assert window.run("return document.scripts.length") == 1
 
@@ -93,7 +93,9 @@ def test_tables_sort_by_the_column_that_is_clicked(window: Browser) -> None:
         (["x1/x2", "1/x9", "1"], ["1", "1/x9", "x1/x2"]),
     ],
 )
-def test_numbers_sort_as_numbers_and_all_else_as_text(page: Path, cells: list[str], ordered: list[str] | None) -> None:
+def test_numbers_sort_as_numbers_and_everything_else_as_text(
+    page: Path, cells: list[str], ordered: list[str] | None
+) -> None:
     with browser() as window:
         window.open(page)
         rows = "".join(f"<tr><td>{cell}</td></tr>" for cell in cells)
@@ -107,7 +109,7 @@ def test_nothing_is_wider_than_the_window(window: Browser) -> None:
     assert window.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
-def test_text_can_be_read_by_day_and_by_night(window: Browser) -> None:
+def test_text_has_enough_contrast_in_light_and_dark_mode(window: Browser) -> None:
     contrast = """
         const channel = (value) => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
         const brightness = (colour) => {

@@ -33,7 +33,7 @@ def test_labels_cannot_break_the_tables(results: Path, tmp_path: Path) -> None:
     assert r"| a\|b |" in page.read_text(encoding="utf-8")
 
 
-def test_a_page_of_another_kind_is_refused(results: Path, tmp_path: Path) -> None:
+def test_a_page_with_another_suffix_is_refused(results: Path, tmp_path: Path) -> None:
     with pytest.raises(NalmError, match=r"found '\.doc' in .*, expected \.html or \.md"):
         nalm.report(results, tmp_path / "page.doc")
 
@@ -44,7 +44,7 @@ def test_a_page_that_cannot_be_written_is_one_sentence(results: Path, tmp_path: 
         nalm.report(results, tmp_path / "file" / "results.md")
 
 
-def test_what_is_published_stands_beside_ours(tmp_path: Path) -> None:
+def test_published_numbers_are_shown_beside_ours(tmp_path: Path) -> None:
     redundancy = nalm.load_experiment("redundancy").narrowed(seeds=[0], variants=["NMRU"])
     nalm.run(redundancy.changed({"iterations": 1}), tmp_path / "results", workers=0, compiled=False)
     page, _ = nalm.report(tmp_path / "results", tmp_path / "results.md")
@@ -53,9 +53,7 @@ def test_what_is_published_stands_beside_ours(tmp_path: Path) -> None:
     assert row.endswith("| differs |")
 
 
-def test_the_errors_of_gold_weights_are_a_table_with_their_distance_from_the_published(
-    results: Path, tmp_path: Path
-) -> None:
+def test_gold_errors_are_a_table_with_their_difference_from_the_published_errors(results: Path, tmp_path: Path) -> None:
     nalm.reproduce("figure-5", results)
     page, *pictures = nalm.report(results, tmp_path / "results.md")
     text = page.read_text(encoding="utf-8")

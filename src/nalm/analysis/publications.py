@@ -167,11 +167,11 @@ def read_publication(path: Path) -> list[Published]:
 
 
 def _records(publication: _Publication, document: Document) -> Iterator[Published]:
-    of_paper = publication.model_dump(exclude={"tables"})
+    paper_fields = publication.model_dump(exclude={"tables"})
     for number, table in enumerate(publication.tables):
-        of_table = table.model_dump(exclude={"tasks", "rows"})
+        table_fields = table.model_dump(exclude={"tasks", "rows"})
         for index, row in enumerate(table.rows):
             for position, task in enumerate(table.tasks or [None]):
                 if numbers := row.numbers(position):
-                    fields = {**of_paper, **of_table, "variant": row.variant, "task": task, **numbers}
+                    fields = {**paper_fields, **table_fields, "variant": row.variant, "task": task, **numbers}
                     yield check(Published, fields, document, [("tables", number, "rows", index), ("tables", number)])

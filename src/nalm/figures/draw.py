@@ -45,8 +45,7 @@ def draw(
 
     Arguments:
         results: the results of an experiment.
-        kind: ``panels``, ``curves``, ``weights``, ``weight-map``, ``heatmap``, ``survival``, ``pairs``, ``lengths``,
-            the name of a kind that an installed package adds, or an import path.
+        kind: a name in :data:`nalm.figures.FIGURES`, such as ``curves``, or the import path of a ``FigureKind``.
         variants: labels of variants; by default all.
         tasks: labels of tasks; by default all.
 

@@ -57,8 +57,8 @@ def length_errors(results: Results, variants: Sequence[str] = (), tasks: Sequenc
     errors: dict[tuple[str, str], list[float]] = {}
     lengths: dict[str, tuple[int, int]] = {}
     for run in selected(results, variants, tasks):
-        if (of_task := run.run.task.lengths) is not None:
-            lengths[run.task] = of_task
+        if (task_lengths := run.run.task.lengths) is not None:
+            lengths[run.task] = task_lengths
             error = run.outcome()["test_error"]
             errors.setdefault((run.variant, run.task), []).append(np.inf if error is None or np.isnan(error) else error)
     if not errors:

@@ -56,7 +56,7 @@ def summary_panels(results: Results, variants: Sequence[str] = (), tasks: Sequen
     Arguments:
         results: the results of an experiment.
         variants: labels of variants; by default all.
-        tasks: labels of tasks; by default all.
+        tasks: labels of tasks; by default all, in the order of the experiment.
 
     Raises:
         NalmError: a variant or task is unknown, there are no runs, or plotnine is not installed.

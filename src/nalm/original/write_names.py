@@ -5,18 +5,16 @@ from typing import Any, cast
 
 from nalm.experiments.runs import recipe_fields
 from nalm.original.parse_names import (
-    BOUNDED,
     CLIPS,
     CRITERIA,
     DEFAULT_GROWTH,
     DEFAULT_RAMP,
     FLAGS,
     INITS,
-    POWER,
     UNNAMED,
     named_run,
 )
-from nalm.original.units import describe_unit
+from nalm.original.units import BOUNDED, POWER, describe_unit
 from nalm.spec.distributions import Benford, Exponential, TruncatedNormal
 from nalm.spec.ranges import Halves, Interval, Range, Union
 from nalm.spec.recipe import Recipe

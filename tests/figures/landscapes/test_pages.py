@@ -1,4 +1,4 @@
-"""Pictures of loss landscapes: what they mark, where they are cut, and the files."""
+"""Pages of loss landscapes: their marks, their cuts, and their files."""
 
 import sys
 from pathlib import Path
@@ -33,7 +33,7 @@ def lines(axes: Axes, label: str) -> list[tuple[list[float], list[float]]]:
 
 
 def ends(axes: Axes, label: str) -> list[tuple[float, float]]:
-    """Where lines along w1 = 0 begin and end."""
+    """Return the ends of the lines along w1 = 0."""
     found = lines(axes, label)
     assert all(set(w1) == {0.0} for w1, _ in found)
     return [(min(w2), max(w2)) for _, w2 in found]
@@ -49,7 +49,7 @@ def quotients() -> dict[str, Axes]:
     return panels(draw_landscapes(landscapes(target="quotient")))
 
 
-def test_every_module_has_a_panel_that_says_what_is_held_fast(
+def test_every_module_has_a_panel_that_names_its_fixed_parameters(
     products: dict[str, Axes], quotients: dict[str, Axes]
 ) -> None:
     titles = [

@@ -1,4 +1,4 @@
-"""Loss landscapes: values by hand, and singularities where they are said to be."""
+"""Loss landscapes: values against the formulas, and singularities where they are declared."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def at(name: str, target: str, w1: float, w2: float, epsilon: float = 0.1) -> fl
 
 
 def by_hand(name: str, target: str, w1: float, w2: float) -> float:
-    """The same from the papers' formulas, one number at a time."""
+    """Compute the same result from the papers' formulas, one number at a time."""
     result, angle = 1.0, 0.0
     for z, sign in ((2.2 * abs(w1) + 0.1, 1), (6 * abs(w1) + 0.1, 1 if target == "product" else -1)):
         w = sign * w2
@@ -43,7 +43,7 @@ def by_hand(name: str, target: str, w1: float, w2: float) -> float:
 
 @pytest.mark.parametrize(("name", "target"), PAIRS)
 @pytest.mark.parametrize(("w1", "w2"), POINTS)
-def test_results_are_those_of_the_formulas(name: str, target: str, w1: float, w2: float) -> None:
+def test_results_equal_those_of_the_formulas(name: str, target: str, w1: float, w2: float) -> None:
     assert at(name, target, w1, w2) == pytest.approx(by_hand(name, target, w1, w2), rel=1e-12)
 
 
@@ -72,7 +72,7 @@ def test_the_loss_of_a_row_belongs_to_its_weights() -> None:
         assert row.loss == pytest.approx(abs(result - 2.2 / 6), rel=1e-12)
 
 
-def test_several_landscapes_come_in_order_and_once() -> None:
+def test_several_landscapes_are_in_order_and_without_repetition() -> None:
     table = landscapes(["NMU", "NACMul", "NMU"])
     assert list(table["module"].unique()) == ["NMU", "NACMul"]
     assert len(table) == 80_000
@@ -96,7 +96,7 @@ def test_a_landscape_leaves_random_streams_alone() -> None:
 
 def test_the_peak_of_a_negative_exponent_grows_as_epsilon_shrinks() -> None:
     for name in ("NACMul", "NRU-eval", "NRU-train", "NMRU"):
-        # To 1e-3, as 1e-7 is to the smaller epsilon: what the NAC adds itself.
+        # Within 1e-3, because the NAC adds 1e-7 itself, which is 1e-4 of the smallest epsilon.
         assert [at(name, "product", 0, -1, epsilon) for epsilon in (1e-1, 1e-2, 1e-3)] == pytest.approx(
             [1e2, 1e4, 1e6], rel=1e-3
         )
@@ -106,7 +106,7 @@ def test_the_peak_of_a_negative_exponent_grows_as_epsilon_shrinks() -> None:
 
 
 def growth(name: str, target: str) -> tuple[Tensor, Tensor]:
-    """By how much the largest result, and the largest slope, grow if w1 and epsilon come nearer to 0, for each w2.
+    """Return how the largest result and slope grow as w1 and epsilon approach 0, for each w2.
 
     Two decades are compared, each longer than a period of the NPU's cosine.
     """
@@ -123,13 +123,13 @@ def growth(name: str, target: str) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(("name", "target"), PAIRS)
-def test_results_and_slopes_grow_where_the_landscape_says_so_and_nowhere_else(name: str, target: str) -> None:
+def test_results_and_slopes_grow_only_in_the_declared_intervals(name: str, target: str) -> None:
     def inside(intervals: Sequence[tuple[float, float]]) -> list[bool]:
         return [any(low < w2 < high for low, high in intervals) for w2 in WEIGHTS.tolist()]
 
     infinite, steep = (inside(marks.get(target, ())) for marks in (SLICES[name].infinite, SLICES[name].steep))
     result, slope = growth(name, target)
-    # What does not grow stays within 2 %: modules add 1e-7 to sums of 1e-5.
+    # Without growth, values stay within 2 %: modules add 1e-7 to sums of 1e-5.
     assert (result > 1.02).tolist() == infinite
     assert (slope > 1.02).tolist() == [one or other for one, other in zip(infinite, steep, strict=True)]
 
@@ -145,11 +145,11 @@ def test_only_nrus_are_flat_where_the_second_weight_is_zero(target: str, w1: flo
 
     for name in landscape_names(target):
         flat = max(slopes(name)) < 1e-4
-        of_equals = target == "quotient" and w1 == 0 and name != "NMRU"  # 1 to whatever power
-        assert flat == (SLICES[name].stationary or of_equals), name
+        powers_of_one = target == "quotient" and w1 == 0 and name != "NMRU"  # 1 to whatever power
+        assert flat == (SLICES[name].stationary or powers_of_one), name
 
 
-def test_the_plateau_of_an_nru_in_training_is_narrow_and_else_it_is_a_nac() -> None:
+def test_an_nru_in_training_has_a_narrow_plateau_and_equals_a_nac_elsewhere() -> None:
     weights = torch.tensor([0.4, 0.9], dtype=torch.float64)
     tiny, small = torch.tensor([[1e-4], [0.01]], dtype=torch.float64)
     assert (results_at("NRU-train", "product", weights, tiny, 0.1) - 1).abs().max() < 1e-5
@@ -158,7 +158,7 @@ def test_the_plateau_of_an_nru_in_training_is_narrow_and_else_it_is_a_nac() -> N
     torch.testing.assert_close(nru, nac, rtol=0, atol=1e-7)
 
 
-def test_an_nmru_that_multiplies_is_an_nmu() -> None:
+def test_an_nmru_that_multiplies_equals_an_nmu() -> None:
     nmu, nmru = (landscape(name).query("w2 >= 0")["loss"] for name in ("NMU", "NMRU"))
     np.testing.assert_allclose(nmru, nmu, rtol=1e-12, atol=1e-12)
 
@@ -166,7 +166,7 @@ def test_an_nmru_that_multiplies_is_an_nmu() -> None:
 # Wrong input
 
 
-def test_unknown_names_are_answered_in_one_sentence() -> None:
+def test_unknown_names_are_refused_in_one_sentence() -> None:
     with pytest.raises(NalmError, match=r"^found unknown target 'sum', expected one of: product, quotient$"):
         landscape("NMU", "sum")
     with pytest.raises(NalmError, match=r"^found unknown landscape 'NRU', expected one of: NACMul, NMU, NRU-eval, "):
