@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 import nalm
 from nalm.cli import main
 from nalm.experiments.experiment import Experiment
-from nalm.log import notices
+from nalm.log import LOGGER
 from nalm.training.history import History
 
 Cli = Callable[..., CompletedProcess[str]]
@@ -47,8 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _every_notice_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "said", [])
+def _forget_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nalm.log._given", {})
+    monkeypatch.setattr(LOGGER, "disabled", False)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,23 +1,36 @@
-"""What a person should know, said once."""
+"""Warnings, each given once per process, through Python's ``logging``.
 
-import sys
+The logger is called ``nalm``, and every message has the level ``WARNING``. Python prints them to stderr unless the
+program configures logging. The command line shows them as ``nalm: …``.
 
-__all__ = ["Notices", "notices"]
+.. code-block:: python
+
+    logging.getLogger("nalm").setLevel(logging.ERROR)  # silence them
+    logging.getLogger("nalm").addHandler(logging.FileHandler("nalm.log"))  # route them
+    logging.getLogger("nalm").propagate = False  # keep them from the handlers of the root logger
+"""
+
+import logging
+
+__all__ = ["LOGGER", "hide_warnings", "warn_once", "warnings_given"]
+
+LOGGER = logging.getLogger("nalm")
+
+_given: dict[str, None] = {}
 
 
-class Notices:
-    """What a person should know, said on stderr once; a worker keeps it for the process that started it to say."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.silent = False
-
-    def add(self, message: str) -> None:
-        """Says a message, unless it has been said."""
-        if message not in self.said:
-            self.said.append(message)
-            if not self.silent:
-                print(f"nalm: {message}", file=sys.stderr, flush=True)
+def warn_once(message: str) -> None:
+    """Log a warning, unless this process has given it before."""
+    if message not in _given:
+        _given[message] = None
+        LOGGER.warning("%s", message)
 
 
-notices = Notices()
+def warnings_given() -> list[str]:
+    """Return the warnings of this process in their order, hidden ones included."""
+    return list(_given)
+
+
+def hide_warnings() -> None:
+    """Log nothing in this process: a worker hands its `warnings_given` to the process that started it."""
+    LOGGER.disabled = True

@@ -239,12 +239,12 @@ def test_every_experiment_of_a_directory_or_the_named_one_is_compared(
 
 
 def test_an_experiment_without_finished_runs_is_mentioned_if_there_are_others_and_refused_if_not(
-    fill: Fill, redundancy: Experiment, primer: Experiment, capsys: pytest.CaptureFixture[str]
+    fill: Fill, redundancy: Experiment, primer: Experiment, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = fill(redundancy, {"NMRU": spread(206)})
     fill(primer, {})
     assert list(nalm.compare(path)["experiment"].unique()) == ["redundancy"]
-    assert f"found no finished runs of primer-mul in '{path}'" in capsys.readouterr().err
+    assert f"found no finished runs of primer-mul in '{path}'" in caplog.messages
     with pytest.raises(NalmError, match=r"^found no finished runs of primer-mul in "):
         nalm.compare(path, "primer-mul")
 

@@ -193,17 +193,16 @@ def test_a_checkpoint_of_no_use_is_set_aside_and_its_shard_starts_anew(
     interrupt: Interrupt,
     damage: Callable[[Path], Any],
     reason: str,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     path = interrupt(directory, shard)
     damage(path)
     content = path.read_bytes()
     train_shard(directory, shard, "cpu", False)
-    said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1
-    assert said.startswith(f"nalm: {path} ")
-    assert reason.replace("\\", "") in said
-    assert said.endswith(f": it was moved to {directory / 'damaged'}, and its shard starts anew\n")
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{path} ")
+    assert reason.replace("\\", "") in warning
+    assert warning.endswith(f": it was moved to {directory / 'damaged'}, and its shard starts anew")
     assert (directory / "damaged" / path.name).read_bytes() == content
     assert trained(directory)[1]["resumed_at"] == []
     assert not list(directory.rglob("exploded"))
@@ -257,7 +256,7 @@ def test_a_kill_costs_a_second_or_a_twentieth_of_what_was_trained_or_a_minute(
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_training(
-    directory: Path, shard: Shard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    directory: Path, shard: Shard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def write(path: Path, content: bytes, beside: Path | None = None, durable: bool = True) -> None:
         if path.suffix == ".checkpoint":
@@ -270,8 +269,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_training(
     monkeypatch.setattr("nalm.store.leases.write_atomically", write)
     train_shard(directory, shard, "cpu", False)
     assert len(Store(directory).finished()) == len(shard.runs)
-    said = f"nalm: cannot write checkpoints into {str(directory / 'running')!r}: No space left on device\n"
-    assert capsys.readouterr().err == said
+    assert caplog.messages == [f"cannot write checkpoints into {str(directory / 'running')!r}: No space left on device"]
 
 
 def test_checkpoints_of_a_whole_experiment_are_gone_in_the_end(

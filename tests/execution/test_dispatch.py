@@ -15,7 +15,8 @@ import pytest
 
 import nalm
 from nalm.errors import NalmError
-from nalm.execution.dispatch import ATTEMPTS, InProcessExecutor, train_shards
+from nalm.execution.dispatch import ATTEMPTS, train_shards
+from nalm.execution.executors.local import InProcessExecutor
 from nalm.execution.plan import plan
 from nalm.execution.signals import Interrupted
 from nalm.execution.worker import Held, ShardProgress
@@ -76,23 +77,6 @@ def test_it_does_not_matter_who_trained_a_run(results: Path, tiny_experiment: Ex
     with ThreadPoolExecutor(4) as executor:  # seeds and precision are set for the whole process: threads take turns
         nalm.run(tiny_experiment, tmp_path / "threads", executor=executor, compiled=False)
     assert nalm.load(tmp_path / "threads").runs().equals(nalm.load(results).runs())
-
-
-class Says:
-    """Its workers train nothing, but each has the same to say."""
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(ShardProgress(0, 1, 0, ["cannot compile here"]))
-        return future
-
-
-def test_what_workers_have_to_say_is_said_once(
-    tiny_experiment: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    executor: Any = Says()
-    nalm.run(tiny_experiment, tmp_path / "results", executor=executor)
-    assert capsys.readouterr() == ("", "nalm: cannot compile here\n")
 
 
 # Shards that fail
@@ -305,7 +289,7 @@ def test_a_worker_that_dies_in_the_middle_is_replaced_and_its_shard_trained(
     write_yaml: WriteYaml,
     user_module: Callable[[str, str], None],
     tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     marker = tmp_path / "died"
     user_module("mortal_layers", DIES_ONCE.format(marker=str(marker)))
@@ -325,8 +309,8 @@ def test_a_worker_that_dies_in_the_middle_is_replaced_and_its_shard_trained(
     assert (told[-1].finished, told[-1].share) == (4, 1.0)
     assert [path for path in (store.path / "shards").iterdir() if path.suffix != ".parquet"] == []
     assert len(Store(store.path).finished()) == 4
-    assert capfd.readouterr().err.startswith(
-        "nalm: 1 of 2 shards failed at first and were trained again: 1 with a worker process that died"
+    assert caplog.messages[0].startswith(
+        "1 of 2 shards failed at first and were trained again: 1 with a worker process that died"
     )
 
     alone = nalm.run(str(path), tmp_path / "alone", workers=0, compiled=False)

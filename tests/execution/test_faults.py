@@ -163,7 +163,7 @@ class FailsAtRandom:
 
 
 def test_a_sweep_of_a_hundred_shards_of_which_a_fifth_fail_ends_and_reports_them(
-    write_yaml: WriteYaml, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    write_yaml: WriteYaml, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_yaml(
         recipe="recipe: {iterations: 2, evaluate_every: 1}", ranges="ranges: [{train: [1, 2], test: [2, 6]}]"
@@ -184,7 +184,7 @@ def test_a_sweep_of_a_hundred_shards_of_which_a_fifth_fail_ends_and_reports_them
         f"{len(given_up)} of 100 shards failed, what else was trained is saved; the first failed with RuntimeError"
     )
     assert str(error.value).startswith(sentence)
-    assert f"nalm: {len(retried)} of 100 shards failed at first and were trained again: " in capsys.readouterr().err
+    assert f"{len(retried)} of 100 shards failed at first and were trained again: " in caplog.messages[0]
     assert {path.stem for path in (tmp_path / "results" / "failed").iterdir()} == given_up
     assert all("went wrong" in path.read_text() for path in (tmp_path / "results" / "failed").iterdir())
     assert nalm.load(tmp_path / "results").missing == len(given_up)

@@ -169,7 +169,7 @@ def test_reports_of_running_shards_are_gone_in_the_end_also_those_of_a_run_that_
     store = Store(tmp_path / "results")
     store.make_directories()
     for shard in plan([tiny_experiment], set()).shards:
-        report = {"iteration": 10**6, "runs": 6, "solved": 99, "notices": []}
+        report = {"iteration": 10**6, "runs": 6, "solved": 99, "warnings": []}
         progress_path(store.path, shard).write_text(json.dumps(report))
     assert max(progress.solved for progress in train(tiny_experiment)) == 6
     assert list((store.path / "running").iterdir()) == []

@@ -38,7 +38,7 @@ def missing(half: Store, tiny_experiment: Experiment) -> Shard:
 
 def report(store: Store, name: str, iteration: int = 10) -> None:
     """What a worker writes about a shard."""
-    progress = {"iteration": iteration, "runs": 6, "solved": 0, "notices": []}
+    progress = {"iteration": iteration, "runs": 6, "solved": 0, "warnings": []}
     (store.path / "running" / f"{name}.json").write_text(json.dumps(progress))
 
 

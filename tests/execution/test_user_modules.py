@@ -77,7 +77,7 @@ def train(write_yaml: WriteYaml, user_module: UserModule, tmp_path: Path) -> Cal
 Train = Callable[[str, str], Results]
 
 
-def test_a_plain_module_trains_like_any_other(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plain_module_trains_like_any_other(train: Train, caplog: pytest.LogCaptureFixture) -> None:
     results = train("plain_layers", PLAIN)
     runs = results.runs()
     mine = runs[runs["variant"] == "mine"]
@@ -87,7 +87,7 @@ def test_a_plain_module_trains_like_any_other(train: Train, capsys: pytest.Captu
     history = results.run("mine", "U[1,2)", 0).history()
     assert history["validation_error"].is_monotonic_decreasing
     assert list(history.columns[-2:]) == ["scale.0", "scale.1"]
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == []
 
 
 def test_options_of_a_users_module_are_part_of_its_recipe(
@@ -109,16 +109,15 @@ def test_a_layer_of_torch_trains(write_yaml: WriteYaml, tmp_path: Path) -> None:
     ("name", "source"), [("normalized_layers", NORMALIZED), ("item_layers", ITEM), ("branching_layers", DATA_DEPENDENT)]
 )
 def test_a_module_that_cannot_be_vectorized_trains_one_by_one_and_a_notice_says_so_once(
-    train: Train, capsys: pytest.CaptureFixture[str], name: str, source: str
+    train: Train, caplog: pytest.LogCaptureFixture, name: str, source: str
 ) -> None:
     results = train(name, source)
     runs = results.runs()
     assert results.missing == 0
     assert runs["test_error"].notna().all()
-    notices = [line for line in capsys.readouterr().err.splitlines() if line.startswith("nalm: ")]
-    assert len(notices) == 1
-    assert notices[0].startswith(f"nalm: {name}:MyUnit cannot be vectorized (")
-    assert notices[0].endswith("): its runs train one by one")
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{name}:MyUnit cannot be vectorized (")
+    assert warning.endswith("): its runs train one by one")
 
 
 def test_a_module_trains_alike_one_by_one_and_together(

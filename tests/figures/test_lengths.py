@@ -14,7 +14,7 @@ from nalm.errors import NalmError
 from nalm.execution.plan import plan
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
-from nalm.log import notices
+from nalm.log import warnings_given
 from nalm.store.store import Store
 from nalm.tasks.digits.reference import reference_thresholds, upper_limit
 from nalm.training.history import History
@@ -83,7 +83,7 @@ def test_a_threshold_is_the_upper_limit_of_the_accumulators_errors(make: Callabl
 def test_without_accumulators_nothing_is_solved_and_a_notice_says_why(make: Callable[..., Results]) -> None:
     results = make(variants=("NAU", "LSTM"))
     assert not results.runs()["solved"].any()
-    assert notices.said == [
+    assert warnings_given() == [
         "no run counts as solved: thresholds take at least 2 seeds of the variant with the Accumulator"
     ]
     assert nalm.length_errors(results)["ratio"].isna().all()
@@ -97,7 +97,7 @@ def test_a_notice_says_that_an_accumulators_error_is_not_finite(make: Callable[.
         [(run.task, run.run.recipe, run.run.task, [1.0], [error]) for error in (2.0, math.nan)]
     )
     assert math.isnan(found[run.task].value)
-    assert notices.said == [f"no run of {run.task} counts as solved: the Accumulator's error is not finite"]
+    assert warnings_given() == [f"no run of {run.task} counts as solved: the Accumulator's error is not finite"]
 
 
 @pytest.mark.parametrize("lengths", [(1, 10, 100), (2, 3, 4), (10,)])

@@ -118,12 +118,12 @@ def test_an_interrupted_merge_can_be_repeated(
     assert nalm.load(tmp_path / "all").missing == 0
 
 
-def test_damaged_files_are_skipped_and_named(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_files_are_skipped_and_named(results: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = min((results / "shards").iterdir())
     path.write_bytes(path.read_bytes()[:-1])
     merged = nalm.merge([results], tmp_path / "all")
     assert (merged.runs, merged.damaged) == (6, [path])
-    assert f"{path} is damaged and is left out" in capsys.readouterr().err
+    assert f"{path} is damaged and is left out" in caplog.messages[0]
 
 
 def test_an_undamaged_file_replaces_a_damaged_one(results: Path, tmp_path: Path) -> None:

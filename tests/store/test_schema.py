@@ -38,7 +38,7 @@ def as_in_schema_1(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_results_of_an_older_schema_are_read_as_if_written_today(
-    results: Path, tiny: Path, contents: Callable[[Path], Contents], capsys: pytest.CaptureFixture[str]
+    results: Path, tiny: Path, contents: Callable[[Path], Contents], caplog: pytest.LogCaptureFixture
 ) -> None:
     runs, shown = nalm.load(results).runs(), nalm.load(results).run("NMRU", "negative", 1).description()
     spec = shown["provenance"]["spec"]
@@ -52,7 +52,7 @@ def test_results_of_an_older_schema_are_read_as_if_written_today(
     assert provenance["resumed_at"] == []
     nalm.run(str(tiny), results, workers=0, compiled=False)
     assert contents(results) == before
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == []
 
 
 def test_results_of_a_later_schema_are_refused_in_one_sentence(results: Path) -> None:
@@ -69,11 +69,11 @@ def test_results_of_a_later_schema_are_refused_in_one_sentence(results: Path) ->
 
 
 def test_results_of_different_versions_are_read_together_and_a_notice_says_so_once(
-    results: Path, capsys: pytest.CaptureFixture[str]
+    results: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = {"nalm": nalm.__version__, "torch": "1.13.1", "numpy": "1.26.0", "python": "3.8.0"}
     rewrite(sorted((results / "shards").iterdir())[0], lambda about: about | {"versions": other})
     for _ in range(2):
         assert nalm.load(results).missing == 0
     here = f"torch 1.13.1 and {torch.__version__}, numpy 1.26.0 and {np.__version__}"
-    assert capsys.readouterr().err == f"nalm: {results} holds results of different versions: {here}\n"
+    assert caplog.messages == [f"{results} holds results of different versions: {here}"]

@@ -17,6 +17,7 @@ import nalm
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
+from nalm.store.columns import EVALUATION_COLUMNS
 from nalm.store.schema import SCHEMA_VERSION
 from nalm.store.store import Store
 from nalm.tasks.subsets.task import SubsetTask
@@ -120,16 +121,8 @@ def test_a_diverged_run_has_only_the_evaluations_before_its_first_nan_weight(
     diverged = history([[1, 1], [1, 1], [nan, 1]], [[1, 1], [1, 1], [nan, 1]], [11, NOT_DIVERGED])
     first, second = pq.read_table(store.add(shard, diverged, {})).to_pylist()
     assert (first["diverged_at"], second["diverged_at"]) == (11, None)
-    for column in (
-        "iteration",
-        "wall_time",
-        "validation_error",
-        "test_error",
-        "sparsity_error",
-        "criterion",
-        "penalty",
-    ):
-        assert (len(first[column]), len(second[column])) == (2, 3)
+    for column in EVALUATION_COLUMNS:
+        assert (len(first[column.name]), len(second[column.name])) == (2, 3)
     assert first["iteration"] == [0, 10]
 
 
@@ -181,15 +174,15 @@ def test_a_damaged_shard_is_reported_and_its_runs_are_trained_again(
     results: Path,
     tiny: Path,
     damage: Callable[[bytes], bytes],
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     victim, other = sorted((results / "shards").iterdir())
     keys = set(pq.read_table(victim)["key"].to_pylist())
     before = Store(results).finished()
     victim.write_bytes(damage(victim.read_bytes()))
-    capsys.readouterr()
+    caplog.clear()
     assert Store(results).finished() == before - keys
-    assert f"nalm: {victim} is damaged" in capsys.readouterr().err
+    assert caplog.messages[0].startswith(f"{victim} is damaged")
 
     untouched = other.read_bytes()
     nalm.run(str(tiny), results, workers=0, compiled=False)
@@ -198,20 +191,20 @@ def test_a_damaged_shard_is_reported_and_its_runs_are_trained_again(
     assert nalm.load(results).missing == 0
 
 
-def test_a_damaged_shard_is_reported_once(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_shard_is_reported_once(results: Path, caplog: pytest.LogCaptureFixture) -> None:
     victim = sorted((results / "shards").iterdir())[0]
     victim.write_bytes(b"")
     for _ in range(3):
         Store(results).finished()
-    assert capsys.readouterr().err.count(victim.name) == 1
+    assert "\n".join(caplog.messages).count(victim.name) == 1
 
 
-def test_temporary_files_of_a_killed_writer_are_not_shards(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_temporary_files_of_a_killed_writer_are_not_shards(results: Path, caplog: pytest.LogCaptureFixture) -> None:
     shard = sorted((results / "shards").iterdir())[0]
     before = Store(results).finished()
     shard.with_name(f".{shard.name}.0123").write_bytes(shard.read_bytes()[:100])
     assert Store(results).finished() == before
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == []
 
 
 # Failing writes

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.training.ensemble.test_loop import errors
 
-from nalm.log import notices
+from nalm.log import LOGGER
 from nalm.modules import MODULES, ArithmeticModule, build
 from nalm.spec.recipe import Recipe, Restart
 from nalm.tasks.subsets.task import SubsetTask
@@ -68,7 +68,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Any:
         with monkeypatch.context() as patched:
             patched.setattr(programs, "_vectorization_problem", lambda *_: "a test says so")
             patched.setattr(programs, "_PROGRAMS", {})
-            patched.setattr(notices, "silent", True)
+            patched.setattr(LOGGER, "disabled", True)
             return make_ensemble(recipe, runs, compiled=False).train()
 
     return train

@@ -16,7 +16,7 @@ from nalm.analysis.statistics import Estimate, wilson
 from nalm.errors import NalmError
 from nalm.experiments.catalog import experiment_names, load_experiment
 from nalm.experiments.experiment import Experiment
-from nalm.log import notices
+from nalm.log import warn_once
 from nalm.store.store import Store
 
 __all__ = [
@@ -62,7 +62,7 @@ def compare(directory: Path | str, experiment: str | None = None) -> pd.DataFram
         Newcombe's interval, and a ``verdict``:
 
         * ``agrees`` or ``differs``: the interval includes 0, or does not.
-        * ``nothing published``.
+        * ``nothing published``: no paper reports this variant and task.
         * ``no count published``: the published number of runs is unknown.
         * ``other tasks``: the published number is over other tasks than ours, or ours has unequal numbers of runs per
           task.
@@ -73,12 +73,12 @@ def compare(directory: Path | str, experiment: str | None = None) -> pd.DataFram
         NalmError: the directory has no finished runs, or none of this experiment.
     """
     names = Store.existing(directory).experiments.names() if experiment is None else [experiment]
-    rows = {name: _beside_published(load(directory, name)) for name in names}
+    rows = {name: _compare_with_published(load(directory, name)) for name in names}
     if unfinished := [name for name in names if not rows[name]]:
         sentence = f"found no finished runs of {', '.join(unfinished)} in {str(directory)!r}"
         if len(unfinished) == len(names):
             raise NalmError(sentence)
-        notices.add(sentence)
+        warn_once(sentence)
     return pd.DataFrame([row for name in names for row in rows[name]]).astype(dict.fromkeys(INTEGERS, "Int64"))
 
 
@@ -102,7 +102,7 @@ def compare_results(first: Path | str, second: Path | str, experiment: str | Non
     """
     known = [Store.existing(directory).experiments.names() for directory in (first, second)]
     names = [name for name in known[0] if name in known[1]] if experiment is None else [experiment]
-    rows = [row for name in names for row in _pairs(load(first, name), load(second, name))]
+    rows = [row for name in names for row in _compare_runs(load(first, name), load(second, name))]
     if not rows:
         raise NalmError(f"found no variant, task and seed of the same experiment in {str(first)!r} and {str(second)!r}")
     return pd.DataFrame(rows)
@@ -128,13 +128,16 @@ def compare_variants(results: Results, first: str, second: str, tasks: Sequence[
     """
     if first == second:
         raise NalmError(f"found {first!r} twice, expected two of: {', '.join(results.experiment.variants)}")
-    there = [labels(results, [label], tasks)[1] for label in (first, second)]
+    trained_tasks = [labels(results, [label], tasks)[1] for label in (first, second)]
     runs = results.runs()
-    runs = runs[runs["task"].isin(set(there[0]) & set(there[1]))]
+    runs = runs[runs["task"].isin(set(trained_tasks[0]) & set(trained_tasks[1]))]
     one, other = (runs[runs["variant"] == label] for label in (first, second))
     paired = one.merge(other[["task", "seed", "solved"]], on=["task", "seed"], suffixes=("", "_second"))
     groups = _groups(paired, results.experiment)
-    rows = [{"task": task, **_paired(group["solved"], group["solved_second"])} for (_, task), group in groups.items()]
+    rows = [
+        {"task": task, **_paired_statistics(group["solved"], group["solved_second"])}
+        for (_, task), group in groups.items()
+    ]
     if not rows:
         raise NalmError(f"found no task and seed that both {first!r} and {second!r} have")
     return pd.DataFrame(rows if len(rows) > 2 else rows[:1])
@@ -143,7 +146,7 @@ def compare_variants(results: Results, first: str, second: str, tasks: Sequence[
 # Comparison with published numbers
 
 
-def _beside_published(results: Results) -> list[dict[str, Any]]:
+def _compare_with_published(results: Results) -> list[dict[str, Any]]:
     ours = results.experiment
     known = load_experiment(ours.name) if ours.name in experiment_names() else None
     groups = _groups(results.runs(), ours)
@@ -224,7 +227,7 @@ def published_text(row: Mapping[Any, Any]) -> str:
 # Comparison run by run
 
 
-def _pairs(first: Results, second: Results) -> list[dict[str, Any]]:
+def _compare_runs(first: Results, second: Results) -> list[dict[str, Any]]:
     frames = [results.runs() for results in (first, second)]
     if not all(map(len, frames)):
         return []
@@ -236,14 +239,14 @@ def _pairs(first: Results, second: Results) -> list[dict[str, Any]]:
                 "experiment": first.experiment.name,
                 "variant": variant,
                 "task": task,
-                **_paired(group["solved"], group["solved_second"]),
+                **_paired_statistics(group["solved"], group["solved_second"]),
                 "changed": _changed(first.experiment, second.experiment, variant, task),
             }
         )
     return rows
 
 
-def _paired(one: pd.Series, other: pd.Series) -> dict[str, Any]:
+def _paired_statistics(one: pd.Series, other: pd.Series) -> dict[str, Any]:
     """Return the counts of pairs by which of the two was solved, and the statistics of these counts."""
     counts = [int(pair.sum()) for pair in (one & other, one & ~other, ~one & other, ~one & ~other)]
     difference = newcombe_paired(*counts)

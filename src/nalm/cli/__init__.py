@@ -1,11 +1,21 @@
 """The commands. Each one parses, calls one function, and prints."""
 
+import logging
 import os
 import sys
 
 from nalm.errors import NalmError
+from nalm.log import LOGGER
 
 __all__ = ["main"]
+
+
+class _ShowOnStderr(logging.Handler):
+    """Shows warnings as ``nalm: …`` on the present ``sys.stderr``, which a progress bar redirects."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message of a record."""
+        print(f"nalm: {record.getMessage()}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -16,6 +26,8 @@ def main() -> None:
 
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m nalm` does, so that a module of one's own is found
+    handler = _ShowOnStderr()
+    LOGGER.addHandler(handler)
     try:
         app()
     except NalmError as error:
@@ -24,3 +36,5 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()
         sys.exit(0)
+    finally:
+        LOGGER.removeHandler(handler)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import nalm
 from nalm.experiments.runs import Shard
-from nalm.log import notices
+from nalm.log import warn_once
 from nalm.paths import content_hash
 from nalm.training.trainer import Trainer
 
@@ -89,7 +89,7 @@ class Checkpoint:
         except ValueError as error:
             self._aside.parent.mkdir(exist_ok=True)
             self.path.replace(self._aside)
-            notices.add(f"{self.path} {error}: it was moved to {self._aside.parent}, and its shard starts anew")
+            warn_once(f"{self.path} {error}: it was moved to {self._aside.parent}, and its shard starts anew")
             return make()
         self._before, self._started = saved.seconds, saved.started
         self._resumed_at = [*saved.resumed_at, ensemble.iteration]
@@ -133,7 +133,7 @@ class Checkpoint:
         try:
             self._write(self.path, content_hash(payload).encode() + b"\n" + payload)
         except OSError as error:
-            notices.add(f"cannot write checkpoints into {str(self.path.parent)!r}: {error.strerror}")
+            warn_once(f"cannot write checkpoints into {str(self.path.parent)!r}: {error.strerror}")
         now = time.monotonic()
         self._last, self._cost = (ensemble.iteration, now), now - begun
 

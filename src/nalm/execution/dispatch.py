@@ -2,8 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import multiprocessing
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
@@ -14,11 +12,9 @@ from typing import Any, NamedTuple
 from nalm.errors import NalmError
 from nalm.execution.signals import Interrupted
 from nalm.execution.worker import (
-    SECONDS_TO_STOP,
     Held,
     ShardProgress,
     lease_path,
-    start_worker,
     stored_elsewhere,
     train_shard,
 )
@@ -27,7 +23,7 @@ from nalm.paths import disk_is_full
 from nalm.store.leases import Watch, holder
 from nalm.store.store import Store
 
-__all__ = ["ATTEMPTS", "Event", "InProcessExecutor", "default_workers", "local_workers", "train_shards"]
+__all__ = ["ATTEMPTS", "Event", "train_shards"]
 
 ATTEMPTS = 3
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -44,55 +40,6 @@ class Event(NamedTuple):
     shard: Shard
     outcome: ShardProgress | BaseException
     final: bool
-
-
-def default_workers() -> int:
-    """As many workers as there are cores for this process."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class InProcessExecutor(Executor):
-    """Trains in this process, shard by shard: for notebooks, debuggers and tests."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
-        """Calls the function now."""
-        future: Future = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-@contextlib.contextmanager
-def local_workers(count: int) -> Iterator[Executor]:
-    """Worker processes with one thread each; with a count of 0, this process. If something goes wrong they stop."""
-    if count == 0:
-        yield InProcessExecutor()
-        return
-    context = multiprocessing.get_context("spawn")
-    executor = concurrent.futures.ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)
-    try:
-        yield executor
-    except BaseException:
-        _stop(executor)
-        raise
-    executor.shutdown()
-
-
-def _stop(executor: concurrent.futures.ProcessPoolExecutor) -> None:
-    """Has workers write checkpoints and end, and kills those that do not listen."""
-    processes = list((executor._processes or {}).values())
-    executor.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
-    end = time.monotonic() + SECONDS_TO_STOP
-    try:
-        for process in processes:
-            process.join(max(0, end - time.monotonic()))
-    finally:
-        for process in processes:
-            process.kill()
 
 
 def train_shards(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nalm.execution.dispatch import default_workers
+from nalm.execution.executors.local import default_workers
 from nalm.execution.run import Experiments, prepare
 from nalm.experiments.runs import Shard
 from nalm.spec.recipe import STORED, Recipe

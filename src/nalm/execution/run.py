@@ -13,14 +13,15 @@ from typing import NamedTuple
 import torch
 
 from nalm.errors import NalmError
-from nalm.execution.dispatch import Event, default_workers, local_workers, train_shards
+from nalm.execution.dispatch import Event, train_shards
+from nalm.execution.executors.local import default_workers, local_workers
 from nalm.execution.plan import WHOLE, Part, Plan, plan
 from nalm.execution.signals import interruption
 from nalm.execution.worker import ShardProgress, clear_running, read_progress
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
-from nalm.log import notices
+from nalm.log import warn_once
 from nalm.paths import disk_is_full
 from nalm.registry import import_paths
 from nalm.store.store import Store
@@ -248,7 +249,7 @@ class _Tracker:
         if self.retried:
             reasons = Counter(map(_reason, self.retried.values())).most_common()
             listed = "; ".join(f"{count} with {reason}" for reason, count in reasons)
-            notices.add(f"{len(self.retried)} of {self.shards} shards failed at first and were trained again: {listed}")
+            warn_once(f"{len(self.retried)} of {self.shards} shards failed at first and were trained again: {listed}")
         if self.failed:
             raise NalmError(
                 f"{len(self.failed)} of {self.shards} shards failed, what else was trained is saved; the first "
@@ -296,5 +297,5 @@ class _Tracker:
 
 
 def _pass_on(report: ShardProgress) -> None:
-    for message in report.notices:
-        notices.add(message)
+    for message in report.warnings:
+        warn_once(message)

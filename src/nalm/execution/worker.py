@@ -16,7 +16,7 @@ import numpy as np
 from nalm.execution.checkpoints import Checkpoint
 from nalm.execution.signals import Interrupted, interruption
 from nalm.experiments.runs import Shard
-from nalm.log import notices
+from nalm.log import hide_warnings, warnings_given
 from nalm.store.leases import Lease, LeaseLost, Watch, acquire
 from nalm.store.store import Store
 from nalm.tasks import start_training
@@ -52,7 +52,7 @@ class ShardProgress:
     iteration: int
     runs: int
     solved: int
-    notices: list[str]
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def start_worker() -> None:
     Interrupts are left to the process that started it; told to stop, or left alone, it writes a checkpoint and ends.
     """
     _IS_WORKER.set()
-    notices.silent = True
+    hide_warnings()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -187,7 +187,7 @@ def _progress(ensemble: Trainer, shard: Shard) -> ShardProgress:
         run.threshold.solved(validation[:end, index].tolist(), test[:end, index].tolist())
         for index, (run, end) in enumerate(zip(shard.runs, ends, strict=True))
     )
-    return ShardProgress(ensemble.iteration, len(shard.runs), solved, list(notices.said))
+    return ShardProgress(ensemble.iteration, len(shard.runs), solved, warnings_given())
 
 
 def clear_running(directory: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from nalm.errors import NalmError
 from nalm.experiments.runs import Shard, shard_name
-from nalm.log import notices
+from nalm.log import warn_once
 from nalm.paths import content_hash, write_atomically, writing
 from nalm.store.experiments import StoredExperiments
 from nalm.store.failures import Failures
@@ -99,7 +99,7 @@ class Store:
                 yield table if rows is None else table.filter(rows), about
         mixed = [f"{library} {' and '.join(sorted(found))}" for library, found in versions.items() if len(found) > 1]
         if mixed:
-            notices.add(f"{self.path} holds results of different versions: {', '.join(mixed)}")
+            warn_once(f"{self.path} holds results of different versions: {', '.join(mixed)}")
 
     def provenance(self) -> Iterator[tuple[list[str], dict[str, Any]]]:
         """Yield the keys of the runs of every finished shard, and what its file says about how they were made."""
@@ -121,7 +121,7 @@ class Store:
                     yield file
                 else:
                     self.damaged.add(path)
-                    notices.add(f"{path} is damaged and is left out: its runs count as missing")
+                    warn_once(f"{path} is damaged and is left out: its runs count as missing")
 
     def set_damaged_aside(self) -> None:
         """Move damaged files out of ``shards/``, so that their shards can be trained again."""

@@ -18,7 +18,7 @@ from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_structure, tree_unflatten
 
-from nalm.log import notices
+from nalm.log import warn_once
 
 __all__ = ["Compiled", "compiler_problem", "load_cpp", "rare_garbage_collection"]
 
@@ -102,9 +102,7 @@ class Compiled(Generic[P, R]):
             try:
                 call = _compile(flat, leaves)
             except Exception as error:  # whatever tracing or the compiler raises
-                notices.add(
-                    f"{self._name} cannot be compiled ({_first_line(error)}): it runs eagerly, many times slower"
-                )
+                warn_once(f"{self._name} cannot be compiled ({_first_line(error)}): it runs eagerly, many times slower")
                 self.compiled = False
         self._call = call
         return call

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from nalm.experiments.catalog import default_recipe, experiment_names, load_experiment
-from nalm.log import notices
+from nalm.log import warnings_given
 from nalm.modules import MODULES
 from nalm.spec.recipe import Recipe
 from nalm.tasks.subsets.task import SubsetTask
@@ -241,15 +241,15 @@ def test_a_run_does_not_depend_on_runs_of_other_operations() -> None:
 
 @pytest.mark.parametrize("module", [Normalized, Deciding])
 def test_a_module_that_cannot_be_vectorized_trains_one_by_one_and_independently(
-    module: type[nn.Module], capsys: pytest.CaptureFixture[str]
+    module: type[nn.Module], caplog: pytest.LogCaptureFixture
 ) -> None:
     history = make_ensemble(recipe(own(module), learning_rate=1e-2), NINE_RUNS).train()
     alone = make_ensemble(recipe(own(module), learning_rate=1e-2), [NINE_RUNS[4]]).train()
     np.testing.assert_array_equal(errors(history)[:, :, [4]], errors(alone))
     assert errors(history)[-1, 0, 0] < errors(history)[0, 0, 0]
-    notices = [line for line in capsys.readouterr().err.splitlines() if "cannot be vectorized" in line]
-    assert len(notices) == 1
-    assert module.__name__ in notices[0]
+    warnings = [message for message in caplog.messages if "cannot be vectorized" in message]
+    assert len(warnings) == 1
+    assert module.__name__ in warnings[0]
 
 
 def test_a_module_without_reset_starts_as_constructed_from_the_seed() -> None:
@@ -301,7 +301,7 @@ def test_every_criterion_is_compiled(criterion: str) -> None:
     ensemble = make_ensemble(recipe("NMRU", 3, criterion=criterion), NINE_RUNS, compiled=True)
     ensemble.train()
     assert ensemble.program.compiled
-    assert notices.said == []
+    assert warnings_given() == []
 
 
 def _structures() -> dict[str, tuple[Recipe, SubsetTask]]:
@@ -329,7 +329,7 @@ def test_every_recipe_of_the_catalog_is_compiled(structure: str) -> None:
     ensemble = make_ensemble(variant.model_copy(update={"iterations": 3}), [(task, seed) for seed in range(3)])
     ensemble.train()
     assert ensemble.program.compiled
-    assert notices.said == []
+    assert warnings_given() == []
 
 
 @pytest.mark.compiled
@@ -356,12 +356,12 @@ def test_compiled_runs_with_noise_train_to_the_end_as_eager_ones(
 
 @pytest.mark.compiled
 def test_a_module_that_counts_its_calls_trains_eagerly_and_one_line_says_so(
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     ensemble = make_ensemble(recipe(own(Counting), 3), NINE_RUNS, compiled=True)
     ensemble.train()
     assert not ensemble.program.compiled
-    assert capsys.readouterr().err.count("something else in every call") == 1
+    assert "\n".join(caplog.messages).count("something else in every call") == 1
 
 
 @pytest.mark.compiled
@@ -417,12 +417,12 @@ def test_a_compiled_run_is_bit_equal_in_any_company(module: str) -> None:
 
 @pytest.mark.compiled
 def test_a_module_that_cannot_be_compiled_trains_eagerly_and_one_line_says_so(
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     first, second = (make_ensemble(recipe(own(Opaque), 3), NINE_RUNS, compiled=wanted) for wanted in (True, False))
     np.testing.assert_array_equal(errors(first.train()), errors(second.train()))
     assert not first.program.compiled
-    assert capsys.readouterr().err.count("cannot be compiled") == 1
+    assert "\n".join(caplog.messages).count("cannot be compiled") == 1
 
 
 def test_without_a_compiler_runs_are_trained_eagerly_and_one_line_says_so(tmp_path: Path) -> None:

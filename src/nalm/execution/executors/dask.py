@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from nalm.errors import NalmError
-from nalm.execution.dispatch import SECONDS_BETWEEN_LOOKS, default_workers
+from nalm.execution.executors.local import default_workers
 from nalm.execution.executors.settings import DaskSettings
 from nalm.execution.worker import stop_training
-from nalm.log import notices
+from nalm.log import hide_warnings
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["dask_executor"]
 
 SECONDS_TO_CONNECT = 10
+SECONDS_BETWEEN_LOOKS = 0.5
 CLOSED = "closed"
 LOST = "the scheduler of Dask is lost"
 
@@ -111,5 +112,5 @@ class _Executor(concurrent.futures.Executor):
 
 
 def _quietly(function: Callable[..., Any], *arguments: Any) -> Any:
-    notices.silent = True
+    hide_warnings()
     return function(*arguments)

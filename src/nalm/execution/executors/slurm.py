@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from nalm.errors import NalmError
 from nalm.execution.executors.settings import SlurmSettings
 from nalm.execution.signals import Interrupted, interruption
-from nalm.log import notices
+from nalm.log import hide_warnings, warn_once
 from nalm.paths import last_line
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class _Call:
         self.function = function
 
     def __call__(self, *arguments: Any) -> Any:
-        notices.silent = True
+        hide_warnings()
         queue_again = signal.getsignal(signal.SIGUSR2)  # submitit has set it, and ignores SIGTERM
         told: list[int] = []
 
@@ -231,7 +231,7 @@ class SlurmExecutor(concurrent.futures.Executor):
         except Exception as error:  # submitit's own kinds, and what the file system raises
             reason = last_line(str(error))
             if any(text in str(error) for text in TRANSIENT):
-                notices.add(f"sbatch does not take jobs now, and is asked again: {reason}")
+                warn_once(f"sbatch does not take jobs now, and is asked again: {reason}")
                 self._waiting = together + self._waiting
                 self._last_submit = time.monotonic() + LONGEST_SECONDS_BETWEEN_QUESTIONS
                 return

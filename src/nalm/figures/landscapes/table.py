@@ -57,7 +57,7 @@ STEPS = 100
 EXACT = 1e-5
 """Relative error up to which a result equals the target: modules add about 1e-7 to magnitudes themselves."""
 
-Range = tuple[float, float]
+Bounds = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Slice:
 
     title: str
     build: Callable[[Tensor, Tensor], ArithmeticModule]
-    domain: Range = (-1, 1)
-    infinite: Mapping[str, Sequence[Range]] = field(default_factory=dict)
-    steep: Mapping[str, Sequence[Range]] = field(default_factory=dict)
+    domain: Bounds = (-1, 1)
+    infinite: Mapping[str, Sequence[Bounds]] = field(default_factory=dict)
+    steep: Mapping[str, Sequence[Bounds]] = field(default_factory=dict)
     stationary: bool = False
     targets: Sequence[str] = tuple(TARGETS)
 

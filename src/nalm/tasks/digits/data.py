@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nalm.errors import NalmError
-from nalm.log import notices
+from nalm.log import warn_once
 from nalm.spec.recipe import Recipe
 from nalm.tasks.digits.images import Split
 
@@ -103,7 +103,7 @@ class DigitData:
         device: torch.device,
     ) -> None:
         digits = task.load()
-        notices.add(digits.sentence)
+        warn_once(digits.sentence)
         self._every_step = task.every_step
         self._digits, self._dtype, self._device = digits, recipe.dtype, device
         self._rows = recipe.batch_size

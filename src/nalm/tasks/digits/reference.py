@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy import stats
 
-from nalm.log import notices
+from nalm.log import warn_once
 from nalm.modules.cells import Accumulator
 from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
@@ -37,10 +37,10 @@ def reference_thresholds(runs: Iterable[tuple[str, Recipe, Task, Series, Series]
             if recipe.module.name == Accumulator.__name__ and len(test):
                 found.append(test[best_row(validation, task.judged_rows)])
     if any(len(found) < 2 for found in errors.values()):
-        notices.add("no run counts as solved: thresholds take at least 2 seeds of the variant with the Accumulator")
+        warn_once("no run counts as solved: thresholds take at least 2 seeds of the variant with the Accumulator")
     limits = {label: upper_limit(found) for label, found in errors.items()}
     if lost := [label for label, limit in limits.items() if len(errors[label]) > 1 and not math.isfinite(limit)]:
-        notices.add(f"no run of {', '.join(lost)} counts as solved: the Accumulator's error is not finite")
+        warn_once(f"no run of {', '.join(lost)} counts as solved: the Accumulator's error is not finite")
     return {label: Threshold(limit, False, rows=rows[label]) for label, limit in limits.items()}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nalm.log import notices
+from nalm.log import warn_once
 from nalm.spec.recipe import Recipe
 from nalm.training.compiling import compiler_problem
 from nalm.training.ensemble.stack import Stack
@@ -41,11 +41,11 @@ def vectorized_program(
     template = modules[0].to(device)
     models = VectorizedModels(template, recipe)
     if (problem := _vectorization_problem(recipe, stack, modules, models, device)) is not None:
-        notices.add(f"{recipe.architecture} cannot be vectorized ({problem}): its runs train one by one")
+        warn_once(f"{recipe.architecture} cannot be vectorized ({problem}): its runs train one by one")
         return None
     problem = compiler_problem(device.type) if compiled else None
     if problem is not None:
-        notices.add(f"cannot compile here ({problem}): training runs eagerly, many times slower")
+        warn_once(f"cannot compile here ({problem}): training runs eagerly, many times slower")
     program = make_program(recipe, stack, models, template, compiled and problem is None)
     if not fixed_state(template):  # which is the seed's, not the structure's
         _PROGRAMS[structure] = program

@@ -1,0 +1,71 @@
+"""The executor ``local``: worker processes on this machine."""
+
+import concurrent.futures
+import contextlib
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["InProcessExecutor", "default_workers", "local_workers"]
+
+
+def default_workers() -> int:
+    """Return the default number of workers: one per core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class InProcessExecutor(concurrent.futures.Executor):
+    """An executor without workers: it trains shards in this process, one after another.
+
+    Use it in notebooks, debuggers and tests.
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
+        """Call the function at once and return a future that is done."""
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextlib.contextmanager
+def local_workers(count: int) -> Iterator[concurrent.futures.Executor]:
+    """Start worker processes with one thread each; an exception within the context stops them.
+
+    Arguments:
+        count: number of processes; 0 trains in this process.
+    """
+    if count == 0:
+        yield InProcessExecutor()
+        return
+    from nalm.execution.worker import start_worker  # imports torch
+
+    context = multiprocessing.get_context("spawn")
+    executor = concurrent.futures.ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)
+    try:
+        yield executor
+    except BaseException:
+        _stop(executor)
+        raise
+    executor.shutdown()
+
+
+def _stop(executor: concurrent.futures.ProcessPoolExecutor) -> None:
+    """Ask workers to write checkpoints and end, and kill those that do not end in time."""
+    from nalm.execution.worker import SECONDS_TO_STOP
+
+    processes = list((executor._processes or {}).values())
+    executor.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+    end = time.monotonic() + SECONDS_TO_STOP
+    try:
+        for process in processes:
+            process.join(max(0, end - time.monotonic()))
+    finally:
+        for process in processes:
+            process.kill()
