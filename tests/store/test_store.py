@@ -17,6 +17,7 @@ import nalm
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
+from nalm.store.columns import EVALUATION_COLUMNS
 from nalm.store.schema import SCHEMA_VERSION
 from nalm.store.store import Store
 from nalm.tasks.subsets.task import SubsetTask
@@ -120,16 +121,8 @@ def test_a_diverged_run_has_only_the_evaluations_before_its_first_nan_weight(
     diverged = history([[1, 1], [1, 1], [nan, 1]], [[1, 1], [1, 1], [nan, 1]], [11, NOT_DIVERGED])
     first, second = pq.read_table(store.add(shard, diverged, {})).to_pylist()
     assert (first["diverged_at"], second["diverged_at"]) == (11, None)
-    for column in (
-        "iteration",
-        "wall_time",
-        "validation_error",
-        "test_error",
-        "sparsity_error",
-        "criterion",
-        "penalty",
-    ):
-        assert (len(first[column]), len(second[column])) == (2, 3)
+    for column in EVALUATION_COLUMNS:
+        assert (len(first[column.name]), len(second[column.name])) == (2, 3)
     assert first["iteration"] == [0, 10]
 
 

@@ -28,7 +28,7 @@ TIDY_COLUMNS = ("experiment", "variant", "task", "seed", *EVALUATION, "key")
 
 @dataclass
 class Exported:
-    """What an export did.
+    """The outcome of an export.
 
     Arguments:
         runs: number of runs that were written; one that several experiments share counts once.

@@ -50,12 +50,12 @@ def recomputed_gradients(
     models, scalars = VectorizedModels(module, recipe), _scalars(recipe, np.array(iterations))
     found: dict[str, list[Array]] = {name: [] for name in parameters}
     for evaluation in range(len(iterations)):
-        own = {"validation_error": torch.from_numpy(validation_errors[evaluation]).to(recipe.dtype)}
+        per_run = {"validation_error": torch.from_numpy(validation_errors[evaluation]).to(recipe.dtype)}
         now = {name: torch.from_numpy(values[evaluation]).to(recipe.dtype) for name, values in parameters.items()}
         numbers = {name: torch.tensor(values[evaluation], dtype=recipe.dtype) for name, values in scalars.items()}
         try:
-            gradients, _, _ = models.gradients(now, x, target, numbers, own)
-        except RuntimeError:  # what vmap raises for everything it cannot do
+            gradients, _, _ = models.gradients(now, x, target, numbers, per_run)
+        except RuntimeError:  # vmap raises this for everything that it cannot do
             return None
         for name, gradient in gradients.items():
             found[name].append(gradient.numpy().astype(np.float64))

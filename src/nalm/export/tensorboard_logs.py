@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nalm.analysis.results import TrainedRun
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
-from nalm.experiments.runs import recipe_fields
+from nalm.experiments.runs import Run, recipe_fields
 from nalm.export.chosen_runs import LabelledRun, Selection, select
 from nalm.export.csv_files import Exported
 from nalm.export.event_records import framed
@@ -137,41 +137,52 @@ Extra = Mapping[str, Array]
 """More values of a run by tag, of shape ``(evaluations)`` or, to be shown with a histogram, ``(evaluations, …)``."""
 
 
-def _extras(stored: Sequence[StoredRun], selection: Selection, verbose: bool, gradients: bool) -> Iterable[Extra]:
+def _extras(stored: Sequence[StoredRun], selection: Selection, verbose: bool, gradients: bool) -> Sequence[Extra]:
+    """Return what ``verbose`` and ``gradients`` add to the logs of a shard's runs."""
     nothing: list[Extra] = [{} for _ in stored]
     if not (verbose or gradients) or not stored or "imported" in stored[0].provenance:
         return nothing
     runs = [selection.labelled[run.key][0].run for run in stored]
     recipe = runs[0].recipe
     iterations = list(range(0, recipe.iterations + 1, recipe.evaluate_every))
+    parameters = _parameters(stored, runs[0], len(iterations))
+    if parameters is None:
+        return nothing
+    extras: list[dict[str, Array]] = [{} for _ in runs]
+    if verbose:
+        coefficients = {name: term.values(np.array(iterations)) for name, term in recipe.regularizers.items()}
+        for run, extra in enumerate(extras):
+            extra |= {f"coefficient/{name}": values for name, values in coefficients.items()}
+            extra |= {f"parameter/{name}": values[:, run] for name, values in parameters.items()}
+    if gradients:
+        errors = np.full((len(iterations), len(runs)), np.nan)
+        for run, known in enumerate(stored):
+            errors[: len(known.validation_errors), run] = known.validation_errors
+        tasks_and_seeds = [(run.task, run.seed) for run in runs]
+        found = recomputed_gradients(recipe, tasks_and_seeds, parameters, iterations, errors) or {}
+        for run, extra in enumerate(extras):
+            extra |= {f"gradient/{name}": values[:, run] for name, values in found.items()}
+    return extras
+
+
+def _parameters(stored: Sequence[StoredRun], run: Run, evaluations: int) -> dict[str, Array] | None:
+    """Return the parameters of a shard's runs, of shape ``(evaluations, runs, …)``, by name.
+
+    None if they are not known at every evaluation: if they were too many to keep, or if a run was stopped early.
+    """
     try:
-        module = runs[0].task.probe(recipe)
+        module = run.task.probe(run.recipe)
     except ValueError as error:  # the module of another package, which is not installed
         raise NalmError(str(error)) from None
     parameters: dict[str, Array] = {}
     for name, parameter in module.named_parameters():
         if name in stored[0].flat_parameters:
-            kept = [run.flat_parameters[name] for run in stored]
-            if any(len(values) != (len(iterations) + 1) * parameter.numel() for values in kept):
-                return nothing  # too many to be kept, or of runs that were stopped early
-            parameters[name] = np.stack(kept).reshape(len(runs), -1, *parameter.shape)[:, : len(iterations)]
-    extras: list[dict[str, Array]] = [{} for _ in runs]
-    if verbose:
-        factors = {
-            f"coefficient/{name}": term.values(np.array(iterations)) for name, term in recipe.regularizers.items()
-        }
-        for run, extra in enumerate(extras):
-            extra |= factors | {f"parameter/{name}": values[run] for name, values in parameters.items()}
-    if gradients:
-        errors = np.full((len(iterations), len(runs)), np.nan)
-        for run, known in enumerate(stored):
-            errors[: len(known.validation_errors), run] = known.validation_errors
-        trained = {name: values.swapaxes(0, 1) for name, values in parameters.items()}
-        tasks_and_seeds = [(run.task, run.seed) for run in runs]
-        found = recomputed_gradients(recipe, tasks_and_seeds, trained, iterations, errors) or {}
-        for run, extra in enumerate(extras):
-            extra |= {f"gradient/{name}": values[:, run] for name, values in found.items()}
-    return extras
+            kept = [known.flat_parameters[name] for known in stored]
+            if any(len(values) != (evaluations + 1) * parameter.numel() for values in kept):
+                return None
+            by_run = np.stack(kept).reshape(len(stored), evaluations + 1, *parameter.shape)
+            parameters[name] = by_run[:, :evaluations].swapaxes(0, 1)
+    return parameters
 
 
 def _events(labelled: LabelledRun, stored: StoredRun, extra: Extra) -> list[bytes]:

@@ -100,7 +100,8 @@ class ArithmeticModule(nn.Module, ABC):
         parts = {
             f"{name}.{own}": value for name, part in self._parts() for own, value in part.effective_weights().items()
         }
-        return parts or {"weight": self.get_parameter("weight")}
+        own = dict(self.named_parameters(recurse=False))  # get_parameter refuses the tensors of functional_call
+        return parts or {"weight": own["weight"]}
 
     def sparsity_error(self) -> Tensor:
         """Return the largest distance of an effective weight from a discrete value. Gates do not count."""

@@ -34,7 +34,7 @@ Evaluations = Mapping[str, Sequence[float]]
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did.
+    """The outcome of an import.
 
     Arguments:
         experiment: the experiment that has the runs now.

@@ -20,14 +20,12 @@ from nalm.spec.schedules import Growth
 from nalm.tasks.subsets.task import SubsetTask
 
 __all__ = [
-    "BOUNDED",
     "CLIPS",
     "CRITERIA",
     "DEFAULT_GROWTH",
     "DEFAULT_RAMP",
     "FLAGS",
     "INITS",
-    "POWER",
     "UNNAMED",
     "named_run",
 ]

@@ -5,18 +5,16 @@ from typing import Any, cast
 
 from nalm.experiments.runs import recipe_fields
 from nalm.original.parse_names import (
-    BOUNDED,
     CLIPS,
     CRITERIA,
     DEFAULT_GROWTH,
     DEFAULT_RAMP,
     FLAGS,
     INITS,
-    POWER,
     UNNAMED,
     named_run,
 )
-from nalm.original.units import describe_unit
+from nalm.original.units import BOUNDED, POWER, describe_unit
 from nalm.spec.ranges import Benford, Exponential, Halves, Interval, Range, TruncatedNormal, Union
 from nalm.spec.recipe import Recipe
 from nalm.spec.schedules import Term

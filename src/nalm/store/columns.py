@@ -27,7 +27,7 @@ TYPES = {
 """Types of columns, by the names that the documentation uses."""
 
 PARAMETER, BUFFER = "parameter.", "buffer."
-"""What the names of the columns of parameters and buffers begin with."""
+"""Prefixes of the names of columns of parameters and of buffers."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ __all__ = ["Merged", "merge"]
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge did.
+    """The outcome of a merge.
 
     Arguments:
         shards: number of files that were added.

@@ -1,4 +1,4 @@
-"""What happened to the runs of a shard while they trained."""
+"""The history of the runs of a shard: evaluations, parameters, restarts and divergence."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass
 class History:
-    """What happened to every run.
+    """The history of the runs of a shard.
 
     Lists have one entry per evaluation, unless said otherwise.
 
