@@ -159,7 +159,7 @@ def test_an_interrupted_run_says_how_to_go_on(train_tiny: Cli, tiny: Path, monke
     monkeypatch.setattr(nalm, "run", interrupted, raising=False)
     done = train_tiny(tiny)
     assert done.returncode == 130
-    assert "the same command goes on" in done.stderr.splitlines()[-1]
+    assert "the same command resumes it" in done.stderr.splitlines()[-1]
 
 
 # summary and runs

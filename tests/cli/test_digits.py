@@ -138,7 +138,7 @@ def test_ad_hoc_training_that_makes_no_sense_is_refused(
     sums = ("train", "NAU", "--operation", "add", "--mnist", mnist, "--iterations", 1)
     for option, value in (("--inputs", 3), ("--second", "NAU"), ("--train-range", "5,6"), ("--subset-ratio", 0.5)):
         assert refused(*sums, "--length", 2, option, value) == (
-            f"found {option} {value} with --length, expected no options of inputs that are drawn"
+            f"found {option} {value} with --length, expected no options of drawn inputs"
         )
     assert "found stop_when_solved with sequences" in refused(*sums, "--length", 2, "--stop-when-solved")
     long = nalm_cli(*sums, "--length", 111)

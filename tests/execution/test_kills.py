@@ -120,7 +120,7 @@ def test_a_run_that_is_told_to_stop_writes_checkpoints_and_says_how_to_go_on(
     said = ended(process)
     assert process.returncode == code
     *_, last = said.splitlines()
-    assert last == f"nalm: {how}; what was trained is saved, and the same command goes on from there"
+    assert last == f"nalm: {how}; finished work is saved, and the same command resumes it"
     assert "Traceback" not in said
     assert [item.suffix for item in (out / "running").iterdir()] == [".checkpoint"] * max(1, workers)
 

@@ -1,4 +1,4 @@
-"""The ``nalm`` command itself, and the arguments and options that several commands share."""
+"""The ``nalm`` command, and the arguments and options that commands which read results share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,31 +6,10 @@ from typing import Annotated
 import typer
 
 import nalm
+from nalm.cli.options import typed_as
+from nalm.workflows.request import Selection
 
-__all__ = [
-    "AsCsv",
-    "AsJson",
-    "Device",
-    "Directory",
-    "EvaluateEvery",
-    "ExperimentNames",
-    "Gradients",
-    "Iterations",
-    "Name",
-    "NoCompile",
-    "NoImports",
-    "Out",
-    "Replace",
-    "Seeds",
-    "Settings",
-    "StopWhenSolved",
-    "Tasks",
-    "TensorBoard",
-    "Variants",
-    "Verbose",
-    "Workers",
-    "app",
-]
+__all__ = ["AsCsv", "AsJson", "Directories", "Directory", "Name", "Tasks", "Variants", "app"]
 
 app = typer.Typer(
     name="nalm",
@@ -43,42 +22,13 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")]
-Directory = Annotated[Path, typer.Argument(help="A results directory.", show_default=False)]
-Name = Annotated[str | None, typer.Argument(help="An experiment in it; needed if it holds several.")]
-
-ExperimentNames = Annotated[
-    list[str],
-    typer.Argument(metavar="EXPERIMENT", help="Names that `nalm list` shows, or YAML files.", show_default=False),
+Directory = Annotated[Path, typer.Argument(help="Results directory.", show_default=False)]
+Directories = Annotated[
+    list[Path], typer.Argument(metavar="DIRECTORY...", help="Results directories.", show_default=False)
 ]
-Out = Annotated[Path, typer.Option(help="Results directory.")]
-Seeds = Annotated[str | None, typer.Option(help="Such as 0-24 or 0-4,10, instead of the experiment's.")]
-Variants = Annotated[list[str] | None, typer.Option(help="Only this variant; give it again for more, or use commas.")]
-Tasks = Annotated[list[str] | None, typer.Option(help="Only this task, likewise.")]
-Iterations = Annotated[int | None, typer.Option(min=0, help="N makes N + 1 updates, as the original does.")]
-EvaluateEvery = Annotated[int | None, typer.Option(min=1, help="Iterations between evaluations.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="VARIANT.FIELD=VALUE", help="Change a recipe; * stands for every variant."),
-]
-StopWhenSolved = Annotated[
-    bool,
-    typer.Option("--stop-when-solved", help="Retire a run once it is solved; it is another run than to the end."),
-]
-Workers = Annotated[int | None, typer.Option(min=0, help="Processes of one thread; by default one per core.")]
-Device = Annotated[str, typer.Option(help="Where models train, such as cpu or cuda.")]
-NoCompile = Annotated[bool, typer.Option("--no-compile", help="Train eagerly, which is many times slower.")]
-NoImports = Annotated[
-    bool, typer.Option("--no-imports", help="Refuse modules named by an import path, whose code would be run.")
-]
-TensorBoard = Annotated[
-    Path | None,
-    typer.Option(metavar="DIRECTORY", help="Write TensorBoard logs there, too, once all is trained."),
-]
-Verbose = Annotated[bool, typer.Option("--verbose", help="TensorBoard logs with weights and gates, and histograms.")]
-Gradients = Annotated[
-    bool, typer.Option("--gradients", help="TensorBoard logs with gradients, computed anew on validation rows.")
-]
-Replace = Annotated[bool, typer.Option("--replace", help="Go on although a known recipe changed; old runs stay.")]
+Name = Annotated[str | None, typer.Argument(help="Experiment; needed if the directory holds several.")]
+Variants = Annotated[list[str] | None, typed_as(Selection, "variants")]
+Tasks = Annotated[list[str] | None, typed_as(Selection, "tasks")]
 
 
 @app.callback(invoke_without_command=True)

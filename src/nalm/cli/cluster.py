@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,36 +10,16 @@ from typing import Annotated
 import typer
 
 import nalm
-from nalm.cli.app import (
-    AsJson,
-    Device,
-    Directory,
-    EvaluateEvery,
-    ExperimentNames,
-    Gradients,
-    Iterations,
-    NoCompile,
-    NoImports,
-    Out,
-    Replace,
-    Seeds,
-    Settings,
-    StopWhenSolved,
-    Tasks,
-    TensorBoard,
-    Variants,
-    Verbose,
-    app,
-)
-from nalm.cli.choosing import choose_trained
+from nalm.cli.app import AsJson, Directories, Directory, app
 from nalm.cli.console import duration, say, write_json, write_table
-from nalm.cli.digits import Mnist, Svhn, with_digits
-from nalm.cli.training import tensorboard_logs, train_and_report
+from nalm.cli.options import typed_as, with_request
+from nalm.cli.training import train_and_report
 from nalm.execution.executors.scripts import LARGEST_ARRAY, QueueSettings, settings_of_slurm
 from nalm.execution.plan import Part, plan
 from nalm.execution.status import RunningShard
-from nalm.registry import import_paths
 from nalm.spec.document import valid
+from nalm.workflows.options import Option, arguments_of
+from nalm.workflows.request import Request, RunRequest
 
 SHOWN = 8
 """Characters of a shard's name that are enough to find its files."""
@@ -53,93 +33,57 @@ class Scheduler(StrEnum):
     pbs = "pbs"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShardRequest(RunRequest):
+    """A part of the shards of experiments."""
+
+    index: Annotated[int, Option("Which part, from 0.")]
+    of: Annotated[int, Option("Number of parts.")]
+    workers: Annotated[int | None, Option("Worker processes of one thread each.", min=0)] = 1
+
+
 @app.command()
-def shard(
-    experiments: ExperimentNames,
-    index: Annotated[int, typer.Option(help="Which part, from 0.", show_default=False)],
-    of: Annotated[int, typer.Option(help="How many parts there are.", show_default=False)],
-    out: Out = Path("results"),
-    seeds: Seeds = None,
-    variants: Variants = None,
-    tasks: Tasks = None,
-    iterations: Iterations = None,
-    evaluate_every: EvaluateEvery = None,
-    stop_when_solved: StopWhenSolved = False,
-    settings: Settings = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes of one thread.")] = 1,
-    device: Device = "cpu",
-    no_compile: NoCompile = False,
-    replace: Replace = False,
-    no_imports: NoImports = False,
-    mnist: Mnist = None,
-    svhn: Svhn = None,
-    tensorboard: TensorBoard = None,
-    verbose: Verbose = False,
-    gradients: Gradients = False,
-) -> None:
+@with_request
+def shard(request: ShardRequest) -> None:
     """Train a part of the shards.
 
-    Of the shards that `nalm run` would train into an empty directory, those whose position divided by the number of
-    parts leaves the index. Parts can be trained at the same time, on any machines that see the results directory; what
-    is in it already is not trained again.
+    `nalm run` would train these shards into an empty directory, in the same order. A part holds every shard whose
+    position, divided by the number of parts, leaves the remainder INDEX. Parts can train at the same time, on any
+    machines that see the results directory. Finished runs are not trained again.
 
     Example: nalm shard figure-3 --index 0 --of 4 --out results
     """
-    with import_paths(not no_imports):
-        chosen = choose_trained(
-            experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks
-        )
-        chosen = with_digits(chosen, mnist, svhn)
-    train = functools.partial(nalm.run, part=Part(index, of))
-    with tensorboard_logs(chosen, out, tensorboard, verbose, gradients):
-        train_and_report(train, chosen, out, workers, device, not no_compile, replace, nalm.ExecutorSettings())
+    train = functools.partial(nalm.run, part=Part(request.index, request.of))
+    train_and_report(train, request.trained(), request, nalm.ExecutorSettings())
 
 
 @app.command()
+@with_request
 def script(
-    experiments: ExperimentNames,
-    scheduler: Annotated[Scheduler, typer.Option(help="Whose script.", show_default=False)],
+    request: Request,
+    scheduler: Annotated[Scheduler, typer.Option(help="Scheduler of the queue.", show_default=False)],
     of: Annotated[
-        int | None, typer.Option(min=1, help=f"Jobs; by default one per shard, and at most {LARGEST_ARRAY}.")
+        int | None, typer.Option(min=1, help=f"Number of jobs; by default one per shard, at most {LARGEST_ARRAY}.")
     ] = None,
-    out: Out = Path("results"),
-    seeds: Seeds = None,
-    variants: Variants = None,
-    tasks: Tasks = None,
-    iterations: Iterations = None,
-    evaluate_every: EvaluateEvery = None,
-    stop_when_solved: StopWhenSolved = False,
-    settings: Settings = None,
-    device: Device = "cpu",
-    no_compile: NoCompile = False,
-    replace: Replace = False,
-    no_imports: NoImports = False,
-    mnist: Mnist = None,
-    svhn: Svhn = None,
     queue: Annotated[str | None, typer.Option(help="Queue or partition.")] = None,
     time: Annotated[int | None, typer.Option(min=1, help="Minutes that a job may take; 60 by default.")] = None,
-    cpus: Annotated[int | None, typer.Option(min=1, help="Cores of a job, and its workers; 1 by default.")] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="Cores and workers of a job; 1 by default.")] = None,
     memory: Annotated[str | None, typer.Option(help="Memory of a job, such as 4G.")] = None,
     parallel: Annotated[int | None, typer.Option(min=1, help="Jobs that may run at once.")] = None,
     option: Annotated[
-        list[str] | None,
-        typer.Option(help="Any other option, as it stands in the scheduler's scripts; again for more."),
+        list[str] | None, typer.Option(help="Another option, as the scheduler's scripts write it; repeat for more.")
     ] = None,
-    setup: Annotated[list[str] | None, typer.Option(help="Shell line before training starts; again for more.")] = None,
+    setup: Annotated[list[str] | None, typer.Option(help="Shell line to run before training; repeat for more.")] = None,
 ) -> None:
     """Print a script for a queue.
 
-    It is a job array, each job of which runs `nalm shard`. For Slurm, what is not typed is as the configuration file
-    has it.
+    It submits a job array, and each job runs `nalm shard`. For Slurm, options that are not given come from the
+    configuration file.
 
     Example: nalm script figure-3 --scheduler lsf --queue short > figure-3.sh
     """
-    with import_paths(not no_imports):
-        chosen = choose_trained(
-            experiments, seeds, variants, iterations, evaluate_every, settings, stop_when_solved, tasks
-        )
-        chosen = with_digits(chosen, mnist, svhn)
-    jobs = min(len(plan(chosen, ()).shards), LARGEST_ARRAY) if of is None else of
+    experiments = request.trained()
+    jobs = min(len(plan(experiments, ()).shards), LARGEST_ARRAY) if of is None else of
     typed = {
         "queue": queue,
         "time": time,
@@ -152,23 +96,8 @@ def script(
     known = settings_of_slurm(nalm.load_settings().slurm) if scheduler is Scheduler.slurm else QueueSettings()
     given = {name: value for name, value in typed.items() if value}
     job = valid(QueueSettings, known.model_dump() | given)
-    arguments = [*experiments, f"--out={out}", f"--workers={job.cpus}"]
-    for name, values in (
-        ("seeds", [seeds]),
-        ("variants", variants),
-        ("tasks", tasks),
-        ("iterations", [iterations]),
-        ("evaluate-every", [evaluate_every]),
-        ("set", settings),
-        ("device", [device]),
-        ("mnist", [mnist]),
-        ("svhn", [svhn]),
-    ):
-        arguments += [f"--{name}={value}" for value in values or () if value is not None]
-    arguments += ["--no-compile"] * no_compile + ["--replace"] * replace + ["--no-imports"] * no_imports
-    arguments += ["--stop-when-solved"] * stop_when_solved
-    command = [sys.executable, "-m", "nalm", "shard", *arguments]
-    print(nalm.array_script(scheduler, command, jobs, job, out / "logs", Path.cwd()))
+    command = [sys.executable, "-m", "nalm", "shard", *arguments_of(request), f"--workers={job.cpus}"]
+    print(nalm.array_script(scheduler, command, jobs, job, request.out / "logs", Path.cwd()))
 
 
 @app.command()
@@ -229,11 +158,9 @@ def _cell(value: object) -> str:
 
 @app.command()
 def merge(
-    directories: Annotated[
-        list[Path], typer.Argument(metavar="DIRECTORY...", help="Results directories.", show_default=False)
-    ],
-    into: Annotated[Path, typer.Option(help="The results directory they are added to.", show_default=False)],
-    replace: Replace = False,
+    directories: Directories,
+    into: Annotated[Path, typer.Option(help="Results directory to add them to.", show_default=False)],
+    replace: Annotated[bool, typed_as(Request, "replace")] = False,
 ) -> None:
     """Bring results of several directories together.
 

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 import nalm
-from nalm.cli.app import AsCsv, Directory, Gradients, Variants, Verbose, app
-from nalm.cli.choosing import labels_of
+from nalm.cli.app import AsCsv, Directory, Variants, app
 from nalm.cli.console import say
+from nalm.cli.options import with_request
 from nalm.errors import NalmError
+from nalm.workflows.request import TensorBoardOptions, split_labels
 
 
 class Schema(StrEnum):
@@ -22,7 +23,9 @@ class Schema(StrEnum):
 
 
 @app.command()
+@with_request
 def export(
+    request: TensorBoardOptions,
     directory: Directory,
     experiment: Annotated[
         str | None, typer.Argument(help="An experiment in it; by default all of them.", show_default=False)
@@ -31,11 +34,6 @@ def export(
     schema: Annotated[
         Schema, typer.Option(help="Of the CSV: tidy, or the original's columns and names of runs.")
     ] = Schema.tidy,
-    tensorboard: Annotated[
-        Path | None, typer.Option(metavar="DIRECTORY", help="Write TensorBoard logs there, a folder for each run.")
-    ] = None,
-    verbose: Verbose = False,
-    gradients: Gradients = False,
     variants: Variants = None,
 ) -> None:
     """Write results for other tools.
@@ -45,22 +43,21 @@ def export(
 
     Example: nalm export results figure-3 --csv --schema original > figure-3.csv
     """
-    if as_csv == (tensorboard is not None):
+    logs = request.tensorboard
+    if as_csv == (logs is not None):
         found = "both --csv and" if as_csv else "neither --csv nor"
         raise NalmError(f"found {found} --tensorboard, expected one of them")
-    labels = labels_of(variants, nalm.load(directory, experiment).experiment.variants) if variants else None
-    if tensorboard is None:
-        if verbose or gradients:
-            found = "--verbose" if verbose else "--gradients"
-            raise NalmError(f"found {found} without --tensorboard, expected them together")
+    request.check()
+    labels = split_labels(variants, nalm.load(directory, experiment).experiment.variants) if variants else None
+    if logs is None:
         exported = nalm.export_csv(directory, sys.stdout, experiment, variants=labels, schema=schema.value)
     else:
         if schema is not Schema.tidy:
             raise NalmError("found --schema with --tensorboard, expected it with --csv")
         exported = nalm.export_tensorboard(
-            directory, tensorboard, experiment, variants=labels, verbose=verbose, gradients=gradients
+            directory, logs, experiment, variants=labels, verbose=request.verbose, gradients=request.gradients
         )
-        say(f"wrote TensorBoard logs of {exported.runs:,} runs into {tensorboard}")
+        say(f"wrote TensorBoard logs of {exported.runs:,} runs into {logs}")
     if exported.missing:
         say(f"nalm: {exported.missing:,} of {exported.total:,} runs are not in {directory}")
     for reason, count in exported.left_out.items():

@@ -7,12 +7,12 @@ import pandas as pd
 import typer
 
 import nalm
-from nalm.cli.app import AsCsv, AsJson, Directory, Name, Variants, app
-from nalm.cli.choosing import labels_of
+from nalm.cli.app import AsCsv, AsJson, Directories, Directory, Name, Tasks, Variants, app
 from nalm.cli.console import say, write_csv, write_json, write_table
 from nalm.cli.tables import say_missing, show_runs, show_summary
 from nalm.errors import NalmError
 from nalm.figures import FIGURES
+from nalm.workflows.request import split_labels
 
 __all__ = ["load_results", "write_data"]
 
@@ -82,7 +82,7 @@ def plot(
         typer.Option(help=f"Kind of figure: {', '.join(FIGURES)}."),
     ] = "panels",
     variants: Variants = None,
-    tasks: Annotated[list[str] | None, typer.Option(help="Only this task; give it again for more.")] = None,
+    tasks: Tasks = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="FILE.pdf, .png or .svg")] = Path("figure.pdf"),
 ) -> None:
     """Draw a figure.
@@ -92,8 +92,8 @@ def plot(
     Example: nalm plot results figure-3 --kind curves --variants NMRU,NRU -o curves.pdf
     """
     results = load_results(directory, experiment)
-    chosen = labels_of(variants or (), results.experiment.variants)
-    chosen_tasks = labels_of(tasks or (), results.experiment.tasks)
+    chosen = split_labels(variants or (), results.experiment.variants)
+    chosen_tasks = split_labels(tasks or (), results.experiment.tasks)
     nalm.plot(results, output, kind, variants=chosen, tasks=chosen_tasks)
     say(f"drew {output}")
 
@@ -126,9 +126,7 @@ def show(
 
 @app.command()
 def report(
-    directories: Annotated[
-        list[Path], typer.Argument(metavar="DIRECTORY...", help="Results directories.", show_default=False)
-    ],
+    directories: Directories,
     output: Annotated[Path, typer.Option("-o", "--output", help="FILE.html or .md")] = Path("report.html"),
 ) -> None:
     """Write a page of all results.

@@ -104,8 +104,8 @@ def test_a_script_has_a_job_per_shard_and_passes_options_on(nalm_cli: Cli, tiny:
     assert f"\ncd {tmp_path} || exit\n" in done.stdout
     *_, command = done.stdout.splitlines()
     for argument in (
-        f"-m nalm shard {tiny} --out=results --workers=3 --seeds=0-49 --variants=NRU --variants=NMRU --iterations=7",
-        "--set=NRU.learning_rate=0.5 '--set=*.batch_size=16' --device=cpu --index $index --of 4",
+        f"-m nalm shard {tiny} --seeds=0-49 --variants=NRU --variants=NMRU --iterations=7 --set=NRU.learning_rate=0.5",
+        "'--set=*.batch_size=16' --device=cpu --out=results --workers=3 --index $index --of 4",
     ):
         assert argument in command
 
