@@ -14,6 +14,7 @@ from nalm.execution.plan import plan
 from nalm.execution.worker import progress_path
 from nalm.experiments.experiment import Experiment
 from nalm.store import leases
+from nalm.store.costs import ShardCost, cost_kind
 from nalm.store.store import Store
 
 Contents = dict[str, bytes | None]
@@ -202,6 +203,25 @@ def test_a_forecast_leaves_out_what_is_there(results: Path, tiny_experiment: Exp
     forecast = nalm.forecast(tiny_experiment.narrowed(range(4)), results)
     assert (forecast.runs, forecast.missing, forecast.shards) == (16, 4, 2)
     assert nalm.forecast(tiny_experiment, results).seconds == 0
+
+
+def test_a_forecast_is_made_from_long_compiled_shards(
+    tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shard, _) = plan([tiny_experiment], ()).shards
+    kind = cost_kind(shard.recipe, shard.runs[0].task.identity)
+    measured = [
+        ShardCost(["0"], kind, 100, 5.0 + 20.0, True, False),
+        ShardCost(["1"], kind, 300, 5.0 + 100.0, True, False),
+        ShardCost(["eager"], kind, 100, 10**6, False, False),
+        ShardCost(["early"], kind, 100, 10**6, True, True),
+        ShardCost(["short"], kind, 1, 10.0, True, False),
+        ShardCost(["imported"], kind, 100, None, True, False),
+    ]
+    monkeypatch.setattr("nalm.execution.forecast.shard_costs", lambda _: measured)
+    one = tiny_experiment.narrowed(variants=[shard.recipe.architecture])
+    forecast = nalm.forecast(one, tmp_path / "results", workers=1)
+    assert forecast.seconds == pytest.approx(5.0 + 6 * 21 * 120.0 / 400)
 
 
 def test_diverged_runs_are_saved_with_what_they_had(

@@ -1,35 +1,35 @@
-"""What a run would take."""
+"""Forecast the time and disk space of a run."""
 
-import json
-from collections.abc import Mapping
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nalm.execution.executors.local import default_workers
 from nalm.execution.run import Experiments, prepare
-from nalm.experiments.runs import Shard
-from nalm.spec.recipe import STORED, Recipe
+from nalm.store.costs import CostKind, expected_cost, mean_costs, shard_costs
 from nalm.store.store import Store
-from nalm.tasks import family_of
 from nalm.training.history import MOST_PARAMETERS
 
-__all__ = ["CostKind", "Forecast", "cost", "cost_kind", "forecast"]
-
-CostKind = tuple[str | int | None, ...]
-
-SIZES = ("input_size", "hidden_size", "length", "steps", "encoder")
-"""Fields of tasks, whatever their kind, on which the cost of an iteration depends."""
+__all__ = ["Forecast", "forecast"]
 
 STARTING_SECONDS = 5.0
-"""To start a worker and compile, or load what was compiled before."""
+"""Time to start a worker and to compile, or to load compiled code from the cache."""
+
 BYTES_PER_EVALUATION = 30
 BYTES_PER_INPUT = 8
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run would take: all different runs, those that are missing and their shards, and estimates."""
+    """The size of a run, and estimates of its cost.
+
+    Arguments:
+        runs: different runs of the experiments.
+        missing: runs that are not finished.
+        shards: shards of the missing runs.
+        seconds: estimated time to train them.
+        bytes: estimated size of their files.
+    """
 
     runs: int
     missing: int
@@ -46,50 +46,38 @@ def forecast(
     device: str = "cpu",
     replace: bool = False,
 ) -> Forecast:
-    """What `run` would do: the runs that are missing, and roughly the seconds and bytes that they will take.
+    """Count the runs that `run` would train, and estimate their time and disk space.
 
-    The estimate is for compiled training, from long shards of the same module and sizes in the directory,
-    or else from typical costs.
+    The estimate is for compiled training. It is the mean cost of long shards in the directory that have the same module
+    and sizes; without any, it is a typical cost. Arguments are those of `run`.
 
     Raises:
-        NalmError: what `run` would refuse.
+        NalmError: `run` would refuse the arguments.
     """
     _, store, (runs, shards) = prepare(experiments, out, device, replace)
-    measured = _measured_costs(store)
+    measured = _compiled_costs(store)
     seconds = size = 0.0
     for shard in shards:
         recipe, inputs = shard.recipe, shard.runs[0].task.columns
-        seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * cost(shard, measured)
+        seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * expected_cost(shard, measured)
         evaluations = recipe.iterations // recipe.evaluate_every + 1
-        kept = inputs if evaluations * inputs <= MOST_PARAMETERS else 0  # about a parameter for each
+        kept = inputs if evaluations * inputs <= MOST_PARAMETERS else 0  # about one parameter per input
         size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * kept)
     parallel = max(1, min(default_workers() if workers is None else workers, len(shards)))
     missing = sum(len(shard.runs) for shard in shards)
     return Forecast(runs, missing, len(shards), seconds / parallel, round(size))
 
 
-def cost_kind(recipe: Recipe, task: Mapping[str, Any]) -> CostKind:
-    """What the cost of a run's iteration depends on: what is trained, and the kind and sizes of its task, from the
-    fields that are stored of it.
+def _compiled_costs(store: Store) -> dict[CostKind, float]:
+    """Return measured costs of compiled training, without the time to start.
+
+    Short shards are skipped: their time to start hides the rest.
     """
-    sizes = (task.get(size) for size in SIZES)
-    return recipe.architecture, recipe.batch_size, family_of(task).__name__, *sizes
-
-
-def cost(shard: Shard, measured: Mapping[CostKind, float]) -> float:
-    """Seconds of a run's iteration: as measured, or else as is typical."""
-    task = shard.runs[0].task
-    kind = cost_kind(shard.recipe, task.identity)
-    return measured.get(kind, task.typical_seconds(shard.recipe, len(shard.runs)))
-
-
-def _measured_costs(store: Store) -> dict[CostKind, float]:
-    """Seconds per run and iteration, by what they depend on; short shards say nothing about the pace."""
-    costs = {}
-    for table, about in store.runs():
-        recipe = Recipe.model_validate(about["recipe"], context=STORED)
-        training = about["seconds"] - STARTING_SECONDS
-        if about["compiled"] and training > STARTING_SECONDS and not recipe.stop_when_solved:
-            kind = cost_kind(recipe, json.loads(table["task"][0].as_py()))
-            costs[kind] = training / table.num_rows / (recipe.iterations + 1)
-    return costs
+    return mean_costs(
+        dataclasses.replace(shard, seconds=shard.seconds - STARTING_SECONDS)
+        for shard in shard_costs(store)
+        if shard.compiled
+        and not shard.stops_early
+        and shard.seconds is not None
+        and shard.seconds > 2 * STARTING_SECONDS
+    )

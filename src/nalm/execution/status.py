@@ -3,17 +3,16 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nalm.execution.forecast import CostKind, cost, cost_kind
 from nalm.execution.plan import plan
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
 from nalm.paths import last_line
-from nalm.spec.recipe import STORED, Recipe
+from nalm.store.costs import CostKind, expected_cost, mean_costs, shard_costs
 from nalm.store.store import Store
 
 __all__ = ["FailedShard", "RunningShard", "Status", "status"]
@@ -21,8 +20,6 @@ __all__ = ["FailedShard", "RunningShard", "Status", "status"]
 SECONDS_BETWEEN_LOOKS = 0.25
 LONGEST_WATCH = 10.0
 """Owners of shards show that they are alive more often than that."""
-
-Costs = dict[CostKind, float]
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,8 @@ def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
     store = Store.existing(directory)
     signs, alive = _watch(store.path, watch)
     experiments = [store.experiments.read(name) for name in store.experiments.names()]
-    finished, costs = _finished(store)
+    stored = list(shard_costs(store))
+    finished = {key for shard in stored for key in shard.keys}
     blocks = plan(experiments, ()).shards
     lacking = [tuple(run for run in block.runs if run.key not in finished) for block in blocks]
     missing = [Shard(block.recipe, runs) for block, runs in zip(blocks, lacking, strict=True) if runs]
@@ -113,6 +111,7 @@ def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
         if path.stem not in signs
     ]
     given_up = {shard.shard for shard in failed}
+    expected = [shard for shard in missing if shard.name not in given_up]
     runs = sum(len(block.runs) for block in blocks)
     return Status(
         experiments=[experiment.name for experiment in experiments],
@@ -123,7 +122,7 @@ def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
         waiting=len(by_name.keys() - signs.keys() - given_up),
         running=running,
         failed=failed,
-        seconds_left=_seconds_left([shard for shard in missing if shard.name not in given_up], running, costs),
+        seconds_left=_seconds_left(expected, running, mean_costs(stored)),
     )
 
 
@@ -178,22 +177,9 @@ def _reason(path: Path) -> str:
     return last_line(path.read_text(encoding="utf-8", errors="replace"))
 
 
-def _finished(store: Store) -> tuple[set[str], Costs]:
-    """Keys of the runs that are saved, and what a run's iteration took, starting included, by what it depends on."""
-    finished: set[str] = set()
-    spent: dict[CostKind, tuple[float, int]] = {}
-    for table, about in store.runs():
-        finished.update(table["key"].to_pylist())
-        if "imported" in about:  # whose cost is not known
-            continue
-        recipe = Recipe.model_validate(about["recipe"], context=STORED)
-        kind = cost_kind(recipe, json.loads(table["task"][0].as_py()))
-        seconds, updates = spent.get(kind, (0.0, 0))
-        spent[kind] = (seconds + about["seconds"], updates + table.num_rows * (recipe.iterations + 1))
-    return finished, {kind: seconds / updates for kind, (seconds, updates) in spent.items()}
-
-
-def _seconds_left(shards: Sequence[Shard], running: Iterable[RunningShard], costs: Costs) -> float | None:
+def _seconds_left(
+    shards: Sequence[Shard], running: Iterable[RunningShard], costs: Mapping[CostKind, float]
+) -> float | None:
     if not shards:
         return 0.0
     at_once = [shard for shard in running if shard.alive]
@@ -203,5 +189,5 @@ def _seconds_left(shards: Sequence[Shard], running: Iterable[RunningShard], cost
     seconds = []
     for shard in shards:
         left = shard.recipe.iterations + 1 - made.get(shard.name, 0)
-        seconds.append(len(shard.runs) * left * cost(shard, costs))
+        seconds.append(len(shard.runs) * left * expected_cost(shard, costs))
     return max(sum(seconds) / len(at_once), max(seconds, default=0.0))

@@ -1,14 +1,33 @@
-"""Training time of results, and the versions that made them."""
+"""Training time of results, the estimates that follow from it, and the versions that made them."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from nalm.experiments.runs import runs_of
+from nalm.experiments.runs import Shard, runs_of
+from nalm.spec.recipe import STORED, Recipe
 from nalm.store.store import Store
+from nalm.tasks import family_of
 
-__all__ = ["Costs", "training_costs"]
+__all__ = [
+    "CostKind",
+    "Costs",
+    "ShardCost",
+    "cost_kind",
+    "expected_cost",
+    "mean_costs",
+    "shard_costs",
+    "training_costs",
+]
+
+CostKind = tuple[str | int | None, ...]
+"""Module, batch size, and the family and sizes of the task: the cost of an iteration depends on these."""
+
+TASK_SIZES = ("input_size", "hidden_size", "length", "steps", "encoder")
+"""Fields of tasks of any family on which the cost of an iteration depends."""
 
 
 @dataclass(frozen=True)
@@ -79,3 +98,61 @@ def _covered(intervals: Sequence[tuple[float, float]]) -> float:
         total += max(0.0, end - max(start, until))
         until = max(until, end)
     return total
+
+
+@dataclass(frozen=True)
+class ShardCost:
+    """The training time of a finished shard.
+
+    Arguments:
+        keys: keys of its runs.
+        kind: the kind of cost.
+        iterations: iterations of all runs together.
+        seconds: training time, starting included; None if the runs were imported.
+        compiled: whether it was trained compiled.
+        stops_early: whether runs stop when they are solved.
+    """
+
+    keys: Sequence[str]
+    kind: CostKind
+    iterations: int
+    seconds: float | None
+    compiled: bool
+    stops_early: bool
+
+
+def cost_kind(recipe: Recipe, task: Mapping[str, Any]) -> CostKind:
+    """Return the kind of cost of a run, from its recipe and the stored fields of its task."""
+    sizes = (task.get(size) for size in TASK_SIZES)
+    return recipe.architecture, recipe.batch_size, family_of(task).__name__, *sizes
+
+
+def shard_costs(store: Store) -> Iterator[ShardCost]:
+    """Yield the training time of every finished shard."""
+    for table, about in store.runs():
+        recipe = Recipe.model_validate(about["recipe"], context=STORED)
+        yield ShardCost(
+            keys=table["key"].to_pylist(),
+            kind=cost_kind(recipe, json.loads(table["task"][0].as_py())),
+            iterations=table.num_rows * (recipe.iterations + 1),
+            seconds=None if "imported" in about else about["seconds"],
+            compiled=about["compiled"],
+            stops_early=recipe.stop_when_solved,
+        )
+
+
+def mean_costs(shards: Iterable[ShardCost]) -> dict[CostKind, float]:
+    """Return the mean seconds per run and iteration, by kind of cost."""
+    spent: dict[CostKind, tuple[float, int]] = {}
+    for shard in shards:
+        if shard.seconds is not None:
+            seconds, iterations = spent.get(shard.kind, (0.0, 0))
+            spent[shard.kind] = (seconds + shard.seconds, iterations + shard.iterations)
+    return {kind: seconds / iterations for kind, (seconds, iterations) in spent.items()}
+
+
+def expected_cost(shard: Shard, measured: Mapping[CostKind, float]) -> float:
+    """Return the seconds per run and iteration: as measured, or else the typical ones of the task."""
+    task = shard.runs[0].task
+    kind = cost_kind(shard.recipe, task.identity)
+    return measured.get(kind, task.typical_seconds(shard.recipe, len(shard.runs)))
