@@ -20,7 +20,7 @@ from nalm.execution.worker import (
 )
 from nalm.experiments.runs import Shard
 from nalm.paths import disk_is_full
-from nalm.store.leases import Watch, holder
+from nalm.store.leases import LeaseWatcher, holder
 from nalm.store.store import Store
 
 __all__ = ["ATTEMPTS", "Event", "train_shards"]
@@ -106,7 +106,7 @@ class _Group:
         self._waiting = shards
         self._failures = failures
         self._pending: dict[Future, Shard] = {}
-        self._watched: dict[Shard, Watch] = {}
+        self._watched: dict[Shard, LeaseWatcher] = {}
         self._looked = time.monotonic()
 
     def train(self, executor: Executor, device: str, compiled: bool) -> Iterator[Event | None]:
@@ -157,14 +157,14 @@ class _Group:
         if isinstance(outcome, ShardProgress):
             return Event(shard, outcome, True)
         if isinstance(outcome, Held | Interrupted):  # somebody trains it, or has to stop training it
-            self._watched[shard] = Watch(lease_path(self._directory, shard))
+            self._watched[shard] = LeaseWatcher(lease_path(self._directory, shard))
             return None
         if isinstance(outcome, BrokenExecutor):
             self.broken[shard] = outcome
             return None
         event = self.failed(shard, outcome)
         if not event.final and holder(path := lease_path(self._directory, shard)) is not None:
-            self._watched[shard] = Watch(path)  # its worker has died elsewhere, or somebody else trains it
+            self._watched[shard] = LeaseWatcher(path)  # its worker has died elsewhere, or somebody else trains it
         elif not event.final:
             self._waiting.append(shard)
         return event

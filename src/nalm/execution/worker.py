@@ -17,7 +17,7 @@ from nalm.execution.checkpoints import Checkpoint
 from nalm.execution.signals import Interrupted, interruption
 from nalm.experiments.runs import Shard
 from nalm.log import hide_warnings, warnings_given
-from nalm.store.leases import Lease, LeaseLost, Watch, acquire
+from nalm.store.leases import Lease, LeaseLost, LeaseWatcher, acquire
 from nalm.store.store import Store
 from nalm.tasks import start_training
 from nalm.training.trainer import Trainer
@@ -194,7 +194,7 @@ def clear_running(directory: Path) -> None:
     """Removes what processes that were killed have left, but for checkpoints of shards that are not stored."""
     stored = {path.stem.partition("-")[0] for path in (directory / "shards").glob("*-*.parquet")}
     for path in (directory / "running").glob("[!.]*"):
-        if Watch(path.with_suffix(".lease")).is_free() and (
+        if LeaseWatcher(path.with_suffix(".lease")).is_free() and (
             path.suffix == ".json" or (path.suffix == ".checkpoint" and path.stem in stored)
         ):
             path.unlink(missing_ok=True)
