@@ -1,1 +1,1 @@
-"""How it is learnt: objectives, schedules, optimizers, and the vectorized ensemble."""
+"""Training: losses, optimizers, compiling, the vectorized ensemble and the network that trains by itself."""

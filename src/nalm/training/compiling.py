@@ -1,8 +1,8 @@
-"""Compiling, where the machine can.
+"""Compilation of functions, where the machine has a compiler.
 
-A function is traced once, with all its transforms (``vmap``, ``grad``), into a flat graph of tensor operations, which
-goes to torch's compiler directly. Beside ``torch.compile`` of the function itself, compiling takes less time, and calls
-go without guards, whose time is not small beside that of a step.
+A function is traced once, with all its transforms (``vmap``, ``grad``), into a flat graph of tensor operations. The
+graph goes to torch's compiler directly. Compared with ``torch.compile`` this compiles faster, and calls check no
+guards, which would take a noticeable part of a step's time.
 """
 
 import contextlib
@@ -27,17 +27,18 @@ R = TypeVar("R")
 Carry = TypeVar("Carry")
 
 Flat = Callable[..., Sequence[Tensor]]
-"""A function of tensors, to tensors."""
+"""A function that maps tensors to a sequence of tensors."""
 
 
 class Compiled(Generic[P, R]):
-    """A function of nested tuples and dictionaries of tensors, always of the same shapes, compiled by its first call.
+    """A function that is compiled when it is first called.
 
-    If it cannot be compiled, or depends on anything but its arguments, it runs eagerly, and a notice says so.
+    Arguments and results are nested tuples and dictionaries of tensors, whose shapes never change. If the function
+    cannot be compiled, or depends on anything but its arguments, it runs eagerly, with a warning.
 
     Arguments:
-        function: what to call; it returns such a structure too.
-        name: how a notice calls it.
+        function: the function to compile.
+        name: name of the function in warnings.
         compiled: whether to compile at all.
     """
 
@@ -49,30 +50,33 @@ class Compiled(Generic[P, R]):
         self._results: TreeSpec | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Calls it."""
+        """Call the function."""
         leaves, structure = tree_flatten((args, kwargs))
         return self._unflatten(self._flat(structure, leaves)(*leaves))
 
     def repeat(self, carry: Carry, slices: Any, constants: Any) -> tuple[Carry, Any]:
-        """Calls ``function(carry, slice, constants)``, which returns the next carry and a report, slice by slice.
+        """Call ``function(carry, slice, constants)`` for each slice; it returns the next carry and a report.
 
-        Structures are taken apart once, not in every call.
+        Structures are flattened once, not in every call.
 
         Arguments:
-            carry: of the first call.
-            slices: tensors with the calls first.
-            constants: the same for every call.
+            carry: the carry of the first call.
+            slices: tensors whose first dimension counts the calls.
+            constants: passed unchanged to every call.
 
         Returns:
-            The carry after the last call, and the report of the first.
+            The carry after the last call, and the report of the first call.
+
+        Raises:
+            ValueError: there are no slices.
+            TypeError: the function returns a carry with another structure than it was given.
         """
         leaves, structure = tree_flatten(((carry, slices, constants), {}))
         state, shared = tree_leaves(carry), tree_leaves(constants)
         stacked = leaves[len(state) : len(leaves) - len(shared)]
-        each = zip(*(leaf.contiguous().unbind(0) for leaf in stacked), strict=True)
         report: Sequence[Tensor] | None = None
-        for own in each:
-            arguments = [*state, *own, *shared]
+        for current in zip(*(leaf.contiguous().unbind(0) for leaf in stacked), strict=True):
+            arguments = [*state, *current, *shared]
             results = self._flat(structure, arguments)(*arguments)
             state = list(results[: len(state)])
             report = report or results[len(state) :]
@@ -80,7 +84,7 @@ class Compiled(Generic[P, R]):
             raise ValueError("found no slices, expected at least one")
         after, first_report = cast(tuple[Carry, Any], self._unflatten([*state, *report]))
         if tree_structure(after) != tree_structure(carry):
-            raise TypeError(f"{self._name}: what a step returns is not structured as what it is given")
+            raise TypeError(f"{self._name}: a step returns a state with another structure than it was given")
         return after, first_report
 
     def _unflatten(self, results: Sequence[Tensor]) -> R:
@@ -88,7 +92,7 @@ class Compiled(Generic[P, R]):
         return cast(R, tree_unflatten(results, self._results))
 
     def _flat(self, structure: TreeSpec, leaves: Sequence[Tensor]) -> Flat:
-        """The function of the leaves of its arguments, in their structure."""
+        """Return the function as one of the leaves of its arguments, compiled if possible."""
         if self._call is not None:
             return self._call
 
@@ -109,28 +113,29 @@ class Compiled(Generic[P, R]):
 
 
 def _compile(flat: Flat, leaves: Sequence[Tensor]) -> Flat:
-    # Here, and not above, because they take a second, and because a torch that has moved them can still train eagerly.
-    import torch._inductor.inductor_prims  # noqa: F401 – it defines inductor_force_stride_order
+    # Imported here because they take a second, and because a torch without these private modules can train eagerly.
+    import torch._inductor.inductor_prims  # noqa: F401 – defines inductor_force_stride_order
     from torch._guards import TracingContext, tracing
     from torch._inductor import compile as compile_graph
     from torch._subclasses import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-    graph, again = (make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves) for _ in range(2))
-    if graph.code != again.code:
-        raise RuntimeError("it computes something else in every call")
+    graph, retraced = (make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves) for _ in range(2))
+    if graph.code != retraced.code:
+        raise RuntimeError("every call computes something different")
     if leaves[0].device.type == "cpu":
-        _store_what_is_used_again(graph)
-    # The compiler's cache on disk works only where there is a shape environment, although no shape is dynamic.
+        _store_reused_values(graph)
+    # The compiler's cache on disk needs a shape environment, although no shape is dynamic.
     with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True))):
         return cast(Flat, compile_graph(graph, list(leaves)))
 
 
-def _store_what_is_used_again(graph: fx.GraphModule) -> None:
-    """Has two kinds of values stored which the compiler would rather compute again wherever they are used.
+def _store_reused_values(graph: fx.GraphModule) -> None:
+    """Store two kinds of values that the compiler would otherwise compute again wherever they are used.
 
-    Those that several elements of a larger result need: the cosine of a row would be taken for each of its inputs. And
-    those rounded to another precision, such as the inputs, which are made of twice as many bytes.
+    First, values that several elements of a larger result need; otherwise the cosine of a row would be computed for
+    each of its inputs. Second, values rounded to another precision, such as the inputs; otherwise twice as many bytes
+    would be read each time.
     """
     for node in list(graph.graph.nodes):
         if node.op == "call_function" and not _is_view(node):
@@ -150,7 +155,7 @@ def _store(graph: fx.GraphModule, value: fx.Node) -> None:
 
 
 def _is_worth_storing(value: fx.Node) -> bool:
-    """Whether it is computed, and not a reduction (which is stored anyway), a number, or stored already."""
+    """Tell whether a value is computed, and is no reduction (always stored), no scalar, and not stored already."""
     return (
         value.op == "call_function"
         and value.target is not torch.ops.prims.inductor_force_stride_order.default
@@ -161,7 +166,7 @@ def _is_worth_storing(value: fx.Node) -> bool:
 
 
 def _is_rounding(node: fx.Node) -> bool:
-    if node.target is not torch.ops.aten._to_copy.default or not node.all_input_nodes:  # a constant has none
+    if node.target is not torch.ops.aten._to_copy.default or not node.all_input_nodes:  # constants have no inputs
         return False
     before, after = node.all_input_nodes[0].meta["val"].dtype, node.meta["val"].dtype
     return bool(before.is_floating_point and after.is_floating_point and before != after)
@@ -173,14 +178,14 @@ def _elements(node: fx.Node) -> int:
 
 
 def _is_view(node: fx.Node) -> bool:
-    """Whether it only looks at another value."""
+    """Tell whether a node is a view of another value."""
     if node.op != "call_function":
         return False
     return node.target is operator.getitem or bool(getattr(node.target, "is_view", False))
 
 
 def _views(node: fx.Node) -> Iterator[fx.Node]:
-    """The node, what it is a view of, and so on."""
+    """Yield the node, the node it is a view of, and so on."""
     yield node
     while _is_view(node):
         node = node.all_input_nodes[0]
@@ -188,20 +193,20 @@ def _views(node: fx.Node) -> Iterator[fx.Node]:
 
 
 def _source(node: fx.Node) -> fx.Node:
-    """The value that a chain of views ends in."""
+    """Return the value at the end of a chain of views."""
     return list(_views(node))[-1]
 
 
 def _smallest(node: fx.Node) -> int:
-    """The number of different elements that a view shows, at most."""
+    """Return the largest number of different elements that a view can have."""
     return min(_elements(view) or _elements(node) for view in _views(node))
 
 
 @contextlib.contextmanager
 def rare_garbage_collection() -> Iterator[None]:
-    """Keeps Python from looking for garbage between steps; evaluations look through what is new.
+    """Turn off automatic garbage collection between steps; evaluations collect young objects.
 
-    A compiler leaves so many objects behind that looking through them again and again takes longer than some steps.
+    Compiling leaves so many objects behind that scanning them repeatedly takes longer than some steps.
     """
     before = gc.isenabled()
     gc.disable()
@@ -214,19 +219,19 @@ def rare_garbage_collection() -> Iterator[None]:
 
 @functools.cache
 def compiler_problem(device_type: str) -> str | None:
-    """Why nothing can be compiled here, found by compiling one tiny kernel, or None."""
+    """Compile a tiny kernel; return the reason why nothing can be compiled here, or None if it can."""
     try:
         _compile(lambda x: [x * 2 + 1], [torch.ones(16, device=device_type)])
-    except Exception as error:  # whatever the tool chain raises: no compiler, no headers, no writable cache
+    except Exception as error:  # any error of the tool chain: no compiler, no headers, no writable cache
         return _first_line(error)
     return None
 
 
 def load_cpp(source: str) -> ctypes.CDLL:
-    """Compiles C++ for this machine's vector units, or loads what was compiled before.
+    """Compile C++ for this machine's vector units, or load the library from the cache.
 
     Raises:
-        Exception: whatever the tool chain raises.
+        Exception: any error of the tool chain.
     """
     from torch._inductor.codecache import CppCodeCache  # here, because it takes a second
 

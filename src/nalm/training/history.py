@@ -8,7 +8,7 @@ import numpy.typing as npt
 __all__ = ["MOST_PARAMETERS", "SERIES", "History"]
 
 MOST_PARAMETERS = 200_000
-"""Most numbers kept of a run's parameters; a run with more keeps those after training only."""
+"""Maximum number of parameter values stored per run. Runs with more store only those after training."""
 
 SERIES = ("validation_errors", "test_errors", "sparsity_errors", "criteria", "penalties")
 """Names of the lists of a history that have one number per run and evaluation."""

@@ -11,9 +11,9 @@ __all__ = ["initial_module", "noise_shape", "redrawn"]
 
 
 def initial_module(build: Callable[[], nn.Module], dtype: torch.dtype, seed: int) -> tuple[nn.Module, torch.Generator]:
-    """Return a model with the initial weights of a seed, and a generator that continues the random numbers after them.
+    """Return a module with the initial weights of a seed, and a generator that continues the seed's random numbers.
 
-    It is constructed and then reset once more, as the original does.
+    As in the original, the module is constructed and then reset once more.
     """
     before = torch.get_default_dtype()
     generator = torch.Generator()
@@ -29,7 +29,7 @@ def initial_module(build: Callable[[], nn.Module], dtype: torch.dtype, seed: int
 
 
 def redrawn(module: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Return the model with new weights from the generator, if it can draw any."""
+    """Draw new weights from the generator, if the module has ``reset_parameters``, and return the module."""
     if callable(reset := getattr(module, "reset_parameters", None)):
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(generator.get_state())
@@ -39,5 +39,5 @@ def redrawn(module: nn.Module, generator: torch.Generator) -> nn.Module:
 
 
 def noise_shape(module: nn.Module, inputs: torch.Size) -> tuple[int, ...] | None:
-    """Return the shape of the noise that a training pass over such inputs takes, or None if it takes none."""
+    """Return the shape of the noise for a training pass over inputs of this shape, or None if there is no noise."""
     return module.noise_shape(inputs) if isinstance(module, ArithmeticModule) else None

@@ -47,7 +47,7 @@ class Loss:
     """The training loss of a recipe's models.
 
     Arguments:
-        recipe: it has the criterion and says which regularizers there are; their coefficients arrive with each batch.
+        recipe: names the criterion and the regularizers. Their coefficients arrive with each batch.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -68,10 +68,10 @@ class Loss:
 
         Arguments:
             module: the model, for the norms of its parameters.
-            terms: the module's own regularizers by name.
+            terms: values of the module's regularizers by name.
             scalars: coefficients by name, and as ``name.below`` the validation errors below which they apply.
-            validation_error: the last one measured, if a regularizer depends on it.
-            zero: what the sum starts with, a scalar.
+            validation_error: the latest validation error, if a regularizer depends on it.
+            zero: the scalar 0 in the model's precision and on its device.
         """
 
         def coefficient(name: str) -> Tensor:
@@ -98,7 +98,7 @@ class Objective(nn.Module):
 
     Arguments:
         module: the model.
-        recipe: it decides the loss.
+        recipe: decides the loss.
     """
 
     def __init__(self, module: nn.Module, recipe: Recipe) -> None:
@@ -111,7 +111,7 @@ class Objective(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the loss, its criterion and its penalty: ``(rows, I)`` and ``(rows, 1)`` to scalars.
 
-        ``per_run`` has what this model alone takes: ``noise``, if it takes some, and ``validation_error``, if a
+        ``per_run`` has values of this run alone: ``noise``, if the module has some, and ``validation_error``, if a
         regularizer depends on it.
         """
         prediction = self.module(x, per_run["noise"]) if "noise" in per_run else self.module(x)
@@ -128,7 +128,7 @@ class Objective(nn.Module):
 
 
 class SquaredError(nn.Module):
-    """The error of one module in evaluation mode, without regularizers, whatever the criterion is."""
+    """The mean squared error of one module in evaluation mode, for every criterion, without regularizers."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""torch.optim's Adam and SGD as pure functions, so that they compile into the step of a whole ensemble.
+"""Adam and SGD of torch.optim as pure functions, so that they can be compiled into the step of an ensemble.
 
-Every operation and its order are torch.optim's; tests hold them together within 1e-7.
+Operations and their order are those of torch.optim; tests compare the results within 1e-7.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ Columns = dict[str, npt.NDArray[np.float64]]
 
 
 class Optimizer(Protocol):
-    """A functional optimizer over named parameters, with the semantics of one of torch.optim's."""
+    """A functional optimizer over named parameters, with the semantics of an optimizer of torch.optim."""
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> "Optimizer":
@@ -30,13 +30,13 @@ class Optimizer(Protocol):
 
     @staticmethod
     def stateful(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-        """Make torch's optimizer, for a network that trains by itself."""
+        """Make the corresponding optimizer of torch.optim, for a network that trains by itself."""
 
     def state(self, parameters: Tensors) -> State:
         """Return the initial state."""
 
     def scalars(self, iterations: npt.NDArray[np.int64], learning_rate: float) -> Columns:
-        """Return the numbers that a step needs, for each iteration (0 is the first step)."""
+        """Return the numbers that a step needs, by name, for each iteration (0 is the first step)."""
 
     def update(
         self, parameters: Tensors, gradients: Tensors, state: State, scalars: Mapping[str, Tensor]
@@ -60,7 +60,7 @@ class Adam:
         return torch.optim.Adam(parameters, lr=recipe.learning_rate)
 
     def state(self, parameters: Tensors) -> State:
-        """Return moments of 0."""
+        """Return both moments, which start at 0."""
         zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
         return {"mean": zeros, "square": {name: value.clone() for name, value in zeros.items()}}
 
@@ -103,11 +103,11 @@ class SGD:
         return torch.optim.SGD(parameters, lr=recipe.learning_rate, momentum=recipe.momentum)
 
     def state(self, parameters: Tensors) -> State:
-        """Return a velocity of 0, so that the first step's is the gradient."""
+        """Return a velocity of 0, so that the velocity of the first step is the gradient."""
         return {"velocity": {name: torch.zeros_like(value) for name, value in parameters.items()}}
 
     def scalars(self, iterations: npt.NDArray[np.int64], learning_rate: float) -> Columns:
-        """Return learning rate and momentum."""
+        """Return the learning rate and the momentum."""
         return {
             "step_size": np.full(len(iterations), learning_rate),
             "momentum": np.full(len(iterations), self.momentum),
@@ -131,7 +131,11 @@ def optimizer(recipe: Recipe) -> Optimizer:
 
 
 def iteration_scalars(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> Columns:
-    """Return everything about iterations that is a number, by name, one value per iteration."""
+    """Return all numbers that change over the iterations, by name, with one value per iteration.
+
+    They are the regularizers' coefficients and conditions, the weight of PCC, the optimizer's scalars and the limits of
+    gradients.
+    """
     columns = {name: term.values(iterations) for name, term in recipe.regularizers.items()}
     columns |= {
         f"{name}.below": np.full(len(iterations), term.below)
@@ -147,7 +151,7 @@ def iteration_scalars(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> Colu
 
 
 def clip_gradients(gradients: Tensors, scalars: Mapping[str, Tensor]) -> Tensors:
-    """Clip the gradients ``(runs, …)``, each model's by itself: to a 2-norm over all parameters, or by value."""
+    """Clip the gradients ``(runs, …)`` of each model: to a 2-norm over all its parameters, then by value."""
     if "clip_norm" in scalars:
         norms = [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients.values()]
         total = torch.linalg.vector_norm(torch.stack(norms), dim=0)

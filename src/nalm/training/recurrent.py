@@ -1,4 +1,4 @@
-"""Networks that learn from sequences by themselves, and the data that they are trained and tested on."""
+"""The interfaces of recurrent networks, which learn from sequences, and of their data."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ __all__ = ["Data", "RecurrentNetwork"]
 
 
 class RecurrentNetwork(nn.Module, ABC):
-    """A network around a module that calculates: only the module is projected, regularized and stored."""
+    """A network around an arithmetic module. Only the module is projected, regularized and stored."""
 
     module: nn.Module
 
@@ -21,7 +21,7 @@ class RecurrentNetwork(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Map sequences ``(n, steps, …)`` to results ``(n, results)`` and all inputs of the module on the way."""
+        """Map sequences ``(n, steps, …)`` to results ``(n, results)``; return these and all inputs of the module."""
 
     def regularizers(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return the module's regularizer terms by name."""
@@ -29,10 +29,10 @@ class RecurrentNetwork(nn.Module, ABC):
 
 
 class Data(Protocol):
-    """What a network is trained on, and where errors are measured."""
+    """Training batches, validation data and test data of a recurrent network."""
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """Return the network's inputs and results ``(n, results)`` of one iteration, whichever came before."""
+        """Return inputs and targets ``(n, results)`` of one iteration; earlier calls don't matter."""
 
     def errors(self, network: Any) -> tuple[float, list[float]]:
-        """Return the validation error, and the test error of every run, of a network in evaluation mode."""
+        """Return the validation error and every run's test error of a network in evaluation mode."""

@@ -1,4 +1,4 @@
-"""Starting again where training is stuck."""
+"""Detection of runs that are stuck and must be reinitialized."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +11,12 @@ Array = npt.NDArray[np.float64]
 
 
 class RestartTracker:
-    """Which runs are stuck.
+    """Finds the runs that are stuck, and keeps a record of their restarts.
 
     Arguments:
-        rule: when they are.
-        evaluate_every: iterations from one measurement of the validation error to the next.
-        runs: how many there are.
+        rule: the rule by which a run counts as stuck.
+        evaluate_every: number of iterations from one evaluation to the next.
+        runs: number of runs.
     """
 
     def __init__(self, rule: Restart, evaluate_every: int, runs: int) -> None:
@@ -26,17 +26,17 @@ class RestartTracker:
         self.restarts: list[list[int]] = [[] for _ in range(runs)]
 
     def find(self, iteration: int, validation_errors: list[Array]) -> npt.NDArray[np.intp]:
-        """Runs that are stuck at an iteration, which therefore forget their errors.
+        """Return the runs that are stuck at an iteration. The errors recorded for them are discarded.
 
         Arguments:
-            iteration: the next to be trained.
-            validation_errors: of every evaluation so far, ``(runs)`` each.
+            iteration: the next iteration to train.
+            validation_errors: the errors of every evaluation so far, ``(runs)`` each.
         """
-        remembered = iteration + 1 - self.since
-        candidates = np.flatnonzero((remembered > self.rule.history) & (validation_errors[-1] > self.rule.above))
+        recorded = iteration + 1 - self.since
+        candidates = np.flatnonzero((recorded > self.rule.history) & (validation_errors[-1] > self.rule.above))
         if iteration == 0 or iteration % self.rule.every or not len(candidates):
             return candidates[:0]
-        middle = self.since + remembered // 2
+        middle = self.since + recorded // 2
         stuck = []
         for run in candidates:
             errors = np.array([values[run] for values in validation_errors])
@@ -49,7 +49,7 @@ class RestartTracker:
         return np.array(stuck, dtype=np.intp)
 
     def _moments(self, errors: Array, start: int, end: int) -> tuple[float, float]:
-        """Mean and standard deviation of what iterations from ``start`` to before ``end`` remember."""
+        """Return mean and standard deviation of the errors recorded by the iterations ``start`` to ``end - 1``."""
         measured = np.arange(len(errors)) * self.evaluate_every
         ends = np.append(measured[1:], np.iinfo(np.int64).max)
         weights = np.clip(np.minimum(ends, end) - np.maximum(measured, start), 0, None)

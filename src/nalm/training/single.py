@@ -1,4 +1,4 @@
-"""Trains one network by itself, for one or several runs that share it."""
+"""Training of one network by itself, for one or several runs that share it."""
 
 import math
 from collections.abc import Callable
@@ -25,15 +25,15 @@ Array = npt.NDArray[np.float64]
 
 
 class SingleTraining:
-    """Trains one network whose runs differ only in what they are tested on.
+    """Trains one network that several runs share; the runs differ only in their test data.
 
     Arguments:
-        recipe: how it is trained.
+        recipe: the recipe of all runs.
         build: builds the network.
-        data: batches to train on, and where errors are measured.
+        data: training, validation and test data.
         runs: number of runs that share the network.
-        seed: it decides the initial weights.
-        device: where it trains.
+        seed: decides the initial weights.
+        device: the device to train on.
     """
 
     compiled = False
@@ -62,13 +62,13 @@ class SingleTraining:
         on_evaluation: Callable[["SingleTraining"], None] = lambda training: None,
         on_pause: Callable[["SingleTraining"], None] = lambda training: None,
     ) -> History:
-        """Train to the end with one thread and return what happened.
+        """Train to the end with one thread and return the history.
 
         Arguments:
             on_evaluation: called after every evaluation.
-            on_pause: called after every update, when :meth:`state_dict` has everything.
+            on_pause: called after every update, when :meth:`state_dict` is complete.
         """
-        if len(self.history.diverged_at):  # it has finished
+        if len(self.history.diverged_at):  # training has finished
             return self.history
         diverged_at = -1
         with one_thread():
@@ -81,17 +81,17 @@ class SingleTraining:
                 self.iteration += 1
                 if any(bool(parameter.isnan().any()) for parameter in self.network.parameters()):
                     diverged_at = self.iteration
-                if diverged_at < 0:  # a state does not say whether its network has diverged
+                if diverged_at < 0:  # a state does not record divergence
                     on_pause(self)
             self._finish(diverged_at)
         return self.history
 
     def module(self, run: int) -> nn.Module:
-        """Return the module that all runs share, as it is now, in evaluation mode."""
+        """Return the module that all runs share, with its current parameters, in evaluation mode."""
         return self.network.module.eval()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that training needs to resume, bit by bit, as tensors and numbers."""
+        """Return everything that training needs to resume bit by bit, as tensors and numbers."""
         history = self.history
         return {
             "iteration": self.iteration,
@@ -111,7 +111,7 @@ class SingleTraining:
         """Restore a state into a network that has not trained yet.
 
         Raises:
-            ValueError: the state belongs to another network; this one is of no use from then on.
+            ValueError: the state belongs to another network; this one must not be used afterwards.
         """
         try:
             self.network.load_state_dict(state["network"])
@@ -135,10 +135,10 @@ class SingleTraining:
     def _update(self, reported: bool) -> None:
         recipe, network = self.recipe, self.network.train()
         inputs, targets = self.data.batch(self.iteration)
-        results, seen = network(inputs)
+        results, module_inputs = network(inputs)
         scalars = self._scalars()
         criterion = self._loss.criterion(results, targets, scalars["pcc"])
-        penalty = self._penalty(seen, scalars)
+        penalty = self._penalty(module_inputs, scalars)
         self.optimizer.zero_grad()
         torch.autograd.backward(criterion + penalty)
         if recipe.clip_gradient_norm is not None:
@@ -153,16 +153,16 @@ class SingleTraining:
             self.history.penalties.append(np.full(self.runs, penalty.item()))
 
     def _scalars(self) -> Tensors:
-        """Return everything about this iteration that is a number, by name."""
+        """Return the numbers of this iteration, by name (see ``iteration_scalars``)."""
         values = iteration_scalars(self.recipe, np.array([self.iteration]))
         return {name: torch.tensor(value.item(), dtype=self.recipe.dtype) for name, value in values.items()}
 
-    def _penalty(self, seen: Tensor, scalars: Tensors) -> Tensor:
-        """Return the weighted sum of the module's regularizers, given the inputs that it has seen."""
-        terms = self.network.regularizers(seen) if self._loss.terms else {}
+    def _penalty(self, module_inputs: Tensor, scalars: Tensors) -> Tensor:
+        """Return the weighted sum of the module's regularizers for the inputs that it had."""
+        terms = self.network.regularizers(module_inputs) if self._loss.terms else {}
         measured = self.history.validation_errors
         last_error = torch.tensor(measured[-1][0], dtype=self.recipe.dtype) if measured else None
-        return self._loss.penalty(self.network.module, terms, scalars, last_error, seen.new_zeros(()))
+        return self._loss.penalty(self.network.module, terms, scalars, last_error, module_inputs.new_zeros(()))
 
     def _evaluate(self) -> None:
         history, module = self.history, self.network.module
@@ -185,7 +185,7 @@ class SingleTraining:
         history.buffers = {name: self._for_each_run(buffer) for name, buffer in buffers}
 
     def _parameters(self) -> dict[str, Array]:
-        """Return those of the module; an encoder's are too many to keep."""
+        """Return the module's parameters by name; an encoder has too many to store."""
         return {name: self._for_each_run(value) for name, value in self.network.module.named_parameters()}
 
     def _for_each_run(self, value: Tensor) -> Array:
@@ -194,13 +194,13 @@ class SingleTraining:
 
     @torch.no_grad()
     def _errors(self) -> tuple[Array, Array]:
-        """Return the validation error and the test errors of all runs, in evaluation mode."""
+        """Return the validation errors and the test errors of all runs, in evaluation mode."""
         validation, tests = self.data.errors(self.network.eval())
         return np.full(self.runs, validation), np.array(tests)
 
 
 def _initial(build: Callable[[], RecurrentNetwork], dtype: torch.dtype, seed: int) -> RecurrentNetwork:
-    """Return the network with the initial weights of a seed, which do not depend on how it is constructed."""
+    """Return the network with the initial weights of a seed, which depend on ``reset_parameters`` alone."""
     before = torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]):
         torch.set_default_dtype(dtype)

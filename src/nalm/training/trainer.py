@@ -1,4 +1,4 @@
-"""What trains the runs of a shard, whatever is learnt."""
+"""The interface of everything that trains the runs of a shard."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -11,11 +11,11 @@ from nalm.training.history import History
 __all__ = ["Hook", "Trainer"]
 
 Hook = Callable[[Any], None]
-"""Called with the trainer itself."""
+"""A function that a trainer calls with itself."""
 
 
 class Trainer(Protocol):
-    """Trains the runs of a shard: an ensemble of modules, or one network that several runs share."""
+    """A trainer of the runs of a shard: an ensemble of modules, or one network that several runs share."""
 
     iteration: int
     """The next iteration to train."""
@@ -24,25 +24,25 @@ class Trainer(Protocol):
 
     @property
     def compiled(self) -> bool:
-        """Whether training steps are compiled."""
+        """Tell whether training steps are compiled."""
 
     def train(self, on_evaluation: Hook = ..., on_pause: Hook = ...) -> History:
-        """Train to the end with one thread and return what happened.
+        """Train to the end with one thread and return the history.
 
         Arguments:
             on_evaluation: called after every evaluation.
-            on_pause: called every few iterations, when :meth:`state_dict` has everything.
+            on_pause: called every few iterations, when :meth:`state_dict` is complete.
         """
 
     def module(self, run: int) -> nn.Module:
-        """Return the module of one run as it is now, in evaluation mode."""
+        """Return the module of one run with its current parameters, in evaluation mode."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that training needs to resume, bit by bit, as tensors and numbers."""
+        """Return everything that training needs to resume bit by bit, as tensors and numbers."""
 
     def load_state_dict(self, state: Any) -> None:
         """Restore a state into a trainer that has not trained yet.
 
         Raises:
-            ValueError: the state belongs to other runs; the trainer is of no use from then on.
+            ValueError: the state belongs to other runs; the trainer must not be used afterwards.
         """

@@ -21,7 +21,7 @@ from nalm.modules import MODULES
 from nalm.spec.recipe import Recipe
 from nalm.tasks.subsets.task import SubsetTask
 from nalm.tasks.subsets.trainer import make_ensemble
-from nalm.training.compiling import Compiled, _store_what_is_used_again
+from nalm.training.compiling import Compiled, _store_reused_values
 from nalm.training.ensemble.loop import Ensemble
 from nalm.training.history import History
 
@@ -361,7 +361,7 @@ def test_a_module_that_counts_its_calls_trains_eagerly_and_one_line_says_so(
     ensemble = make_ensemble(recipe(own(Counting), 3), NINE_RUNS, compiled=True)
     ensemble.train()
     assert not ensemble.program.compiled
-    assert "\n".join(caplog.messages).count("something else in every call") == 1
+    assert "\n".join(caplog.messages).count("every call computes something different") == 1
 
 
 @pytest.mark.compiled
@@ -386,7 +386,7 @@ def test_values_of_a_row_are_stored_before_its_inputs_use_them() -> None:
         return [(x * row.cos().unsqueeze(-1)).sum(0)]
 
     graph = make_fx(step, tracing_mode="fake")(torch.ones(8, 3), torch.ones(8))
-    _store_what_is_used_again(graph)
+    _store_reused_values(graph)
     (stored,) = [node for node in graph.graph.nodes if "force_stride_order" in str(node.target)]
     assert stored.args[0].target is torch.ops.aten.cos.default
 

@@ -1,1 +1,1 @@
-"""Trains many runs of one recipe in lockstep."""
+"""Training of many runs of one recipe in lockstep."""

@@ -1,4 +1,4 @@
-"""Stops runs once they are solved or have diverged, and keeps what they were then."""
+"""Early stopping of runs that are solved or have diverged, and their final values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,13 @@ Runs = npt.NDArray[np.int64]
 class EarlyStopping:
     """Decides which runs of an ensemble are still trained.
 
-    A run stops at the first evaluation that is its best so far and meets its threshold: then it is solved, as runs are
-    judged, by what has been measured of it. A run that has diverged stops too. Without thresholds none stops.
+    A run stops at the first evaluation whose validation error is the best so far and whose test error meets the
+    threshold: judged by its evaluations up to then, it is solved. A run that has diverged stops too. Without thresholds
+    no run stops.
 
     Arguments:
         runs: number of runs.
-        thresholds: one per run, or none.
+        thresholds: one threshold per run, or none.
     """
 
     def __init__(self, runs: int, thresholds: Sequence[Threshold] = ()) -> None:
@@ -34,11 +35,18 @@ class EarlyStopping:
 
     @property
     def active(self) -> Runs:
-        """Runs that are still trained."""
+        """Return the runs that are still trained."""
         return np.flatnonzero(self.stopped_at < 0)
 
     def stop(self, iteration: int, validation: Array, test: Array, diverged: npt.NDArray[np.bool_]) -> Runs:
-        """Stop runs and return them; the errors, and whether a run has diverged, are those of all runs."""
+        """Stop the runs that are solved or have diverged, and return them.
+
+        Arguments:
+            iteration: the iteration of the evaluation.
+            validation: validation errors of all runs.
+            test: test errors of all runs.
+            diverged: whether each run has diverged.
+        """
         if not self._thresholds:
             return self.active[:0]
         better = validation < self._best
@@ -61,7 +69,7 @@ class EarlyStopping:
 
 @dataclass
 class Final:
-    """Values of all runs after their last updates, ``(runs, …)``; NaN for those that are still trained."""
+    """Values of all runs after their last updates, ``(runs, …)``; NaN for runs that are still trained."""
 
     validation_errors: Array
     test_errors: Array
@@ -70,14 +78,14 @@ class Final:
 
     @classmethod
     def unknown(cls, runs: int, parameters: dict[str, Tensor]) -> Self:
-        """Return NaN for everything."""
+        """Return NaN for all values of all runs; ``parameters`` gives names and shapes."""
         errors, tests, diverged_at = (np.full(runs, np.nan) for _ in range(3))
         return cls(
             errors, tests, diverged_at, {name: np.full(value.shape, np.nan) for name, value in parameters.items()}
         )
 
     def keep(self, runs: npt.NDArray[np.int64], now: Self) -> None:
-        """Keep what some runs are now."""
+        """Keep the current values of some runs."""
         self.validation_errors[runs] = now.validation_errors[runs]
         self.test_errors[runs] = now.test_errors[runs]
         self.diverged_at[runs] = now.diverged_at[runs]

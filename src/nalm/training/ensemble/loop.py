@@ -1,4 +1,4 @@
-"""Trains many runs of one recipe in lockstep."""
+"""The training loop of an ensemble: many runs of one recipe in lockstep."""
 
 import contextlib
 import gc
@@ -28,7 +28,7 @@ from nalm.training.restarts import RestartTracker
 __all__ = ["Ensemble"]
 
 DRAWN_AT_ONCE = 2**17
-"""Numbers drawn ahead of the steps that use them: enough to make draws cheap, few enough to stay in the cache."""
+"""Random numbers drawn at once, for several steps: enough to make draws cheap, few enough to stay in the cache."""
 
 Array = npt.NDArray[np.float64]
 
@@ -36,20 +36,20 @@ Array = npt.NDArray[np.float64]
 class Ensemble:
     """Trains the stacked models of a shard in lockstep.
 
-    A run's result does not depend on which runs train beside it, how many, or in which order. Runs whose weights become
-    NaN are frozen and leave the others untouched.
+    The result of a run does not depend on which runs train beside it, on their number or their order. A run whose
+    weights become NaN is frozen and does not affect the other runs.
 
     Arguments:
-        recipe: how all of them are trained.
-        seeds: one per run; they decide the initial weights.
+        recipe: the recipe of all runs.
+        seeds: one seed per run, which decides the initial weights.
         build: builds the module that a recipe trains.
-        make_sampler: makes what draws the batches of runs, given by position.
-        thresholds: of every run, if runs stop early once they are solved.
-        device: where they train.
-        compiled: whether to compile; where that is impossible they train eagerly, and a notice says so once.
+        make_sampler: makes the sampler of runs given by position.
+        thresholds: one threshold per run for early stopping, or none.
+        device: the device to train on.
+        compiled: whether to compile; if that is impossible, runs train eagerly and a warning says so once.
 
     Raises:
-        ValueError: the runs' data cannot be drawn together.
+        ValueError: the runs' data cannot be sampled together.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class Ensemble:
 
     @property
     def compiled(self) -> bool:
-        """Whether training steps are compiled."""
+        """Tell whether training steps are compiled."""
         return self.program.compiled
 
     @property
     def draws_own_numbers(self) -> bool:
-        """Whether runs may draw from their own generators after their initial weights."""
+        """Tell whether runs may draw from their own generators after their initial weights."""
         looped = isinstance(self.program.models, LoopedModels)
         return self.noise_shape is not None or self.restarts is not None or looped
 
@@ -109,57 +109,57 @@ class Ensemble:
         on_evaluation: Callable[["Ensemble"], None] = lambda ensemble: None,
         on_pause: Callable[["Ensemble"], None] = lambda ensemble: None,
     ) -> History:
-        """Train to the end with one thread and return what happened.
+        """Train to the end with one thread and return the history.
 
         Arguments:
             on_evaluation: called after every evaluation.
-            on_pause: called every few iterations, when :meth:`state_dict` has everything.
+            on_pause: called every few iterations, when :meth:`state_dict` is complete.
         """
         collection = rare_garbage_collection() if self.program.compiled else contextlib.nullcontext()
         with torch.no_grad(), one_thread(), collection:
-            if not len(self.history.diverged_at):  # otherwise it has finished
+            if not len(self.history.diverged_at):  # otherwise training has finished
                 self._train(on_evaluation, on_pause)
                 restarts = self.restarts.restarts if self.restarts else [[] for _ in range(self.runs)]
                 self.recorder.finish(self.stack, self.program, restarts)
         return self.history
 
     def module(self, run: int) -> nn.Module:
-        """Return the module of one run as it is now, in evaluation mode."""
+        """Return the module of one run with its current parameters, in evaluation mode."""
         module, _ = self._initial(0)
         fixed = {name: value[run] for name, value in self.program.models.fixed(self.runs).items()}
-        parameters = self.stack.state.parameters
-        own = {name: values[self.stack.position(run)] for name, values in parameters.items()}
+        stacked = self.stack.state.parameters
+        parameters = {name: values[self.stack.position(run)] for name, values in stacked.items()}
         if self.recorder.early_stopping.stopped_at[run] >= 0:
-            own = {name: torch.from_numpy(self.recorder.final.parameters[name][run]) for name in parameters}
-        module.load_state_dict(own | fixed)
+            parameters = {name: torch.from_numpy(self.recorder.final.parameters[name][run]) for name in stacked}
+        module.load_state_dict(parameters | fixed)
         return module.eval()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that training needs to resume, bit by bit, as tensors and numbers."""
+        """Return everything that training needs to resume bit by bit, as tensors and numbers."""
         return state.capture(self)
 
     def load_state_dict(self, saved: Any) -> None:
         """Restore a state into an ensemble that has not trained yet.
 
         Raises:
-            ValueError: the state belongs to other runs; the ensemble is of no use from then on.
+            ValueError: the state belongs to other runs; the ensemble must not be used afterwards.
         """
         state.restore(self, saved)
 
     def shrink(self, runs: npt.NDArray[np.int64], size: int) -> None:
         """Continue with some of the runs that are present, in a stack of another size.
 
-        It is compiled anew, unless this process has compiled such an ensemble before.
+        The program is compiled again, unless this process has compiled one of the same structure before.
         """
         self.stack.shrink(runs, size)
-        self.rest_streams()
+        self.stop_unused_streams()
         module, _ = self._initial(self._seeds[runs[0]])
         program = vectorized_program(self.recipe, self.stack, [module], self.device, self._compile)
-        assert program is not None  # it was vectorized when it was larger
+        assert program is not None  # the larger stack was vectorized
         self.program = program
 
-    def rest_streams(self) -> None:
-        """Draw no more for runs that have stopped."""
+    def stop_unused_streams(self) -> None:
+        """Stop drawing random numbers for runs that have stopped."""
         self.stack.sampler.draw_only_for([self.stack.position(run) for run in self.recorder.early_stopping.active])
 
     def _initial(self, seed: int) -> tuple[nn.Module, torch.Generator]:
@@ -182,7 +182,7 @@ class Ensemble:
             on_pause(self)
 
     def _shrink_if_worthwhile(self) -> None:
-        """Drop runs that have stopped, if a much smaller stack holds the others; looped models all stay."""
+        """Drop runs that have stopped, if a much smaller stack holds the active ones. Looped models always stay."""
         active = self.recorder.early_stopping.active
         if len(active) in (0, len(self.stack.present)) or isinstance(self.program.models, LoopedModels):
             return
@@ -192,7 +192,7 @@ class Ensemble:
             self.shrink(active, size)
 
     def _advance(self, steps: int) -> None:
-        """Train for some steps, of which only the first may be reported."""
+        """Train for some steps; only the first of them may be reported."""
         stack = self.stack
         drawn = stack.sampler.draw(steps)
         iterations = np.arange(self.iteration, self.iteration + steps)
@@ -213,7 +213,7 @@ class Ensemble:
         self.iteration += steps
 
     def _noise(self, steps: int) -> Tensor | None:
-        """Draw the noise of some steps, ``(steps, runs, …)``, each run's from its own generator, if there is any."""
+        """Draw the noise of some steps, ``(steps, runs, …)``, each run's from its own generator, or return None."""
         if self.noise_shape is None:
             return None
         drawn = [
@@ -223,7 +223,7 @@ class Ensemble:
         return self.stack.pad(torch.stack(drawn)).transpose(0, 1)
 
     def _restart(self, stuck: npt.NDArray[np.intp]) -> None:
-        """Draw new parameters for some runs, which continue their own random numbers."""
+        """Draw new parameters for stuck runs, each from its own generator."""
         for run in stuck.tolist():
             module = redrawn(self.module(run), self.generators[run])
             names = self.stack.state.parameters
@@ -231,5 +231,5 @@ class Ensemble:
 
     def _evaluate(self) -> None:
         if len(self.recorder.evaluate(self.iteration, self.stack, self.program)):
-            self.rest_streams()
+            self.stop_unused_streams()
         gc.collect(1)

@@ -1,4 +1,4 @@
-"""Compiled programs of ensembles, shared by those that differ only in numbers."""
+"""Construction of ensembles' programs, which ensembles that differ only in numbers share."""
 
 from collections.abc import Hashable, Sequence
 
@@ -17,23 +17,23 @@ from nalm.training.optimizers import iteration_scalars
 __all__ = ["make_program", "vectorized_program"]
 
 _PROGRAMS: dict[Hashable, Program] = {}
-"""Programs of this process, by structure: a worker that trains many shards compiles each structure once."""
+"""Cache of this process's programs by structure: a worker that trains many shards compiles each structure once."""
 
 
 def vectorized_program(
     recipe: Recipe, stack: Stack, modules: Sequence[nn.Module], device: torch.device, compiled: bool
 ) -> Program | None:
-    """Return the program of a stack, which stacks of the same structure share.
+    """Return the program of a stack. Stacks of the same structure share it.
 
     Arguments:
-        recipe: how the models are trained.
+        recipe: the recipe of the models.
         stack: the models.
-        modules: one of them, or all if their buffers may differ.
-        device: where they train.
-        compiled: whether to compile where that is possible; otherwise a notice says so once.
+        modules: one of the models, or all of them if their buffers may differ.
+        device: the device to train on.
+        compiled: whether to compile; if that is impossible, the program runs eagerly and a warning says so once.
 
     Returns:
-        None if the models cannot be vectorized, which a notice says.
+        The program, or None, with a warning, if the models cannot be vectorized.
     """
     structure = _structure(recipe, stack, device, compiled)
     if structure in _PROGRAMS:
@@ -47,13 +47,13 @@ def vectorized_program(
     if problem is not None:
         warn_once(f"cannot compile here ({problem}): training runs eagerly, many times slower")
     program = make_program(recipe, stack, models, template, compiled and problem is None)
-    if not fixed_state(template):  # which is the seed's, not the structure's
+    if not fixed_state(template):  # buffers and frozen parameters depend on the seed, not on the structure
         _PROGRAMS[structure] = program
     return program
 
 
 def make_program(recipe: Recipe, stack: Stack, models: Models, template: nn.Module, compiled: bool) -> Program:
-    """Make the program of a stack, whatever its models are."""
+    """Make the program of a stack of vectorized or looped models."""
     return Program(models, template, recipe, stack.sampler.batch, list(_scalars(recipe)), compiled)
 
 
@@ -79,9 +79,9 @@ def _structure(recipe: Recipe, stack: Stack, device: torch.device, compiled: boo
 def _vectorization_problem(
     recipe: Recipe, stack: Stack, modules: Sequence[nn.Module], models: VectorizedModels, device: torch.device
 ) -> str | None:
-    """Return why modules cannot be vectorized, found by looking at their buffers and by small steps, or None."""
-    first, *others = map(fixed_state, modules)
-    if any(not torch.equal(first[name], other[name]) for other in others for name in first):
+    """Compare the modules' buffers and try a small step; return why the modules cannot be vectorized, or None."""
+    first, *rest = map(fixed_state, modules)
+    if any(not torch.equal(first[name], state[name]) for state in rest for name in first):
         return "its buffers differ from run to run"
     rows = torch.ones(stack.size, 2, stack.sampler.columns, dtype=recipe.dtype, device=device)
     scalars = {name: rows.new_ones(()) for name in _scalars(recipe)}
@@ -91,6 +91,6 @@ def _vectorization_problem(
     try:
         models.gradients(stack.state.parameters, rows, rows[..., :1], scalars, per_run)
         models.errors(stack.state.parameters, rows, rows[..., :1])
-    except RuntimeError as error:  # what vmap raises for everything it cannot do
+    except RuntimeError as error:  # vmap raises it for everything that it does not support
         return str(error).strip().split(". ")[0].splitlines()[0]
     return None

@@ -1,4 +1,4 @@
-"""Records what happens to the runs of an ensemble, whether they are still in its stack or not."""
+"""The record of an ensemble's runs, including those that are no longer in its stack."""
 
 from collections.abc import Sequence
 from time import time
@@ -21,12 +21,12 @@ Array = npt.NDArray[np.float64]
 
 
 class Recorder:
-    """The history of an ensemble's runs, and which of them have stopped early.
+    """Records the history of an ensemble's runs, their early stops and their final values.
 
     Arguments:
         runs: number of runs.
-        recipe: how they are trained.
-        thresholds: one per run if they stop early, or none.
+        recipe: the recipe of all runs.
+        thresholds: one threshold per run for early stopping, or none.
         parameters: initial parameters of all runs.
     """
 
@@ -38,13 +38,13 @@ class Recorder:
         evaluations = recipe.iterations // recipe.evaluate_every + 1
         numbers = sum(value[0].numel() for value in parameters.values())
         self.keeps_parameters = evaluations * numbers <= MOST_PARAMETERS
-        """Whether the parameters of every evaluation are kept."""
+        """Whether the parameters of every evaluation are stored."""
 
     def evaluate(self, iteration: int, stack: Stack, program: Program) -> npt.NDArray[np.int64]:
-        """Measure all runs, and return those that stop now."""
+        """Evaluate all runs, record the results, and return the runs that stop now."""
         history = self.history
         history.iterations.append(iteration)
-        now, sparsity_errors = self._now(stack, program)
+        now, sparsity_errors = self._measure(stack, program)
         history.wall_times.append(time())
         history.validation_errors.append(now.validation_errors)
         history.test_errors.append(now.test_errors)
@@ -59,12 +59,12 @@ class Recorder:
 
     def report(self, stack: Stack, criterion: Tensor, penalty: Tensor) -> None:
         """Record the training loss of the step after an evaluation."""
-        self.history.criteria.append(self._of_all(stack, criterion))
-        self.history.penalties.append(self._of_all(stack, penalty))
+        self.history.criteria.append(self._for_all_runs(stack, criterion))
+        self.history.penalties.append(self._for_all_runs(stack, penalty))
 
     def finish(self, stack: Stack, program: Program, restarts: list[list[int]]) -> None:
-        """Record what runs are after their last updates."""
-        now, _ = self._now(stack, program)
+        """Record the values of all runs after their last updates."""
+        now, _ = self._measure(stack, program)
         self.final.keep(self.early_stopping.active, now)
         history = self.history
         history.final_validation_errors = self.final.validation_errors
@@ -76,20 +76,21 @@ class Recorder:
         history.buffers = {name: value.cpu().numpy().astype(np.float64) for name, value in fixed.items()}
 
     def restore_stops(self, stopped_at: npt.NDArray[np.int64]) -> None:
-        """Restore which runs had stopped and when; the history is restored before."""
+        """Restore which runs had stopped and when. The history must be restored first."""
         self.early_stopping.restore(stopped_at, self.history.validation_errors)
         self.history.stopped_at = self.early_stopping.stopped_at
 
-    def _now(self, stack: Stack, program: Program) -> tuple[Final, Array]:
-        """Return the values of all runs as they are now, and their sparsity errors."""
+    def _measure(self, stack: Stack, program: Program) -> tuple[Final, Array]:
+        """Return the current values of all runs, and their sparsity errors."""
         sampler, models = stack.sampler, stack.state
         validation, test, sparsity = program.evaluate(models.parameters, sampler.validation, sampler.test)
-        parameters = {name: self._of_all(stack, value) for name, value in models.parameters.items()}
-        errors = self._of_all(stack, validation), self._of_all(stack, test)
-        return Final(*errors, self._of_all(stack, models.diverged_at), parameters), self._of_all(stack, sparsity)
+        parameters = {name: self._for_all_runs(stack, value) for name, value in models.parameters.items()}
+        errors = self._for_all_runs(stack, validation), self._for_all_runs(stack, test)
+        diverged_at = self._for_all_runs(stack, models.diverged_at)
+        return Final(*errors, diverged_at, parameters), self._for_all_runs(stack, sparsity)
 
-    def _of_all(self, stack: Stack, values: Tensor) -> Array:
-        """Return values of a stack as those of all runs; NaN for runs that stopped before the last evaluation."""
+    def _for_all_runs(self, stack: Stack, values: Tensor) -> Array:
+        """Expand values of a stack to all runs, with NaN for runs that stopped before the last evaluation."""
         found = stack.unpad(values)
         result = np.full((self.runs, *found.shape[1:]), np.nan)
         result[stack.present] = found

@@ -1,4 +1,4 @@
-"""The models of an ensemble side by side: which run stands where, padded to a size that fits the machine."""
+"""The stacked models of an ensemble, padded to a size at which results don't depend on the number of runs."""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,35 +15,35 @@ __all__ = ["Stack", "stack_size"]
 
 SMALLEST = 64
 """Minimum stack size when compiling. Smaller shards are padded with copies of the last run, so that results don't
-depend on which runs train together: with fewer models a compiler orders its loops, and so its sums, in another way
+depend on which runs train together: for fewer models the compiler orders loops, and therefore sums, differently
 (measured with 2 inputs).
 """
 VECTOR = 32
-"""Eager stacks are padded to a multiple of this, for the same reason: what does not fill a vector register is computed
-by other instructions.
+"""Eager stacks are padded to a multiple of this size, for the same reason: values that don't fill a vector register are
+computed by other instructions.
 """
 SMALLEST_STOPPING = 4
-"""Minimum stack size when compiling with early stopping: such stacks shrink, and runs are equal up to rounding."""
+"""Minimum stack size when compiling with early stopping. Such stacks shrink, so runs are equal only up to rounding."""
 
 Runs = npt.NDArray[np.int64]
 
 
 def stack_size(runs: int, recipe: Recipe, compiled: bool) -> int:
-    """Return the size of a stack that holds so many runs."""
+    """Return the size of a stack for a number of runs."""
     if not compiled:
         return runs + -runs % VECTOR
     return max(runs, SMALLEST_STOPPING if recipe.stop_when_solved else SMALLEST)
 
 
 class Stack:
-    """Stacked models: those of the runs that are present, in order, then copies of the last of them.
+    """Stacked models: those of the runs that are present, in order, then padding with copies of the last one.
 
     Arguments:
-        runs: number of runs, all of which are present at first.
-        size: number of models.
-        recipe: how they are trained.
-        make_sampler: makes what draws their batches.
-        device: where they train.
+        runs: number of runs; at first all of them are present.
+        size: number of models, padding included.
+        recipe: the recipe of all runs.
+        make_sampler: makes the sampler of their batches.
+        device: the device to train on.
     """
 
     sampler: Sampler
@@ -58,7 +58,7 @@ class Stack:
         self.resize(size)
 
     def resize(self, size: int) -> None:
-        """Make room for so many models."""
+        """Change the number of models, and make a sampler for them."""
         self.size = size
         self.sampler = self._make_sampler(self._padded(self.present).tolist())
 
@@ -83,19 +83,19 @@ class Stack:
         return int(np.searchsorted(self.present, run)) if run in self.present else 0
 
     def replace(self, run: int, parameters: Tensors) -> None:
-        """Give a run, and its copies if it is the last, other parameters; the optimizer's state stays."""
+        """Set the parameters of a run, and of its copies if it is the last run; the optimizer's state stays."""
         position = self.position(run)
         end = None if position == len(self.present) - 1 else position + 1
         for name, values in self.state.parameters.items():
             values[position:end] = parameters[name]
 
     def pad(self, values: Tensor) -> Tensor:
-        """Add the copies of the last run to values of the runs that are present, in the models' precision."""
+        """Pad values of the present runs with copies of the last, in the models' precision and on their device."""
         padded = torch.cat([values, *[values[-1:]] * (self.size - len(values))])
         return padded.to(self._device, self._recipe.dtype)
 
     def unpad(self, values: Tensor) -> npt.NDArray[np.float64]:
-        """Return the values of the runs that are present, without those of the copies."""
+        """Return the values of the runs that are present, without padding."""
         return values[: len(self.present)].cpu().numpy().astype(np.float64)
 
     def _padded(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

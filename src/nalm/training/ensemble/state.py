@@ -1,4 +1,4 @@
-"""The state of an ensemble as tensors: training that resumes from it is the same, bit by bit."""
+"""The state of an ensemble as tensors. Training that resumes from it gives the same bits."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -20,15 +20,15 @@ from nalm.training.restarts import RestartTracker
 __all__ = ["State", "capture", "restore"]
 
 State = dict[str, Any]
-"""Nested dictionaries and lists of tensors on the CPU, and the iteration; its names are those of checkpoints."""
+"""Nested dictionaries and lists of tensors on the CPU, and the iteration. Checkpoint files have the same names."""
 GROWING = ("history", "restarts")
-"""Parts whose tensors get longer while an ensemble trains."""
+"""Parts of a state whose tensors grow while an ensemble trains."""
 VALIDATION, TEST, DIVERGED = "validation error", "test error", "diverged at"
-"""Names of final values in a checkpoint, beside those of parameters, none of which has such a name."""
+"""Names of final values in a checkpoint. They stand beside names of parameters, which cannot contain spaces."""
 
 
 class Resumable(Protocol):
-    """The parts of an ensemble that its state is made of."""
+    """The parts of an ensemble that make up its state."""
 
     recipe: Recipe
     runs: int
@@ -44,13 +44,13 @@ class Resumable(Protocol):
     @property
     def draws_own_numbers(self) -> bool: ...
     def shrink(self, runs: npt.NDArray[np.int64], size: int) -> None: ...
-    def rest_streams(self) -> None: ...
+    def stop_unused_streams(self) -> None: ...
 
 
 def capture(ensemble: Resumable) -> State:
-    """The state of an ensemble before an iteration: models, optimizer, random numbers, restarts and history.
+    """Return the state of an ensemble before an iteration: models, optimizer, random numbers, restarts and history.
 
-    Tensors keep their strides, on which the order of sums may depend.
+    Tensors keep their strides, because the order of sums may depend on them.
     """
     tracker, history, runs = ensemble.restarts, ensemble.history, ensemble.runs
     restarts = [(run, start) for run, starts in enumerate(tracker.restarts if tracker else []) for start in starts]
@@ -58,7 +58,7 @@ def capture(ensemble: Resumable) -> State:
         "iteration": ensemble.iteration,
         "present": torch.tensor(ensemble.stack.present),
         "stopped_at": torch.tensor(ensemble.recorder.early_stopping.stopped_at),
-        "final": {name: torch.tensor(values) for name, values in _named(ensemble.recorder.final).items()},
+        "final": {name: torch.tensor(values) for name, values in _final_values(ensemble.recorder.final).items()},
         "snapshot": _copied(ensemble.stack.state._asdict()),
         "fixed": _copied(ensemble.program.models.fixed(runs)),
         "streams": ensemble.stack.sampler.state(),
@@ -78,22 +78,22 @@ def capture(ensemble: Resumable) -> State:
 
 
 def restore(ensemble: Resumable, state: Any) -> None:
-    """Puts an ensemble that has not trained yet into a state that was captured.
+    """Restore a captured state into an ensemble that has not trained yet.
 
     Raises:
-        ValueError: the state is not one of such an ensemble, which is of no use from then on.
+        ValueError: the state belongs to another ensemble; this one must not be used afterwards.
     """
     _shrink(ensemble, state)
-    if _form(state) != _form(capture(ensemble)):
+    if _signature(state) != _signature(capture(ensemble)):
         raise ValueError("found the state of another ensemble")
     every, iteration = ensemble.recipe.evaluate_every, state["iteration"]
     evaluations = list(range(0, iteration, every))
     lengths = {len(values) for values in tree_leaves(state["history"])}
-    of_runs = state["restarts"][:, 0]
+    restarted = state["restarts"][:, 0]
     if (
         not 0 <= iteration <= ensemble.recipe.iterations + 1
         or lengths != {len(evaluations)}
-        or not ((of_runs >= 0) & (of_runs < ensemble.runs)).all()
+        or not ((restarted >= 0) & (restarted < ensemble.runs)).all()
         or not (state["stopped_at"] < max(iteration, 1)).all()
     ):
         raise ValueError("found a state that contradicts itself")
@@ -124,14 +124,14 @@ def restore(ensemble: Resumable, state: Any) -> None:
     validation, test, diverged_at = (final.pop(name) for name in (VALIDATION, TEST, DIVERGED))
     ensemble.recorder.final = Final(validation, test, diverged_at, final)
     ensemble.recorder.restore_stops(state["stopped_at"].numpy())
-    ensemble.rest_streams()
+    ensemble.stop_unused_streams()
 
 
 def _shrink(ensemble: Resumable, state: Any) -> None:
-    """Leaves out the runs that a state does not have any more.
+    """Drop the runs that a state no longer has.
 
     Raises:
-        ValueError: it is not a state of some of the runs.
+        ValueError: the state is not one of some of the ensemble's runs.
     """
     try:
         present, size = state["present"].tolist(), len(state["snapshot"]["diverged_at"])
@@ -145,13 +145,13 @@ def _shrink(ensemble: Resumable, state: Any) -> None:
         ensemble.shrink(np.array(present), size)
 
 
-def _named(final: Final) -> dict[str, npt.NDArray[np.float64]]:
+def _final_values(final: Final) -> dict[str, npt.NDArray[np.float64]]:
     errors = {VALIDATION: final.validation_errors, TEST: final.test_errors, DIVERGED: final.diverged_at}
     return errors | final.parameters
 
 
 def _generators(ensemble: Resumable) -> list[torch.Generator]:
-    """Those that are not where the initial weights have left them."""
+    """Return the generators that may have advanced since the initial weights were drawn."""
     return ensemble.generators if ensemble.draws_own_numbers else []
 
 
@@ -163,12 +163,12 @@ def _stacked(values: Sequence[npt.NDArray[np.float64] | float], shape: tuple[int
     return torch.from_numpy(np.array(values, dtype=np.float64).reshape(len(values), *shape))
 
 
-def _form(state: Any, growing: bool = False) -> Any:
-    """What is the same in all states of an ensemble: names, types, precisions and shapes."""
+def _signature(state: Any, growing: bool = False) -> Any:
+    """Return the names, types, precisions and shapes of a state, which are equal in all states of an ensemble."""
     if isinstance(state, Tensor):
         return state.dtype, state.ndim, state.shape[1:] if growing else state.shape
     if isinstance(state, dict):
-        return {name: _form(value, growing or name in GROWING) for name, value in state.items()}
+        return {name: _signature(value, growing or name in GROWING) for name, value in state.items()}
     if isinstance(state, list):
-        return [_form(value) for value in state]
+        return [_signature(value) for value in state]
     return type(state)

@@ -1,4 +1,4 @@
-"""The compiled program of an ensemble: one training step and one evaluation of all its models."""
+"""The program of an ensemble: one training step and one evaluation of all its models."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -19,9 +19,9 @@ __all__ = ["LoopedModels", "Models", "Program", "StepInputs", "TrainState", "Vec
 
 
 class TrainState(NamedTuple):
-    """What changes from step to step; every tensor has the runs first.
+    """The values that change from step to step; the first dimension of every tensor counts the runs.
 
-    ``diverged_at`` is the iteration whose forward pass would meet the first NaN weight, or -1.
+    ``diverged_at`` is the iteration whose forward pass would be the first with a NaN weight, or -1.
     """
 
     parameters: Tensors
@@ -30,10 +30,10 @@ class TrainState(NamedTuple):
 
 
 class StepInputs(NamedTuple):
-    """What an iteration needs that is not its models'; stacked, every tensor has the iterations first.
+    """The inputs of one iteration. In stacked inputs, the first dimension of every tensor counts the iterations.
 
-    Shapes: ``drawn (streams, layers, columns, rows)``; ``scalars``, the program's columns; ``number``, that of the
-    iteration; ``per_run``, by name, what each run has for itself, ``(runs, …)``.
+    Shapes: random numbers ``drawn (streams, layers, columns, rows)``; ``scalars (columns of the program)``; ``number``,
+    the iteration as a scalar; ``per_run``, values of each run by name, ``(runs, …)``.
     """
 
     drawn: Tensor
@@ -47,25 +47,25 @@ Report = tuple[Tensor, Tensor]
 
 
 class Models(Protocol):
-    """How the models of an ensemble compute losses, gradients and errors."""
+    """The models of an ensemble, which compute losses, gradients and errors."""
 
     def gradients(
         self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], per_run: Tensors
     ) -> tuple[Tensors, Tensor, Tensor]:
-        """Gradients, criterion and penalty of every run, from ``(runs, rows, I)`` and ``(runs, rows, 1)``."""
+        """Return gradients, criterion and penalty of every run, from ``(runs, rows, I)`` and ``(runs, rows, 1)``."""
 
     def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
-        """Mean squared error of every run in evaluation mode."""
+        """Return the mean squared error of every run in evaluation mode."""
 
     def fixed(self, runs: int) -> Tensors:
-        """The models' buffers and frozen parameters, every tensor with the runs first."""
+        """Return the models' buffers and frozen parameters by name, each ``(runs, …)``."""
 
     def restore(self, fixed: Tensors) -> None:
-        """Puts buffers and frozen parameters back."""
+        """Restore the models' buffers and frozen parameters."""
 
 
 class VectorizedModels:
-    """All models in one vectorized computation: the sum of their losses gives every model its own gradient."""
+    """All models in one vectorized computation: the gradient of the sum of their losses is that of each model."""
 
     def __init__(self, module: nn.Module, recipe: Recipe) -> None:
         self.objective = Objective(copy.deepcopy(module).train(), recipe)
@@ -74,7 +74,7 @@ class VectorizedModels:
     def gradients(
         self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], per_run: Tensors
     ) -> tuple[Tensors, Tensor, Tensor]:
-        """Gradients, criterion and penalty of every run."""
+        """Return gradients, criterion and penalty of every run."""
 
         def one(parameters: Tensors, x: Tensor, target: Tensor, per_run: Tensors) -> tuple[Tensor, Tensor, Tensor]:
             args = (x, target, scalars, per_run)
@@ -89,7 +89,7 @@ class VectorizedModels:
         return gradients, criterion, penalty
 
     def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
-        """Mean squared error of every run in evaluation mode."""
+        """Return the mean squared error of every run in evaluation mode."""
 
         def one(parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
             error: Tensor = functional_call(self.error, parameters, (x, target))
@@ -98,17 +98,17 @@ class VectorizedModels:
         return vmap(one)(_prefixed(parameters), x, target)
 
     def fixed(self, runs: int) -> Tensors:
-        """The same for all: a module where they change, or differ, is not vectorized."""
+        """Return equal values for all runs: modules whose values change or differ are not vectorized."""
         return {name: value.expand(runs, *value.shape) for name, value in fixed_state(self.error.module).items()}
 
     def restore(self, fixed: Tensors) -> None:
-        """Nothing: they never change."""
+        """Do nothing: the values never change."""
 
 
 class LoopedModels:
-    """Models that cannot be vectorized (batch normalization, ``.item()`` …): each trains for itself.
+    """Models that cannot be vectorized (batch normalization, ``.item()`` …) and train one by one.
 
-    Every run keeps its own module, buffers and random numbers, so it does not depend on its company here either.
+    Every run has its own module, buffers and random numbers, so its results don't depend on the other runs.
     """
 
     def __init__(self, modules: list[nn.Module], recipe: Recipe, generators: list[torch.Generator]) -> None:
@@ -119,7 +119,7 @@ class LoopedModels:
     def gradients(
         self, parameters: Tensors, x: Tensor, target: Tensor, scalars: Mapping[str, Tensor], per_run: Tensors
     ) -> tuple[Tensors, Tensor, Tensor]:
-        """Gradients, criterion and penalty of every run."""
+        """Return gradients, criterion and penalty of every run."""
         gradients: dict[str, list[Tensor]] = {name: [] for name in parameters}
         reports = []
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -139,26 +139,26 @@ class LoopedModels:
         return {name: torch.stack(values) for name, values in gradients.items()}, criterion, penalty
 
     def errors(self, parameters: Tensors, x: Tensor, target: Tensor) -> Tensor:
-        """Mean squared error of every run in evaluation mode."""
+        """Return the mean squared error of every run in evaluation mode."""
         errors = []
         for run, squared_error in enumerate(self.squared_errors):
-            own = {name: value[run] for name, value in parameters.items()}
-            errors.append(functional_call(squared_error.eval(), _prefixed(own), (x[run], target[run])))
+            selected = {name: value[run] for name, value in parameters.items()}
+            errors.append(functional_call(squared_error.eval(), _prefixed(selected), (x[run], target[run])))
         return torch.stack(errors)
 
     def fixed(self, runs: int) -> Tensors:
-        """Every run's own."""
-        own = [fixed_state(objective.module) for objective in self.objectives]
-        return {name: torch.stack([state[name] for state in own]) for name in own[0]}
+        """Return the buffers and frozen parameters of every run."""
+        states = [fixed_state(objective.module) for objective in self.objectives]
+        return {name: torch.stack([state[name] for state in states]) for name in states[0]}
 
     def restore(self, fixed: Tensors) -> None:
-        """To every run its own."""
+        """Restore the buffers and frozen parameters of every run."""
         for run, objective in enumerate(self.objectives):
             objective.module.load_state_dict({name: value[run] for name, value in fixed.items()}, strict=False)
 
 
 def fixed_state(module: nn.Module) -> Tensors:
-    """Buffers, and parameters that ask for no gradient."""
+    """Return a module's buffers and the parameters that need no gradient."""
     trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
     return {name: value.detach() for name, value in module.state_dict().items() if name not in trained}
 
@@ -171,11 +171,11 @@ class Program:
     """One training step and one evaluation of an ensemble.
 
     Arguments:
-        models: how losses and gradients are computed.
-        module: any one of the models, for its bounds and sparsity error.
-        recipe: what decides the graph; numbers in it that may differ between variants arrive as ``scalars``.
-        batch: how draws become inputs and targets.
-        columns: names of the scalars of an iteration, in the order in which they arrive.
+        models: the models, which compute losses and gradients.
+        module: one of the models, for its bounds and its sparsity error.
+        recipe: decides the graph. Its numbers, which may differ between variants, arrive as ``scalars``.
+        batch: maps draws to inputs and targets.
+        columns: names of an iteration's scalars, in order.
         compiled: whether to compile.
     """
 
@@ -194,15 +194,15 @@ class Program:
 
     @property
     def compiled(self) -> bool:
-        """Whether steps are compiled."""
+        """Tell whether steps are compiled."""
         return self._step.compiled
 
     def train(self, state: TrainState, iterations: StepInputs, layout: RunLayout) -> tuple[TrainState, Report]:
-        """The state after some iterations, and the report of the first."""
+        """Train for some iterations; return the state after them, and the report of the first."""
         return self._step.repeat(state, iterations, layout)
 
     def evaluate(self, parameters: Tensors, validation: HeldOut, test: HeldOut) -> tuple[Tensor, Tensor, Tensor]:
-        """Validation, test and sparsity errors of all runs."""
+        """Return validation, test and sparsity errors of all runs."""
         return self._evaluate(parameters, validation, test)
 
 
@@ -236,21 +236,21 @@ def _step(models: Models, module: nn.Module, recipe: Recipe, batch: Batch, colum
 
 
 def _evaluate(models: Models, module: nn.Module) -> Evaluate:
-    known_sparsity = _SparsityError(module)
+    sparsity_error = _SparsityError(module)
 
     def error(parameters: Tensors, data: HeldOut) -> Tensor:
         inputs = data.inputs[data.input_index].transpose(1, 2)
         return models.errors(parameters, inputs, data.targets[data.target_index].unsqueeze(-1))
 
     def evaluate(parameters: Tensors, validation: HeldOut, test: HeldOut) -> tuple[Tensor, Tensor, Tensor]:
-        sparsity = vmap(lambda own: functional_call(known_sparsity, own, ()))(_prefixed(parameters))
+        sparsity = vmap(lambda values: functional_call(sparsity_error, values, ()))(_prefixed(parameters))
         return error(parameters, validation), error(parameters, test), sparsity
 
     return evaluate
 
 
 class _SparsityError(nn.Module):
-    """A module's own sparsity error; NaN where it does not know any."""
+    """The sparsity error of a module, or NaN if the module does not define any."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
