@@ -1,1 +1,1 @@
-"""Which trainings: the schema of experiments, and the catalog."""
+"""Experiments: their schema, the reader of experiment files, and the catalog."""

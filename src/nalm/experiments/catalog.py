@@ -1,4 +1,4 @@
-"""The experiments that come with nalm."""
+"""The catalog: the experiments that come with nalm."""
 
 import difflib
 import re
@@ -27,11 +27,11 @@ HERE = Path(str(resources.files("nalm.experiments")))
 
 
 class ComputedFigure(NamedTuple):
-    """A figure of the paper for which nothing is trained.
+    """A figure of the paper that is computed without training.
 
     Arguments:
-        title: its title.
-        writer: import path of the function that writes its files into a directory and returns their paths.
+        title: title of the figure.
+        writer: import path of the function that writes the figure's files into a directory and returns their paths.
     """
 
     title: str
@@ -49,7 +49,7 @@ COMPUTED_FIGURES = {
 }
 """Computed figures by name."""
 README_NUMBERS = {"figure-6": ("redundancy", "distributions-in2"), "figure-7": ("distributions-in10",)}
-"""What the original's README calls by numbers of which one is used twice."""
+"""Experiments by the names of the original's README, which calls two of them ``figure-6``."""
 
 
 @cache
@@ -58,21 +58,21 @@ def _shared(name: str) -> dict[str, Any]:
 
 
 def experiment_names() -> list[str]:
-    """Names of the experiments in the catalog."""
+    """Return the names of the experiments in the catalog, sorted."""
     return sorted(path.stem for path in (HERE / "catalog").glob("*.yaml"))
 
 
 def in_the_papers_order(names: Collection[str]) -> list[str]:
-    """Figures of the paper as they are numbered, then the others."""
+    """Sort names: the figures of the paper by number, then all other experiments by name."""
     paper = _figures_of_the_paper()
     return [*(name for name in paper if name in names), *sorted(set(names) - set(paper))]
 
 
 def figures_called(name: str) -> list[str]:
-    """The experiments and computed figures that a name stands for: mostly itself.
+    """Return the experiments and computed figures that a name stands for, in most cases the name itself.
 
-    ``all`` is every figure of the paper, in its order; ``figure-6`` and ``figure-7`` are what the original's README
-    calls so: 6 both its table's redundancy and its text's distributions.
+    ``all`` stands for every figure of the paper, in the paper's order. ``figure-6`` and ``figure-7`` are names from the
+    original's README: its table calls ``redundancy`` figure 6, its text ``distributions-in2``.
     """
     if name == "all":
         return _figures_of_the_paper()
@@ -94,10 +94,10 @@ def _figures_of_the_paper() -> list[str]:
 
 
 def load_experiment(name: str) -> Experiment:
-    """Reads an experiment of the catalog by its name, or anybody's by the path of its YAML file.
+    """Read an experiment of the catalog by its name, or any experiment by the path of its YAML file.
 
     Raises:
-        NalmError: there is none, or it is wrong.
+        NalmError: the experiment does not exist, or its file is wrong.
     """
     if name in README_NUMBERS:
         several = README_NUMBERS[name]
@@ -122,7 +122,7 @@ def load_experiment(name: str) -> Experiment:
 
 
 def default_recipe(module: str, second: str | None = None) -> dict[str, Any]:
-    """Fields of the first of the shared recipes that trains the modules, or just the modules where there is none."""
+    """Return the fields of the first shared recipe that trains the modules, or only the modules if there is none."""
     bare = {"module": module} | ({} if second is None else {"second": second})
     for fields in _shared("recipes").values():
         known = Recipe.model_validate(fields)

@@ -32,9 +32,9 @@ def _task(value: Any, info: ValidationInfo) -> Any:
 
 
 class Experiment(BaseModel):
-    """What is trained, with the title and the figure it stands for.
+    """Variants × tasks × seeds with a title, and the figure of the paper that shows them.
 
-    ``variants`` and ``tasks`` are by label, in the order of the figure.
+    ``variants`` and ``tasks`` are stored by label, in the order of the figure.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,7 +55,7 @@ class Experiment(BaseModel):
 
     @property
     def runs(self) -> int:
-        """Number of trainings."""
+        """Return the number of runs."""
         return len(self.variants) * len(self.tasks) * len(self.seeds)
 
     def narrowed(
@@ -64,7 +64,7 @@ class Experiment(BaseModel):
         variants: Sequence[str] | None = None,
         tasks: Sequence[str] | None = None,
     ) -> "Experiment":
-        """The experiment with other seeds, or with some of its variants or tasks only.
+        """Return the experiment with other seeds, or with only some of its variants or tasks.
 
         Raises:
             NalmError: a variant or a task is unknown.
@@ -78,7 +78,7 @@ class Experiment(BaseModel):
         )
 
     def changed(self, changes: Mapping[str, Any], only: str | None = None) -> "Experiment":
-        """The experiment with other recipe fields, in every variant or in one.
+        """Return the experiment with other recipe fields, in every variant or in one.
 
         Arguments:
             changes: values by field, such as ``learning_rate`` or ``regularizers.weight.coefficient``.
@@ -105,8 +105,8 @@ class Experiment(BaseModel):
     def with_iterations(self, iterations: int) -> "Experiment":
         """Return the experiment with another number of iterations.
 
-        Where the number of updates in an epoch depends on the data, as it does with images of digits, the ramps of
-        regularizers are rescaled: a schedule that begins after a tenth of the iterations still does.
+        With images of digits, where the number of updates in an epoch depends on the data, ramps of regularizers are
+        rescaled: a ramp that starts after a tenth of the iterations still does.
         """
         if not any(task.scales_schedules for task in self.tasks.values()):
             return self.changed({"iterations": iterations})
@@ -118,7 +118,7 @@ class Experiment(BaseModel):
 
         Arguments:
             kind: ``mnist`` or ``svhn``.
-            directory: where their files are; ``torchvision`` downloads MNIST.
+            directory: directory of the files; ``torchvision`` downloads MNIST.
 
         Raises:
             NalmError: the experiment reads no digits, or the images cannot be read.
@@ -129,10 +129,10 @@ class Experiment(BaseModel):
         return self.model_copy(update={"tasks": tasks})
 
     def with_setting(self, setting: str) -> "Experiment":
-        """The experiment with ``VARIANT.FIELD=VALUE`` applied; ``*`` stands for every variant.
+        """Return the experiment with ``VARIANT.FIELD=VALUE`` applied; ``*`` stands for every variant.
 
         Raises:
-            NalmError: the setting is not of that form, or what it names does not exist.
+            NalmError: the setting has another form, its variant or field does not exist, or its value is wrong.
         """
         target, equals, value = setting.partition("=")
         label = max((label for label in [*self.variants, "*"] if target.startswith(f"{label}.")), key=len, default=None)
@@ -151,15 +151,15 @@ def _with_iterations(recipe: Recipe, iterations: int) -> Recipe:
 
 
 def check_labels(kind: str, labels: Iterable[str], known: Iterable[str]) -> None:
-    """Check that an experiment has all of some labels.
+    """Check that an experiment has all requested labels.
 
     Arguments:
-        kind: what they label: ``variant`` or ``task``.
-        labels: the labels that were asked for.
-        known: the labels that the experiment has.
+        kind: ``variant`` or ``task``, for the error message.
+        labels: the requested labels.
+        known: the labels of the experiment.
 
     Raises:
-        NalmError: it lacks one of them.
+        NalmError: the experiment lacks one of the labels.
     """
     for label in labels:
         if label not in known:
@@ -167,7 +167,7 @@ def check_labels(kind: str, labels: Iterable[str], known: Iterable[str]) -> None
 
 
 def _only(kind: str, known: dict[str, T], labels: Sequence[str] | None) -> dict[str, T]:
-    """Return what has one of the labels, in the known order; all of it if labels is None."""
+    """Return the variants or tasks with the given labels, in the experiment's order; all of them if labels is None."""
     check_labels(kind, labels or (), known)
     return {label: value for label, value in known.items() if labels is None or label in labels}
 
@@ -176,7 +176,7 @@ def set_field(fields: Fields, path: str, value: Any) -> None:
     """Set a field of a recipe by its dotted path, such as ``regularizers.weight.coefficient``.
 
     Raises:
-        NalmError: a field on the path has no fields.
+        NalmError: the path goes through a field that has no fields.
     """
     *parents, last = path.split(".")
     for parent in parents:

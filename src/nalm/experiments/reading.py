@@ -1,4 +1,4 @@
-"""Reads an experiment from a YAML file: recipes and tasks are put together, then checked."""
+"""The reader of experiment files: recipes and tasks are merged from their parts, then checked."""
 
 import itertools
 from collections.abc import Collection, Mapping
@@ -28,7 +28,7 @@ class _Variant(BaseModel):
 
 
 class _File(BaseModel):
-    """Fields of an experiment file; recipes and tasks are checked once they are put together."""
+    """The fields of an experiment file. Recipes and tasks are checked after they are merged."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,15 +42,15 @@ class _File(BaseModel):
 
 
 def read_experiment(path: Path, recipes: Mapping[str, Fields], ranges: Mapping[str, list[Fields]]) -> Experiment:
-    """Reads an experiment file.
+    """Read an experiment file.
 
     Arguments:
-        path: of the file; its name without suffix is the experiment's.
-        recipes: recipes that it may name as a ``base``.
-        ranges: lists of ranges that it may name.
+        path: path of the file; its name without suffix is the name of the experiment.
+        recipes: recipes that the file may name as a ``base``.
+        ranges: lists of ranges that the file may name.
 
     Raises:
-        NalmError: the file is wrong; the sentence names line, field, what was found and what was expected.
+        NalmError: the file is wrong; the message has line, field, the value found and the values expected.
     """
     document = Document(path)
     file = check(_File, document.value, document)
@@ -73,9 +73,8 @@ def _tasks(file: _File, document: Document, known: Mapping[str, list[Fields]]) -
     tasks: dict[str, Task] = {}
     for index, fields in enumerate(listed):
         label = fields.get("label")
-        own = {name: value for name, value in fields.items() if name != "label"}
-        together = file.task | own
-        task = check(family_of(together), together, document, [("ranges", index), ("task",)])
+        merged = file.task | {name: value for name, value in fields.items() if name != "label"}
+        task = check(family_of(merged), merged, document, [("ranges", index), ("task",)])
         if label is not None and not isinstance(label, str):
             raise document.error(("ranges", index, "label"), f"found {label!r}, expected a string")
         label = label or task.label
@@ -94,17 +93,17 @@ def _variants(
         fields = _based(file.recipe | variant.recipe, document, (*origin, "recipe"), known)
         for values in itertools.product(*variant.grid.values()):
             point = dict(zip(variant.grid, values, strict=True))
-            own = deepcopy(fields)
+            recipe = deepcopy(fields)
             for path, value in point.items():
                 try:
-                    set_field(own, path, value)
+                    set_field(recipe, path, value)
                 except NalmError as error:
                     raise document.error((*origin, "grid", path), str(error)) from None
             label = _grid_label(variant.label, point)
             if label in variants:
                 raise document.error((*origin, "label"), f"found the label {label!r} twice, expected it once")
             origins: list[Location] = [(*origin, "recipe"), ("recipe",), (*origin, "grid")]
-            variants[label] = check(Recipe, own, document, origins)
+            variants[label] = check(Recipe, recipe, document, origins)
             try:
                 check_tasks(variants[label], tasks)
             except ValueError as error:
@@ -115,11 +114,10 @@ def _variants(
 def _based(fields: Fields, document: Document, location: Location, known: Mapping[str, Fields]) -> Fields:
     if "base" not in fields:
         return fields
-    own = {name: value for name, value in fields.items() if name != "base"}
     if not isinstance(fields["base"], str) or fields["base"] not in known:
         found = f"found {fields['base']!r}, expected one of: {', '.join(known)}"
         raise document.error((*location, "base"), found)
-    return known[fields["base"]] | own
+    return known[fields["base"]] | {name: value for name, value in fields.items() if name != "base"}
 
 
 def _grid_label(template: str, point: Mapping[str, Any]) -> str:

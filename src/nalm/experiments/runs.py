@@ -1,4 +1,4 @@
-"""Runs and shards: what identifies them, and the runs of an experiment."""
+"""Runs and shards, their keys, and the runs of an experiment."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ __all__ = ["Run", "Shard", "recipe_fields", "runs_of", "shard_name"]
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
-    """What identifies a recipe.
+    """Return the fields that identify a recipe.
 
-    Fields at their defaults are left out, so that a field added later does not change the identity of old runs; for
-    the same reason the default of a field must never change.
+    Fields at their defaults are left out, so that a field added later does not change the keys of old runs. For the
+    same reason the default of a field must never change.
     """
     return recipe.model_dump(mode="json", exclude_defaults=True)
 
@@ -34,7 +34,10 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """Hash of all that decides the run; labels do not, nor what judges it, unless that decides when it ends."""
+        """Return the hash of everything that affects training.
+
+        It excludes labels, and thresholds unless early stopping uses them.
+        """
         fields = {"recipe": recipe_fields(self.recipe), "task": self.task.identity, "seed": self.seed}
         if self.recipe.stop_when_solved:
             fields["threshold"] = self.task.threshold
@@ -44,16 +47,16 @@ class Run:
 
     @property
     def threshold(self) -> Threshold:
-        """What judges it.
+        """Return the threshold that decides whether the run has solved its task.
 
         Raises:
-            NalmError: it cannot be judged.
+            NalmError: the module has no gold weights for the operation, or cannot be built.
         """
         return self.task.success_threshold(self.recipe)
 
 
 def shard_name(keys: Sequence[str]) -> str:
-    """Name of the shard that has the runs with these keys."""
+    """Return the name of the shard of the runs with these keys."""
     return _hash(keys)
 
 
@@ -66,17 +69,17 @@ class Shard:
 
     @cached_property
     def name(self) -> str:
-        """Hash of its runs."""
+        """Return the hash of the keys of its runs."""
         return shard_name([run.key for run in self.runs])
 
     @property
     def work(self) -> int:
-        """What it takes, in proportion: its updates, times the inputs; one network is tested on many lengths."""
+        """Return the cost of the shard, in units that are comparable within an experiment."""
         return self.runs[0].task.work(self.recipe, len(self.runs))
 
 
 def runs_of(experiment: Experiment) -> Iterator[tuple[str, str, Run]]:
-    """Every run of an experiment with the labels of its variant and task, in the experiment's order."""
+    """Yield every run of an experiment with the labels of its variant and task, in the experiment's order."""
     for variant, recipe in experiment.variants.items():
         for label, task in experiment.tasks.items():
             for seed in experiment.seeds:

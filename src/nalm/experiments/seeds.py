@@ -1,4 +1,4 @@
-"""Seeds as people write them."""
+"""Parsing and formatting of lists of seeds."""
 
 import re
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ LARGEST_SEED = 2**32 - 1
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Reads ``0-24``, ``7`` or ``0-4,10,12``, in the order given.
+    """Parse ``0-24``, ``7`` or ``0-4,10,12``; keep the order, and each seed once.
 
     Raises:
-        NalmError: it is not of that form.
+        NalmError: the text has another form, or a seed is too large.
 
     >>> parse_seeds("0-2,7")
     (0, 1, 2, 7)
@@ -34,7 +34,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def show_seeds(seeds: Sequence[int]) -> str:
-    """Writes seeds as :func:`parse_seeds` reads them.
+    """Format seeds for :func:`parse_seeds`, sorted.
 
     >>> show_seeds([0, 1, 2, 7])
     '0-2,7'

@@ -1,4 +1,4 @@
-"""Families of tasks: what is learnt, from which data, and what trains it.
+"""Families of tasks.
 
 A family is one folder, whose ``task.py`` has a subclass of :class:`nalm.spec.task.Task`, and one line here.
 """
@@ -16,6 +16,7 @@ from nalm.training.trainer import Trainer
 __all__ = ["FAMILIES", "check_tasks", "family_of", "parse_task", "start_training"]
 
 DEFAULT = "subsets"
+"""The family of fields that no other family claims."""
 
 FAMILIES: Registry[type[Task]] = Registry(
     "family of tasks",
@@ -28,18 +29,17 @@ FAMILIES: Registry[type[Task]] = Registry(
     },
     example="mypackage.mytasks.task:MyTask",
 )
-"""Every family; fields belong to the first that claims them, and to the default if none does."""
+"""Families by name. Fields belong to the first family that claims them, or to the default if none does."""
 
 
 def family_of(fields: Any) -> type[Task]:
     """Return the family that the fields of an experiment file belong to."""
-    others = [FAMILIES[name] for name in FAMILIES.names() if name != DEFAULT] if isinstance(fields, dict) else []
-
-    return next((family for family in others if family.claims(fields)), FAMILIES[DEFAULT])
+    families = [FAMILIES[name] for name in FAMILIES.names() if name != DEFAULT] if isinstance(fields, dict) else []
+    return next((family for family in families if family.claims(fields)), FAMILIES[DEFAULT])
 
 
 def parse_task(fields: dict[str, Any], context: Any = None) -> Task:
-    """Return the task that fields describe.
+    """Return the task that the fields of an experiment file describe.
 
     Raises:
         pydantic.ValidationError: a field is unknown or has a wrong value.
@@ -48,10 +48,10 @@ def parse_task(fields: dict[str, Any], context: Any = None) -> Task:
 
 
 def check_tasks(recipe: Recipe, tasks: Iterable[Task]) -> None:
-    """Check that a recipe can be trained on tasks, and its runs be judged.
+    """Check that a recipe can be trained on all tasks, and that its runs can be judged.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: it cannot be trained on one of them, or its runs cannot be judged.
     """
     for task in tasks:
         task.check(recipe)
@@ -60,7 +60,13 @@ def check_tasks(recipe: Recipe, tasks: Iterable[Task]) -> None:
 def start_training(
     recipe: Recipe, runs: Sequence[tuple[Task, int]], device: torch.device | str = "cpu", compiled: bool = True
 ) -> Trainer:
-    """Prepare the training of a shard, by whatever its tasks are trained by.
+    """Prepare the training of a shard with the trainer of its tasks' family.
+
+    Arguments:
+        recipe: the recipe of all runs.
+        runs: task and seed of each run.
+        device: the device to train on.
+        compiled: whether to compile where possible.
 
     Raises:
         ValueError: the runs cannot train together.

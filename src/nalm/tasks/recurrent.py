@@ -1,4 +1,4 @@
-"""Tasks on sequences, which one recurrent network learns by itself, whatever the sequences are of."""
+"""The abstract base class of tasks on sequences, which a recurrent network learns by itself."""
 
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
@@ -18,47 +18,47 @@ from nalm.training.single import SingleTraining
 __all__ = ["RecurrentTask", "check_cell", "check_noise"]
 
 INAPPLICABLE = ("reinitialize", "stop_when_solved")
-"""Fields of recipes that do not apply to networks which train by themselves."""
+"""Fields of recipes that do not apply to networks that train by themselves."""
 SECONDS_PER_STEP = 0.25e-3
-"""Typical time to learn from one step of a whole batch of sequences, on a core of 2026."""
+"""Typical time to train on one step of a whole batch of sequences, on one core of 2026."""
 
 
 class RecurrentTask(Task):
-    """Learns from sequences, with a recurrent network that trains by itself.
+    """A task on sequences, which a recurrent network learns by itself.
 
-    Tasks that differ only in their tests and in how they are judged share one network.
+    Tasks that differ only in their test data, their threshold or ``judged_rows`` share one network.
     """
 
     tasks_per_shard: ClassVar[int] = 2**31
     seeds_per_shard: ClassVar[int] = 1
     axis: ClassVar[str] = "Task"
     learnt_from: ClassVar[str]
-    """What the sequences are, in words."""
+    """Name of the sequences in error messages."""
 
     @property
     @abstractmethod
     def training(self) -> Self:
-        """The task without its test and its threshold: what decides the network."""
+        """Return the task with default test data and thresholds: the part that decides the network."""
 
     @property
     @abstractmethod
     def limit(self) -> float:
-        """The test error must be below this; NaN if the threshold depends on other runs."""
+        """Return the threshold that the test error must be below, or NaN if it depends on reference runs."""
 
     @property
     @abstractmethod
     def module_inputs(self) -> int:
-        """Inputs of the module, states included."""
+        """Return the number of inputs of the module, states included."""
 
     @property
     @abstractmethod
     def steps_per_sequence(self) -> int:
-        """Steps of a training sequence."""
+        """Return the number of steps in a training sequence."""
 
     @property
     @abstractmethod
     def numbers_per_step(self) -> int:
-        """Numbers that a step reads: its cost compared with others'."""
+        """Return how many numbers a step reads, as a measure of its cost."""
 
     @abstractmethod
     def network(self, recipe: Recipe) -> RecurrentNetwork:
@@ -66,7 +66,7 @@ class RecurrentTask(Task):
 
     @abstractmethod
     def data(self, tasks: Sequence[Any], seed: int, recipe: Recipe, device: torch.device) -> Data:
-        """Prepare the data of a seed, with the tests of all tasks that share the network."""
+        """Prepare the data of a seed, with the test data of all tasks that share the network."""
 
     @abstractmethod
     def check_network(self, recipe: Recipe) -> None:
@@ -78,7 +78,7 @@ class RecurrentTask(Task):
 
     @property
     def group(self) -> Hashable:
-        """What decides the network."""
+        """Return the part of the task that decides the network."""
         return self.training
 
     def build(self, recipe: Recipe) -> nn.Module:
@@ -86,10 +86,10 @@ class RecurrentTask(Task):
         return recipe.build(self.module_inputs)
 
     def gold_operands(self, seed: int | None = None) -> list[int]:
-        """Return the inputs to which gold weights apply the operation, if they are known.
+        """Return the inputs to which gold weights apply the operation, in families that know them.
 
         Raises:
-            ValueError: they are not.
+            ValueError: gold weights are not known for this family.
         """
         raise ValueError(f"found {self.learnt_from}, expected a task on rows of numbers for gold weights")
 
@@ -122,20 +122,20 @@ class RecurrentTask(Task):
         return SingleTraining(recipe, lambda: self.network(recipe), data, len(runs), seed, device)
 
     def success_threshold(self, recipe: Recipe) -> Threshold:
-        """Return the threshold; NaN, which no error meets, if it depends on other runs."""
+        """Return the threshold; it is NaN, which no error meets, if it depends on reference runs."""
         return Threshold(self.limit, inclusive=False, rows=self.judged_rows)
 
     def work(self, recipe: Recipe, runs: int) -> int:
-        """Return the numbers that the network reads; all runs share it."""
+        """Return how many numbers the network reads in training; all runs share the network."""
         return (recipe.iterations + 1) * recipe.batch_size * self.steps_per_sequence * self.numbers_per_step
 
     def typical_seconds(self, recipe: Recipe, runs: int) -> float:
-        """Return the seconds of one run's share of an iteration."""
+        """Return the typical time of one run's share of an iteration, in seconds."""
         return SECONDS_PER_STEP * self.steps_per_sequence / runs
 
 
 def check_cell(recipe: Recipe, task: RecurrentTask) -> None:
-    """Check that a recipe's module can be a cell that has inputs and one state.
+    """Check that a recipe's module can be used as a cell with one state.
 
     Raises:
         ValueError: it cannot.
@@ -158,10 +158,10 @@ def check_cell(recipe: Recipe, task: RecurrentTask) -> None:
 
 
 def check_noise(name: str, module: nn.Module, task: RecurrentTask) -> None:
-    """Check that a module draws no noise, which would be other noise at every step.
+    """Check that a module has no noise, because it would be drawn anew at every step of a sequence.
 
     Raises:
-        ValueError: it does.
+        ValueError: the module has noise.
     """
     if isinstance(module, ArithmeticModule) and module.noise_shape(torch.Size((1, task.module_inputs))) is not None:
         raise ValueError(f"found {name} with noise, expected a module without any for {task.learnt_from}")

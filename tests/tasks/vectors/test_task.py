@@ -82,5 +82,5 @@ def test_tasks_that_are_tested_otherwise_are_learnt_by_one_network() -> None:
 def test_what_makes_no_sense_is_refused(fields: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
         _task(**fields)
-    with pytest.raises(ValueError, match="found sequences of vectors, expected a task on single ones"):
+    with pytest.raises(ValueError, match="found sequences of vectors, expected a task on rows of numbers"):
         _task().gold_operands()

@@ -1,1 +1,1 @@
-"""Running sums, products and quotients of digits in images."""
+"""Tasks on sequences of images: running sums, products and quotients of the digits that they show."""

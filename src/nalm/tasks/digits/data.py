@@ -1,4 +1,4 @@
-"""Sequences of images of digits: batches to train on, and those on which errors are measured."""
+"""Sequences of images of digits: training batches and evaluation data."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
 __all__ = ["DigitData", "Sequences", "sequences", "training_seed"]
 
 VALIDATED_IMAGES, TESTED_IMAGES = 4_500, 9_000
-"""On sequences of so many images, at least, errors are measured: MNIST has them without its digit 0, too."""
+"""Minimum number of images in evaluation data. MNIST has as many even without the digit 0."""
 VALIDATION_SEED = 47430696
-
-
 TEST_SEED = 88253339
+IMAGES_AT_ONCE = 256
+"""Images that are encoded at once in an evaluation: few enough to stay in the cache."""
 
 
 class Sequences(NamedTuple):
-    """Sequences of images: which they are ``(n, length)``, and the results ``(n, results)``."""
+    """Sequences of images: the images' indices in their split ``(n, length)``, and the targets ``(n, results)``."""
 
     images: npt.NDArray[np.int64]
     targets: npt.NDArray[np.float64]
 
 
 def training_seed(seed: int) -> int:
-    """The seed with which a run's training images are put into order."""
+    """Return the seed of the order of a run's training images."""
     return int(np.random.RandomState(seed).randint(0, 2**32 - 1, dtype=np.int64))
 
 
 def sequences(task: DigitTask, split: Split, length: int, seed: int, images: int = 0) -> Sequences:
-    """Sequences of one length of the images that show the task's digits.
+    """Make sequences of one length from the images that show the task's digits.
 
-    The images are put into a random order, of which each sequence takes the next, as in the original. Where they do
-    not suffice for sequences of so many images, more orders of the same images follow.
+    As in the original, the images are shuffled, and each sequence takes the next ones. If they are too few, further
+    random orders of the same images follow.
 
     Arguments:
-        task: it has the digits.
+        task: decides which digits are used.
         split: the images.
-        length: of the sequences.
-        seed: of the order.
-        images: how many there are to be in all sequences together, but for those that are too few for one more.
+        length: length of the sequences.
+        seed: seed of the order.
+        images: minimum number of images in all sequences together; images left over by whole sequences count.
 
     Raises:
         NalmError: no image shows one of the digits.
@@ -72,27 +72,27 @@ def _listed(digits: Sequence[int]) -> str:
     return ", ".join(map(str, digits))
 
 
-IMAGES_AT_ONCE = 256
-"""When errors are measured: few enough to stay in the cache."""
-
-
 class _HeldOut:
-    """Sequences of one length on which errors are measured."""
+    """Evaluation data: sequences of one length."""
 
-    def __init__(self, made: Sequences, device: torch.device) -> None:
-        self.images = torch.from_numpy(made.images).to(device)
-        self.targets = torch.from_numpy(made.targets).to(device)
+    def __init__(self, data: Sequences, device: torch.device) -> None:
+        self.images = torch.from_numpy(data.images).to(device)
+        self.targets = torch.from_numpy(data.targets).to(device)
 
 
-def _error(network: DigitNetwork, said: Tensor, held_out: _HeldOut, every_step: bool) -> float:
-    """Mean squared error in float64: squares of long products are too large for less."""
-    results, _ = network.calculate(said[held_out.images])
+def _error(network: DigitNetwork, encoded: Tensor, held_out: _HeldOut, every_step: bool) -> float:
+    """Return the mean squared error in float64, because squares of long products are too large for float32."""
+    results, _ = network.calculate(encoded[held_out.images])
     squares = (results.double() - held_out.targets) ** 2
     return (squares if every_step else squares[:, -1]).mean().item()
 
 
 class DigitData:
-    """Batches to train on, and sequences on which errors are measured; see :class:`Data`."""
+    """Training batches and evaluation data of a task on digits; see :class:`Data`.
+
+    Raises:
+        NalmError: the images cannot be read, or are too few.
+    """
 
     def __init__(
         self,
@@ -122,9 +122,9 @@ class DigitData:
         self._tests = [_HeldOut(test, device) for test in tests]
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """Images ``(n, length, …)`` and results of one iteration.
+        """Return images ``(n, length, …)`` and targets of one iteration.
 
-        Sequences are the same in all epochs, their order is not; the last batch of an epoch has what is left.
+        All epochs have the same sequences in another order. The last batch of an epoch may be smaller.
         """
         batches = -(-len(self._train.images) // self._rows)
         epoch, batch = divmod(iteration, batches)
@@ -137,14 +137,14 @@ class DigitData:
         return images, targets if self._every_step else targets[:, -1:]
 
     def errors(self, network: DigitNetwork) -> tuple[float, list[float]]:
-        """The validation error, and the test error of every length."""
-        said = self._said(network, self._validation_images)
-        validation = _error(network, said, self._validation, self._every_step)
-        said = self._said(network, self._test_images)
-        return validation, [_error(network, said, test, self._every_step) for test in self._tests]
+        """Return the validation error, and the test error of every length."""
+        encoded = self._encode(network, self._validation_images)
+        validation = _error(network, encoded, self._validation, self._every_step)
+        encoded = self._encode(network, self._test_images)
+        return validation, [_error(network, encoded, test, self._every_step) for test in self._tests]
 
-    def _said(self, network: DigitNetwork, images: Tensor) -> Tensor:
-        """What the encoder says of all images of a split."""
+    def _encode(self, network: DigitNetwork, images: Tensor) -> Tensor:
+        """Return the encoder's outputs for all images of a split."""
         parts = [network.encoder(self._scaled(part)) for part in torch.split(images, IMAGES_AT_ONCE)]
         return torch.cat(parts)
 

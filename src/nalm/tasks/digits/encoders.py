@@ -1,4 +1,4 @@
-"""Networks that read digits from images, for tasks that calculate with what they say."""
+"""Encoders: networks that turn images of digits into numbers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["DigitEncoder", "residual_encoder"]
 
 
 class DigitEncoder(nn.Module):
-    """Two convolutions and two linear layers, from an image in grey of 28 × 28 pixels to numbers.
+    """Two convolutions and two linear layers that turn a grey image of 28 × 28 pixels into numbers.
 
     References:
         sequential tasks of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
 
     Arguments:
-        outputs: how many numbers it says of an image; with one it can say the digit itself.
+        outputs: how many numbers an image becomes; one can be the digit itself.
     """
 
     def __init__(self, outputs: int = 1) -> None:
@@ -28,20 +28,20 @@ class DigitEncoder(nn.Module):
         self.linear2 = nn.Linear(500, outputs)
 
     def reset_parameters(self) -> None:
-        """Draws new initial parameters, layer by layer, as torch's layers do."""
+        """Draw new initial parameters, layer by layer, as torch's layers do."""
         for layer in (self.convolution1, self.convolution2, self.linear1, self.linear2):
             layer.reset_parameters()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Shape: ``(n, 1, 28, 28)`` to ``(n, outputs)``."""
-        found = nn.functional.max_pool2d(torch.relu(self.convolution1(images)), 2)
-        found = nn.functional.max_pool2d(torch.relu(self.convolution2(found)), 2)
-        result: Tensor = self.linear2(torch.relu(self.linear1(found.flatten(1))))
+        """Map images ``(n, 1, 28, 28)`` to numbers ``(n, outputs)``."""
+        features = nn.functional.max_pool2d(torch.relu(self.convolution1(images)), 2)
+        features = nn.functional.max_pool2d(torch.relu(self.convolution2(features)), 2)
+        result: Tensor = self.linear2(torch.relu(self.linear1(features.flatten(1))))
         return result
 
 
 def residual_encoder(name: str, outputs: int = 1) -> nn.Module:
-    """A residual network of torchvision, such as ``resnet18``, from images in colour to numbers, without its weights.
+    """Build a residual network of torchvision, such as ``resnet18``, with random weights, for images in colour.
 
     Raises:
         ImportError: torchvision is not installed.

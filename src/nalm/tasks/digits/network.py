@@ -1,4 +1,4 @@
-"""Networks that read the digits of a sequence of images and calculate with them, one at a time."""
+"""The recurrent network of tasks on digits: an encoder of images and an arithmetic module."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["DigitNetwork"]
 
 
 class DigitNetwork(RecurrentNetwork):
-    r"""An encoder that says something of each image, and a module that calculates the next state from it and the last.
+    r"""A recurrent network: an encoder of images, and a module that computes the next state.
 
     .. math:: h_t = \mathrm{module}([\mathrm{encoder}(x_t), h_{t-1}])
 
-    The state starts with 0 for sums and 1 for products; that of a module which is not arithmetic, an LSTM, say, with 0.
-    For quotients the first digit is the first state.
+    The initial state is 0 for sums and 1 for products. For modules that are not arithmetic, such as an LSTM, it is 0.
+    For quotients it is the encoder's output for the first image.
 
     Arguments:
-        task: what is learnt: it has the encoder and the operation.
-        recipe: it has the module.
+        task: decides the encoder, the operation and the sizes.
+        recipe: decides the module.
     """
 
     def __init__(self, task: DigitTask, recipe: Recipe) -> None:
@@ -44,32 +44,34 @@ class DigitNetwork(RecurrentNetwork):
         self.state_size: int = getattr(self.module, "state_size", 1)
 
     def reset_parameters(self) -> None:
-        """Draws new initial parameters: the encoder's, if it can draw any, then the module's."""
+        """Draw new initial parameters of the encoder, if it has ``reset_parameters``, then of the module."""
         for part in (self.encoder, self.module):
             if callable(reset := getattr(part, "reset_parameters", None)):
                 reset()
         for parameter in self.encoder.parameters():
-            if parameter.ndim == 4:  # convolutions take half the time so
+            if parameter.ndim == 4:  # convolutions take half the time in this memory format
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: images ``(n, length, channels, height, width)`` to what :meth:`calculate` returns, of which only the
-        last result counts where that is what the task says.
-        """
-        said = self.encoder(inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        results, seen = self.calculate(said.unflatten(0, inputs.shape[:2]))
-        return results if self.every_step else results[:, -1:], seen
+        """Map images ``(n, length, channels, height, width)`` to results ``(n, results)``.
 
-    def calculate(self, said: Tensor) -> tuple[Tensor, Tensor]:
-        """Results after every image, and all inputs of the module on the way.
-
-        Shape: what the encoder says ``(n, length, outputs)`` to ``(n, results)`` and ``(n · results, inputs)``.
+        Return these and all inputs of the module, ``(n · results, inputs)``. If only the last result counts in the
+        task, there is no other.
         """
-        each = list(said.unbind(1))
-        state = each.pop(0) if self.divides else said.new_full((len(said), self.state_size), self.initial)
+        encoded = self.encoder(inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        results, module_inputs = self.calculate(encoded.unflatten(0, inputs.shape[:2]))
+        return results if self.every_step else results[:, -1:], module_inputs
+
+    def calculate(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Map the encoder's outputs ``(n, length, outputs)`` to the results after every image, ``(n, results)``.
+
+        Return these and all inputs of the module, ``(n · results, inputs)``.
+        """
+        images = list(encoded.unbind(1))
+        state = images.pop(0) if self.divides else encoded.new_full((len(encoded), self.state_size), self.initial)
         results, inputs = [], []
-        for of_image in each:
-            inputs.append(torch.cat([of_image, state], -1))
+        for image in images:
+            inputs.append(torch.cat([image, state], -1))
             state = self.module(inputs[-1])
             results.append(state[:, 0])
         return torch.stack(results, 1), torch.cat(inputs)

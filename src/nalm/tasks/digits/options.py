@@ -1,4 +1,4 @@
-"""Options of tasks on digits: where the images come from."""
+"""The options of the command line for tasks on digits: the source of their images."""
 
 from collections.abc import Mapping
 
@@ -14,16 +14,16 @@ from nalm.tasks.digits.task import DigitTask
 __all__ = ["TORCHVISION", "with_images"]
 
 TORCHVISION = "torchvision"
-"""Instead of MNIST's directory: one into which torchvision downloads it."""
+"""Stands for the directory in the cache into which torchvision downloads MNIST."""
 
 
 def with_images(tasks: Mapping[str, Task], kind: str, directory: str) -> dict[str, Task] | None:
     """Return tasks with other images of digits, or None if no task reads digits.
 
     Arguments:
-        tasks: by label; those that read no digits stay as they are.
-        kind: ``mnist`` or ``svhn``, whose digits are in colour and read by a residual network.
-        directory: where their files are; ``torchvision`` downloads MNIST into the cache.
+        tasks: tasks by label; those that read no digits stay as they are.
+        kind: ``mnist`` or ``svhn``; images of SVHN are in colour, and a residual network encodes them.
+        directory: directory of the files; ``torchvision`` downloads MNIST into the cache.
 
     Raises:
         NalmError: the images cannot be read.

@@ -1,4 +1,4 @@
-"""Thresholds found from runs that had nothing but the digits to learn."""
+"""Thresholds from reference runs, whose networks compute the operation exactly and only learn to read digits."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -16,36 +16,39 @@ from nalm.tasks.digits.task import DigitTask
 __all__ = ["LEVEL", "reference_thresholds", "upper_limit"]
 
 LEVEL = 0.99
+"""Level of confidence of the reference thresholds."""
 
 Series = Sequence[float]
 
 
 def reference_thresholds(runs: Iterable[tuple[str, Recipe, Task, Series, Series]]) -> dict[str, Threshold]:
-    """Thresholds of the tasks whose threshold is ``reference``, by label.
+    """Return the thresholds of the tasks whose threshold is ``reference``, by label.
 
-    One is the upper limit of the mean test error of the runs of an ``Accumulator`` on the task. A notice says where
-    there are too few of them, and then no error is good enough.
+    The threshold is the upper limit of the mean test error of an ``Accumulator`` on the task (see ``upper_limit``). If
+    there are too few such runs it is NaN, which no error meets, and a warning says so.
 
     Arguments:
-        runs: label of the task, recipe, task, validation errors and test errors of each.
+        runs: label of the task, recipe, task, validation errors and test errors of each run.
     """
     errors: dict[str, list[float]] = {}
     rows: dict[str, int] = {}
     for label, recipe, task, validation, test in runs:
         if isinstance(task, DigitTask) and task.threshold == "reference":
-            found, rows[label] = errors.setdefault(label, []), task.judged_rows
+            measured, rows[label] = errors.setdefault(label, []), task.judged_rows
             if recipe.module.name == Accumulator.__name__ and len(test):
-                found.append(test[best_row(validation, task.judged_rows)])
-    if any(len(found) < 2 for found in errors.values()):
+                measured.append(test[best_row(validation, task.judged_rows)])
+    if any(len(measured) < 2 for measured in errors.values()):
         warn_once("no run counts as solved: thresholds take at least 2 seeds of the variant with the Accumulator")
-    limits = {label: upper_limit(found) for label, found in errors.items()}
+    limits = {label: upper_limit(measured) for label, measured in errors.items()}
     if lost := [label for label, limit in limits.items() if len(errors[label]) > 1 and not math.isfinite(limit)]:
         warn_once(f"no run of {', '.join(lost)} counts as solved: the Accumulator's error is not finite")
     return {label: Threshold(limit, False, rows=rows[label]) for label, limit in limits.items()}
 
 
 def upper_limit(errors: Sequence[float]) -> float:
-    r"""Upper end of Student's one-sided 99 % interval of a mean, NaN for fewer than two numbers.
+    r"""Return the upper end of Student's one-sided 99 % confidence interval of the mean error.
+
+    It is NaN for fewer than two errors.
 
     .. math:: \bar e + t_{0.99, n - 1} \frac{s}{\sqrt n}
 

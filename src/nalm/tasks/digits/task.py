@@ -20,7 +20,7 @@ __all__ = ["DigitTask"]
 
 PIXELS = 784
 SECONDS_PER_IMAGE = 0.25e-3
-"""Typical time to read a digit and learn from it, on a core of 2026."""
+"""Typical time to train on one image, on one core of 2026."""
 
 
 def _digits(value: Any) -> Any:
@@ -36,11 +36,11 @@ def _digits(value: Any) -> Any:
 
 
 class DigitTask(RecurrentTask):
-    """Learns, from a sequence of images, the result for all digits so far, after each image.
+    """An operation on the digits that a sequence of images shows, with a result after each image.
 
-    ``add`` and ``mul`` are running sums and products. ``div`` is the first digit, divided by all that follow; with
-    sequences of two it divides a pair. Networks train on one ``length`` and are tested on another. An encoder turns
-    each image into ``outputs`` numbers, and a module learns the operation from these and the state.
+    ``add`` and ``mul`` are running sums and products. ``div`` is the first digit divided by all following ones; with
+    sequences of two images it divides a pair. Networks train on sequences of one ``length`` and are tested on another.
+    An encoder turns each image into ``outputs`` numbers, and a module learns the operation on these and the state.
 
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
@@ -52,21 +52,21 @@ class DigitTask(RecurrentTask):
 
     operation: Literal["add", "mul", "div"]
     input_size: StrictInt = Field(2, ge=1)
-    """Inputs of the module: the encoder's outputs, and the state."""
+    """Number of inputs of the module: the encoder's outputs and the state."""
     length: StrictInt = Field(ge=1)
     test_length: StrictInt = Field(ge=1)
     digits: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], BeforeValidator(_digits)] = tuple(range(10))
     every_step: StrictBool = True
-    """Whether the result after each image counts, or only the last one."""
+    """Whether the result after each image counts, or only the last result."""
     images: DigitImages = DigitImages()
     encoder: Literal["cnn", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = "cnn"
     outputs: StrictInt = Field(1, ge=1)
-    """Outputs of the encoder for each image."""
+    """Number of the encoder's outputs for each image."""
     threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["reference"] = "reference"
-    """The test error must be below this number, or below one found from runs that only had to learn the digits."""
+    """The test error must be below this number, or below one from reference runs, which only learn to read digits."""
     judged_rows: StrictInt = Field(10, ge=1)
-    """Among how many of a run's last evaluations the best is looked for: networks may read digits best before their
-    weights are discrete.
+    """How many of a run's last evaluations are searched for the best. They are few, because networks may read digits
+    best before their weights are discrete.
     """
 
     @model_validator(mode="before")
@@ -100,67 +100,67 @@ class DigitTask(RecurrentTask):
 
     @property
     def label(self) -> str:
-        """The test length, which tells the tasks of one network apart."""
+        """Return the test length, which distinguishes the tasks of one network."""
         return f"length {self.test_length}"
 
     @property
     def trained_on(self) -> str:
-        """The training length."""
+        """Describe the training length."""
         return f"length {self.length}"
 
     @property
     def tested_on(self) -> str:
-        """The test length."""
+        """Describe the test length."""
         return f"length {self.test_length}"
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Fields that affect training; images are identified by their content, not by where they lie."""
+        """Return the fields that affect training; images are identified by their content, not by their path."""
         fields = super().identity
         return fields | {"images": self.images.identity} if "images" in fields else fields
 
     @property
     def lengths(self) -> tuple[int, int]:
-        """Training and test length."""
+        """Return the training and the test length."""
         return self.length, self.test_length
 
     @property
     def training(self) -> Self:
-        """The task with the training length as its test, and default thresholds."""
+        """Return the task with the training length as its test length, and default thresholds."""
         return self.model_copy(update={"test_length": self.length, "threshold": "reference", "judged_rows": 10})
 
     @property
     def limit(self) -> float:
-        """The threshold; NaN if it depends on other runs."""
+        """Return the threshold, or NaN if it depends on reference runs."""
         return math.nan if self.threshold == "reference" else self.threshold
 
     @property
     def columns(self) -> int:
-        """The encoder's outputs, and the state."""
+        """Return the number of the encoder's outputs and the state."""
         return self.input_size
 
     @property
     def module_inputs(self) -> int:
-        """The encoder's outputs, and the state."""
+        """Return the number of the encoder's outputs and the state."""
         return self.input_size
 
     @property
     def steps_per_sequence(self) -> int:
-        """Images of a training sequence."""
+        """Return the number of images in a training sequence."""
         return self.length
 
     @property
     def numbers_per_step(self) -> int:
-        """Pixels of an image."""
+        """Return the number of pixels in an image."""
         return PIXELS
 
     @property
     def initial(self) -> float:
-        """The state before the first image, with which the operation changes nothing."""
+        """Return the initial state, the neutral element of the operation."""
         return 0.0 if self.operation == "add" else 1.0
 
     def gold_operands(self, seed: int | None = None) -> list[int]:
-        """Return the inputs to which gold weights apply the operation: the encoder's output, and the state."""
+        """Return the inputs to which gold weights apply the operation: the encoder's output and the state."""
         return [1, 0] if self.operation == "div" else [0, 1]
 
     def network(self, recipe: Recipe) -> "RecurrentNetwork":
@@ -180,10 +180,10 @@ class DigitTask(RecurrentTask):
         return DigitData(self, tasks, seed, recipe, device)
 
     def check_network(self, recipe: Recipe) -> None:
-        """Check that the module is a cell with one state, and that the encoder can be built.
+        """Check that the module can be used as a cell with one state, and that the encoder can be built.
 
         Raises:
-            ValueError: it is not, or torchvision, which has the encoder, is not installed.
+            ValueError: it cannot, or torchvision, which has the encoder, is not installed.
         """
         from nalm.tasks.digits.encoders import residual_encoder
 
@@ -195,11 +195,11 @@ class DigitTask(RecurrentTask):
         check_cell(recipe, self)
 
     def typical_seconds(self, recipe: Recipe, runs: int) -> float:
-        """Return the seconds of one run's share of an iteration, which the encoder takes."""
+        """Return the typical time of one run's share of an iteration, in seconds; the encoder dominates it."""
         return SECONDS_PER_IMAGE * recipe.batch_size * self.length / runs
 
     def targets(self, digits: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return the results after every image, ``(*, length)``; ``div`` has none after the first, so one fewer."""
+        """Return the results after every image, ``(*, length)``; ``div`` has none after the first image."""
         values = digits.astype(np.float64)
         if self.operation == "div":
             return values[..., :1] / np.cumprod(values[..., 1:], axis=-1)

@@ -1,1 +1,1 @@
-"""Operations on sums over subsets of the inputs."""
+"""Tasks on rows of numbers: operations on sums over subsets of the inputs."""

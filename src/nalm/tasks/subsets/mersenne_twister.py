@@ -1,6 +1,6 @@
-"""numpy's uniform numbers, drawn several times as fast: the Mersenne Twister, compiled for this machine.
+"""The Mersenne Twister, compiled for this machine: numpy's uniform numbers, drawn several times as fast.
 
-The state of a Mersenne Twister is made anew all at once, which vector units can do; numpy goes word by word.
+It updates the whole state at once with vector instructions; numpy goes word by word.
 """
 
 import ctypes
@@ -14,7 +14,6 @@ from nalm.training.compiling import load_cpp
 
 __all__ = ["Twister", "twister_problem"]
 
-WORDS = 624
 _SOURCE = r"""
 #include <cstdint>
 
@@ -100,7 +99,7 @@ def _library() -> ctypes.CDLL:
 
 @cache
 def twister_problem() -> str | None:
-    """Why the Mersenne Twister cannot be compiled here, or draws something else than numpy's, or None."""
+    """Return why the Mersenne Twister cannot be used here (no compiler, or other numbers than numpy's), or None."""
     try:
         ours, theirs = Twister(7), np.random.RandomState(7)
         for _ in range(3):
@@ -108,16 +107,16 @@ def twister_problem() -> str | None:
             ours.fill(drawn)
             if not np.array_equal(drawn, theirs.random_sample((2, 33, 5)).swapaxes(1, 2)):
                 return "it does not draw numpy's numbers"
-    except Exception as error:  # whatever the tool chain raises
+    except Exception as error:  # any error of the tool chain
         return (str(error).strip() or type(error).__name__).splitlines()[0]
     return None
 
 
 class Twister:
-    """What of ``numpy.random.RandomState`` draws uniform numbers.
+    """A random stream with the uniform numbers of ``numpy.random.RandomState``.
 
     Arguments:
-        seed: as numpy's.
+        seed: seed of the ``RandomState``.
     """
 
     def __init__(self, seed: int) -> None:
@@ -125,17 +124,17 @@ class Twister:
         self.set_state(np.random.RandomState(seed).get_state())
 
     def get_state(self) -> tuple[str, npt.NDArray[np.uint32], int, int, float]:
-        """As numpy's."""
+        """Return the state in numpy's format."""
         return "MT19937", self._words.copy(), self._position, 0, 0.0
 
     def set_state(self, state: Any) -> None:
-        """As numpy's, whose kept normal number is forgotten."""
+        """Set the state from numpy's format; a cached normal number is ignored."""
         _, words, position, *_ = state
         self._words = np.array(words, dtype=np.uint32)
         self._position = int(position)
 
     def fill(self, out: npt.NDArray[np.float64]) -> None:
-        """Draws batches as ``random_sample`` draws ``(batches, rows, columns)``, into ``(batches, columns, rows)``.
+        """Fill ``(batches, columns, rows)`` with the numbers of ``random_sample((batches, rows, columns))``.
 
         Every batch must be contiguous.
         """

@@ -1,4 +1,4 @@
-"""The random streams of many runs at once, exactly as the original draws them."""
+"""The random streams of many runs, drawn exactly as the original draws them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,22 @@ VALIDATION_SEED = 43953907
 TEST_SEED = 8689336
 HELD_OUT_ROWS = 10_000
 FEW_COLUMNS = 16
-"""Up to so many columns, those of an operand are looked up; the sum of more is one of all, with weights of 0 and 1."""
+"""Up to this number of inputs, an operand's columns are gathered and summed; with more, all columns are summed with
+weights of 0 and 1.
+"""
 WORDS = 624
-"""Of a Mersenne twister's state."""
+"""Number of words in the state of a Mersenne Twister."""
 
 
 class RunLayout(NamedTuple):
-    """How the draws of shared streams become each run's batch.
+    """Tensors that map the draws of shared streams to the batch of each run.
 
-    Shapes: ``stream_index (runs)``; corners of the ranges, each ``(runs, n, columns or 1, 1)``, float64; for each
-    operand, the columns of the input that it sums, ``(runs, length)``, or if there are many, 1 for those and 0 for
-    others, ``(runs, columns)``, float64; if there are several operations, whether it is a run's, for each but the
-    first, ``(runs, 1)``.
+    Arguments:
+        stream_index: position of each run's stream, ``(runs)``.
+        corners: parameters of the ranges, each ``(runs, n, columns or 1, 1)``, float64.
+        operands: for each operand, the columns that it sums, ``(runs, length)``; with many inputs, weights of 1 for
+            those columns and 0 for all others, ``(runs, columns)``, float64.
+        operations: for each operation except the first, whether a run has it, ``(runs, 1)``.
     """
 
     stream_index: Tensor
@@ -44,15 +48,15 @@ class RunLayout(NamedTuple):
 
 
 Ends = tuple[int, int]
-"""The first column of a slice, and the one after its last."""
+"""The first column of a slice, and the column after its last."""
 
 
 def _batch(
     drawn: Tensor, layout: RunLayout, place: PlaceDraws, operations: Sequence[str], dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of one iteration from its draws.
+    """Return inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of one iteration from its draws.
 
-    Everything is computed in float64 and rounded at the end, so targets belong to the inputs before rounding.
+    Everything is computed in float64 and rounded at the end: targets are those of the inputs before rounding.
     """
     inputs = place(drawn[layout.stream_index], *layout.corners)
     sums = [_sum(inputs, operand) for operand in layout.operands]
@@ -64,7 +68,7 @@ def _batch(
 
 
 def _sum(inputs: Tensor, operand: Tensor) -> Tensor:
-    """The sum of some columns of every run, ``(runs, columns, rows)`` to ``(runs, rows)``."""
+    """Sum an operand's columns of every run, ``(runs, columns, rows)`` to ``(runs, rows)``."""
     if operand.is_floating_point():
         return (inputs * operand.unsqueeze(-1)).sum(1)
     return inputs.gather(1, operand.unsqueeze(-1).expand(-1, -1, inputs.shape[-1])).sum(1)
@@ -73,20 +77,20 @@ def _sum(inputs: Tensor, operand: Tensor) -> Tensor:
 class Sampler:
     """Training batches and evaluation data for the runs of a shard.
 
-    Every run's stream is numpy's ``RandomState`` with the seed that its own seed yields. Runs of one seed, whose
-    ranges consume the stream in the same way, share one: the draws are mapped to each run's range afterwards, in
-    float64 inside the compiled step, and rounded only after the target is computed.
+    The stream of a run is numpy's ``RandomState``; its seed is drawn from the run's seed. Runs of one seed share a
+    stream, because their ranges draw from it in the same way. The compiled step maps the draws to each run's range, in
+    float64, and rounds inputs only after targets are computed.
 
     Arguments:
-        runs: task and seed of each run; the tasks must be alike in all but their intervals, operations and overlaps.
-        batch_size: rows of a training batch.
+        runs: task and seed of each run. The tasks may differ in their intervals, operations and overlaps only.
+        batch_size: number of rows in a training batch.
         dtype: precision of inputs and targets.
-        device: where batches are needed.
-        faster: makes a stream from a seed whose ``fill`` draws what ``RandomState.random_sample`` does, and which
-            otherwise is like it.
+        device: device of the batches.
+        faster: makes a faster stream from a seed. It has the interface of ``RandomState``, but draws with ``fill`` the
+            numbers of ``random_sample``.
 
     Raises:
-        ValueError: the tasks differ in more than that.
+        ValueError: the tasks differ in more.
     """
 
     def __init__(
@@ -114,13 +118,13 @@ class Sampler:
         self._fills = faster is not None and type(first.train).draw is Range.draw
         make_stream = faster if faster is not None and self._fills else np.random.RandomState
         self._streams: list[Any] = [make_stream(seed) for seed in distinct]
-        self._resting: set[int] = set()
+        self._idle: set[int] = set()
         corners = zip(*(task.train.corners(self.columns) for task, _ in runs), strict=True)
         slices = [task.slices(offset) for (task, _), offset in zip(runs, offsets, strict=True)]
         self.layout = RunLayout(
             stream_index=torch.tensor([distinct.index(seed) for seed in stream_seeds], device=device),
-            corners=tuple(torch.stack(of_runs).to(device) for of_runs in corners),
-            operands=tuple(self._operand(list(of_runs)) for of_runs in zip(*slices, strict=True)),
+            corners=tuple(torch.stack(values).to(device) for values in corners),
+            operands=tuple(self._operand(list(ends)) for ends in zip(*slices, strict=True)),
             operations=tuple(
                 torch.tensor([[task.operation == operation] for task, _ in runs], device=device)
                 for operation in self.operations[1:]
@@ -132,20 +136,20 @@ class Sampler:
 
     @property
     def structure(self) -> Hashable:
-        """Everything about the data that a compiled step depends on: shapes and operations, not numbers."""
+        """Return everything about the data that a compiled step depends on: shapes and operations, not numbers."""
         tensors = (*self.layout.operands, *self.validation, *self.test)
         return self._group, tuple(self.operations), tuple(tuple(tensor.shape) for tensor in tensors)
 
     @property
     def numbers_per_batch(self) -> int:
-        """Random numbers that one iteration takes, over all streams."""
+        """Return how many random numbers one iteration takes, over all streams."""
         return len(self._streams) * self._range.layers * self.columns * self.batch_size
 
     def draw(self, batches: int) -> Tensor:
-        """Draws the numbers of the next batches, ``(batches, streams, layers, columns, rows)``, float64."""
+        """Draw the numbers of the next batches, ``(batches, streams, layers, columns, rows)``, float64."""
         drawn = np.empty((batches, len(self._streams), self._range.layers, self.columns, self.batch_size))
         for index, stream in enumerate(self._streams):
-            if index in self._resting:
+            if index in self._idle:
                 drawn[:, index] = 0
             elif self._fills:
                 stream.fill(drawn[:, index, 0])
@@ -154,39 +158,40 @@ class Sampler:
         return torch.from_numpy(drawn).to(self.device)
 
     def draw_only_for(self, runs: Sequence[int]) -> None:
-        """Lets streams rest that none of these runs has: 0 takes the place of their numbers."""
-        awake = set(self.layout.stream_index[list(runs)].tolist())
-        self._resting = set(range(len(self._streams))) - awake
+        """Stop drawing from streams that none of these runs uses; their numbers are replaced by 0."""
+        used = set(self.layout.stream_index[list(runs)].tolist())
+        self._idle = set(range(len(self._streams))) - used
 
     def take_over(self, other: Sampler) -> None:
-        """Takes over the streams of a sampler of more runs, where they are."""
+        """Continue the streams of a sampler that has these runs and more."""
         known = dict(zip(other._seeds, other._streams, strict=True))
         self._streams = [known[seed] for seed in self._seeds]
 
     def state(self) -> dict[str, Tensor]:
-        """Where the streams are: ``words (streams, 625)``, the last of which is a position, and ``gauss (streams, 2)``,
-        whether a stream has kept a normal number, and which.
+        """Return the state of the streams: ``words (streams, 625)`` and ``gauss (streams, 2)``.
+
+        The last of the words is the position. ``gauss`` is whether a stream has cached a normal number, and the number.
         """
         _, words, positions, has_gauss, gauss = zip(*(stream.get_state() for stream in self._streams), strict=True)
         numbers = np.column_stack([np.stack(words).astype(np.int64), positions])
         return {"words": torch.from_numpy(numbers), "gauss": torch.tensor([has_gauss, gauss], dtype=torch.float64).T}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Puts the streams to where they were.
+        """Restore the state of the streams.
 
         Raises:
-            ValueError: it is not a state of so many streams.
+            ValueError: the state belongs to another number of streams, or is damaged.
         """
         words, gauss = state["words"].numpy(), state["gauss"].numpy()
         positions = words[:, -1]
         if words.shape != (len(self._streams), WORDS + 1) or not ((positions >= 0) & (positions <= WORDS)).all():
             raise ValueError(f"found no state of {len(self._streams)} random streams")
-        for stream, of_stream, (has_gauss, kept) in zip(self._streams, words, gauss.tolist(), strict=True):
-            *numbers, position = of_stream.tolist()
-            stream.set_state(("MT19937", np.array(numbers, dtype=np.uint32), position, int(has_gauss), kept))
+        for stream, row, (has_gauss, cached) in zip(self._streams, words, gauss.tolist(), strict=True):
+            *numbers, position = row.tolist()
+            stream.set_state(("MT19937", np.array(numbers, dtype=np.uint32), position, int(has_gauss), cached))
 
     def _operand(self, slices: Sequence[Ends]) -> Tensor:
-        """The columns that an operand sums, of every run (see ``RunLayout``)."""
+        """Return the columns that an operand sums, for every run (see ``RunLayout``)."""
         if self.columns <= FEW_COLUMNS:
             return torch.tensor([range(*ends) for ends in slices], device=self.device)
         chosen = torch.zeros(len(slices), self.columns, dtype=torch.float64)
@@ -213,14 +218,14 @@ class Sampler:
 
 
 def parent_draws(task: SumsTask, seed: int) -> tuple[int, int]:
-    """Offset of the slices, and seed of the training stream, as the original's parent generator yields them."""
+    """Return the offset of the slices and the seed of the training stream, as the original draws them."""
     parent = np.random.RandomState(seed)
     offset = task.offset(parent)
     return offset, int(parent.randint(0, 2**32 - 1, dtype=np.int64))
 
 
 def fixed_test_rows(task: SubsetTask, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Inputs ``(rows, columns)`` and targets ``(rows, 1)`` of the test error, with the slices at offset 0."""
+    """Return the test data with the slices at offset 0: inputs ``(rows, columns)`` and targets ``(rows, 1)``."""
     inputs = _held_out_inputs(task.test, task.input_size, TEST_SEED)
     targets = _targets(inputs, task.slices(0), task.operation)
     return inputs.T.to(dtype).contiguous(), targets.to(dtype).unsqueeze(-1)
@@ -232,11 +237,11 @@ def _held_out_inputs(drawn_from: Range, columns: int, seed: int) -> Tensor:
 
 
 def sample(drawn_from: Range, rng: np.random.RandomState, rows: int, columns: int) -> Tensor:
-    """Draws inputs, ``(columns, rows)``, float64."""
+    """Draw inputs, ``(columns, rows)``, float64."""
     drawn = drawn_from.draw(rng, 1, rows, columns)
     return drawn_from.place(torch.from_numpy(drawn[0]), *drawn_from.corners(columns))
 
 
 def _targets(inputs: Tensor, slices: Sequence[Ends], operation: str) -> Tensor:
-    """The operation on sums of columns: ``(columns, rows)`` to ``(rows)``."""
+    """Apply the operation to sums of columns: ``(columns, rows)`` to ``(rows)``."""
     return OPERATIONS[operation].apply([inputs[start:end].sum(0) for start, end in slices])

@@ -1,4 +1,4 @@
-"""Operations on sums over subsets of the inputs: the tasks of most experiments."""
+"""Tasks on rows of numbers, as in most experiments: operations on sums over subsets of the inputs."""
 
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SubsetTask", "SumsTask"]
 
 TYPICAL_SECONDS_PER_INPUT = 0.5e-6
-"""A run's iteration, compiled, on a core of 2026; `nalm bench` measures it."""
+"""Typical time of one compiled iteration of one run, per input, on one core of 2026. `nalm bench` measures it."""
 
 
 def _known_operation(name: str) -> str:
@@ -31,7 +31,7 @@ def _known_operation(name: str) -> str:
 
 
 class SumsTask(Task):
-    """Learns an operation on operands that are sums over slices of an input vector.
+    """An operation whose operands are sums over slices of an input vector.
 
     Slices have ``floor(subset_ratio · input_size)`` elements, follow one another with an overlap of
     ``floor(overlap_ratio · length)``, and are shifted together by an offset that each seed draws. The ``simple`` layout
@@ -48,7 +48,7 @@ class SumsTask(Task):
     simple: StrictBool = False
     hidden_size: StrictInt = Field(HIDDEN_SIZE, ge=1)
     judged_rows: StrictInt = Field(JUDGED_ROWS, ge=1)
-    """Among how many of a run's last evaluations the best is looked for."""
+    """How many of a run's last evaluations are searched for the best."""
 
     @model_validator(mode="before")
     @classmethod
@@ -81,11 +81,11 @@ class SumsTask(Task):
 
     @property
     def columns(self) -> int:
-        """Inputs of a row or of a vector."""
+        """Return the number of inputs in a row or a vector."""
         return self.input_size
 
     def slices(self, offset: int) -> list[tuple[int, int]]:
-        """Start and end of every operand's slice of the input."""
+        """Return start and end of every operand's slice of the inputs."""
         if self.simple:
             return [(0, 4), (0, 2)]
         length = int(self.subset_ratio * self.input_size)
@@ -101,7 +101,7 @@ class SumsTask(Task):
 
 
 class SubsetTask(SumsTask):
-    """Learns an operation on sums over subsets of the inputs of a row.
+    """An operation on sums over subsets of the inputs of a row.
 
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
@@ -112,7 +112,7 @@ class SubsetTask(SumsTask):
     on_rows: ClassVar[bool] = True
 
     threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["gold", "perturbed"] = 1e-5
-    """The test error must be below this number, or below one that is computed (see thresholds.py)."""
+    """The test error must be below this number, or meet a threshold that is computed (see thresholds.py)."""
 
     @model_validator(mode="after")
     def _has_gold_weights(self) -> Self:
@@ -122,27 +122,27 @@ class SubsetTask(SumsTask):
 
     @classmethod
     def claims(cls, fields: dict[str, Any]) -> bool:
-        """Tell whether fields have a training and a test range."""
+        """Claim all fields, because this is the default family."""
         return True
 
     @property
     def label(self) -> str:
-        """The paper's name of the task: its training range."""
+        """Return the paper's name of the task: its training range."""
         return self.train.label
 
     @property
     def trained_on(self) -> str:
-        """The training range."""
+        """Describe the training range."""
         return self.train.label
 
     @property
     def tested_on(self) -> str:
-        """The test range."""
+        """Describe the test range."""
         return self.test.label
 
     @property
     def group(self) -> Hashable:
-        """The layout of the inputs, the hidden size, and how random numbers are drawn."""
+        """Return the layout of the inputs, the hidden size, and the kind of random stream."""
         lengths = tuple(end - start for start, end in self.slices(0))
         return (self.input_size, self.hidden_size, lengths, self.train.stream)
 
@@ -151,10 +151,13 @@ class SubsetTask(SumsTask):
         return recipe.build(self.input_size, self.hidden_size)
 
     def gold_operands(self, seed: int | None = None) -> list[int]:
-        """Return the inputs to which gold weights apply the operation, with the slices where a seed puts them.
+        """Return the inputs to which gold weights apply the operation.
+
+        Arguments:
+            seed: the run's seed, which decides the offset of the slices; without it the offset is 0.
 
         Raises:
-            ValueError: an operand is a sum, which no single layer can put into a product.
+            ValueError: an operand is a sum of several inputs; a single layer cannot multiply sums.
         """
         slices = self.slices(0 if seed is None else self.offset(np.random.RandomState(seed)))
         longest = max(end - start for start, end in slices)
@@ -164,10 +167,11 @@ class SubsetTask(SumsTask):
         return [start for start, _ in (slices if operation.any_number else slices[: operation.operands])]
 
     def check(self, recipe: Recipe) -> None:
-        """Check that a recipe's module takes so many inputs, and has gold weights if they are the threshold.
+        """Check that a recipe's network can be built for the inputs, and has gold weights if the threshold needs them.
 
         Raises:
-            ValueError: it does not, or has none.
+            ValueError: the network cannot be built, or the hidden size needs a second layer.
+            NalmError: the module has no gold weights for the operation.
         """
         if recipe.second is None and self.hidden_size != HIDDEN_SIZE:
             raise ValueError(f"found hidden_size {self.hidden_size}, expected it with a second layer only")
@@ -190,15 +194,15 @@ class SubsetTask(SumsTask):
         return Sampler(runs, 1, recipe.dtype, torch.device("cpu")).validation
 
     def success_threshold(self, recipe: Recipe) -> Threshold:
-        """Return the threshold, computed once in a process (see thresholds.py)."""
+        """Return the threshold, computed once per process (see thresholds.py)."""
         from nalm.tasks.subsets.thresholds import run_threshold
 
         return run_threshold(recipe, self)
 
     def work(self, recipe: Recipe, runs: int) -> int:
-        """Return updates times inputs, over all runs."""
+        """Return the number of updates times the number of inputs, summed over all runs."""
         return runs * (recipe.iterations + 1) * self.input_size
 
     def typical_seconds(self, recipe: Recipe, runs: int) -> float:
-        """Return the seconds of one run's iteration, compiled, on one core."""
+        """Return the typical time of one compiled iteration of one run on one core, in seconds."""
         return TYPICAL_SECONDS_PER_INPUT * self.input_size

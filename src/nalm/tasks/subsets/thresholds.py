@@ -1,4 +1,4 @@
-"""When a task counts as solved."""
+"""Success thresholds of tasks on rows of numbers."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["Simulation", "gold_error", "perturbed_errors", "threshold"]
 
 ROUNDING = 1e-5
-"""How far the test error of gold weights may lie above what it is here, relative, because of the order in which squares
-are added, and of how logarithms are rounded. In a compiled ensemble it was up to 4.8e-6 (Real NPU) and 3.8e-6 (NMRU).
+"""Relative tolerance of gold thresholds. In training, the test error of gold weights can be slightly larger than here,
+because squares are added in another order and logarithms rounded differently: in a compiled ensemble by up to 4.8e-6
+(Real NPU) and 3.8e-6 (NMRU).
 """
 PERTURBATION = 1e-5
 SIMULATED_ROWS = 1_000_000
-ROWS_AT_ONCE = 2_000  # few enough to stay in the cache; with unions, another number is another stream
+ROWS_AT_ONCE = 2_000  # few enough to stay in the cache; with unions, the random numbers depend on it
 SIMULATION_SEED = 0
 
 
 def threshold(task: SubsetTask, module: nn.Module | None = None) -> Threshold:
-    """The threshold of a task, for runs of a module.
+    """Return the threshold of a task, for runs of a module.
 
     A number is judged with <. ``gold`` is the test error of the module's gold weights plus the machine epsilon of its
     precision, judged with <=. ``perturbed`` is the error of a two-layer network whose weights are slightly off (see
@@ -49,8 +50,8 @@ def threshold(task: SubsetTask, module: nn.Module | None = None) -> Threshold:
         https://arxiv.org/abs/2001.05016
 
     Arguments:
-        task: what is learnt.
-        module: what learns it; only gold needs one.
+        task: the task.
+        module: the module that learns it; only ``gold`` needs one.
 
     Raises:
         ValueError: the module has no gold weights for the operation, or errors are not finite.
@@ -66,10 +67,11 @@ def threshold(task: SubsetTask, module: nn.Module | None = None) -> Threshold:
 
 
 def run_threshold(recipe: Recipe, task: SubsetTask) -> Threshold:
-    """Return the threshold of a task for runs of a recipe, computed once in a process.
+    """Return the threshold of a task for runs of a recipe, computed once per process.
 
     Raises:
-        NalmError: it is gold, and the recipe's module has no gold weights for the operation or cannot be built.
+        NalmError: the threshold is ``gold``, and the recipe's module has no gold weights for the operation or cannot be
+            built.
     """
     if task.threshold != "gold":
         return threshold(task)
@@ -88,7 +90,7 @@ def _gold_threshold(task: SubsetTask, fields: str) -> Threshold:
 @one_thread()
 @torch.no_grad()
 def gold_error(task: SubsetTask, module: nn.Module) -> float:
-    """Mean squared error of a module's gold weights on the task's test rows, in the precision of its parameters.
+    """Return the mean squared error of a module's gold weights on the task's test rows, in the module's precision.
 
     Raises:
         ValueError: an operand is more than one input, the module has no gold weights for the operation, or their error
@@ -121,22 +123,21 @@ class Simulation:
 
 @one_thread()
 def perturbed_errors(tasks: Sequence[SubsetTask]) -> list[Simulation]:
-    r"""Errors of two-layer networks whose first weights are slightly off, simulated on the tasks' test range.
+    r"""Simulate the errors of two-layer networks whose first weights are slightly off, on the tasks' test range.
 
     .. math:: \overline{\big(f(X \tilde W) - f(X W)\big)^2}, \qquad \tilde W = W + \varepsilon (1 - 2 W)
 
     with :math:`\varepsilon = 10^{-5}`, where :math:`W` selects each operand's slice of the input, with 1,000,000 rows
-    and a fixed seed. Tasks of one test range and input size share the rows; each result is the same without the others.
+    and a fixed seed. Tasks with the same test range and input size share the rows; each result is the same as alone.
 
-    As in the original's script, whose ranges of indices include their end, a slice here has one input more than the
-    task's (as far as there is one), but not in the ``simple`` layout: so, and only so, the published thresholds are
-    reproduced.
+    In the original's script, ranges of indices include their end. Therefore a slice has one input more here than in the
+    task (if there is one), except in the ``simple`` layout. Only this reproduces the published thresholds.
 
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
 
     Arguments:
-        tasks: any; their own thresholds play no part.
+        tasks: the tasks; their thresholds are not used.
     """
     results: dict[SubsetTask, Simulation] = {}
     for first in tasks:
@@ -147,7 +148,7 @@ def perturbed_errors(tasks: Sequence[SubsetTask]) -> list[Simulation]:
 
 
 def _simulate(tasks: Sequence[SubsetTask]) -> list[Simulation]:
-    """Simulates tasks of one test range and input size."""
+    """Simulate tasks that have the same test range and input size."""
     rng = np.random.RandomState(SIMULATION_SEED)
     moments = torch.zeros(len(tasks), 2, dtype=torch.float64)
     for _ in range(0, SIMULATED_ROWS, ROWS_AT_ONCE):
@@ -156,14 +157,14 @@ def _simulate(tasks: Sequence[SubsetTask]) -> list[Simulation]:
         moments += torch.stack([squares.sum(1), (squares**2).sum(1)], dim=1)
     mean, mean_square = (moments / SIMULATED_ROWS).unbind(1)
     standard_error = ((mean_square - mean**2) / SIMULATED_ROWS).sqrt()
-    return [Simulation(*of_task) for of_task in zip(mean.tolist(), standard_error.tolist(), strict=True)]
+    return [Simulation(*values) for values in zip(mean.tolist(), standard_error.tolist(), strict=True)]
 
 
 def _squared_differences(task: SubsetTask, inputs: Tensor) -> Tensor:
     extra = 0 if task.simple else 1
     selected = [inputs[start : end + extra].sum(0) for start, end in task.slices(0)]
     everything = inputs.sum(0)
-    perturbed = [(1 - PERTURBATION) * own + PERTURBATION * (everything - own) for own in selected]
+    perturbed = [(1 - PERTURBATION) * operand + PERTURBATION * (everything - operand) for operand in selected]
     apply = OPERATIONS[task.operation].apply
     return (apply(perturbed) - apply(selected)) ** 2
 

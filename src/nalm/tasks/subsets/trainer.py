@@ -1,4 +1,4 @@
-"""Trains runs of tasks on rows of inputs in an ensemble."""
+"""The trainer of tasks on rows of numbers: an ensemble."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def make_ensemble(
     """Prepare an ensemble of runs.
 
     Arguments:
-        recipe: how all of them are trained.
-        runs: task and seed of each.
-        device: where they train.
-        compiled: whether to compile where that is possible.
+        recipe: the recipe of all runs.
+        runs: task and seed of each run.
+        device: the device to train on.
+        compiled: whether to compile where possible.
 
     Raises:
         ValueError: the tasks differ in more than their intervals, operations and overlaps.

@@ -1,1 +1,1 @@
-"""Operations on sums over sequences of vectors."""
+"""Tasks on sequences of vectors: operations on sums over slices of all vectors."""

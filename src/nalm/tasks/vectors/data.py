@@ -1,4 +1,4 @@
-"""Sequences of vectors: batches to train on, and those on which errors are measured."""
+"""Sequences of vectors: training batches and evaluation data."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["VectorData", "VectorSequences", "vector_sequences"]
 
 AT_ONCE = 64
-"""Sequences that are drawn at a time: a thousand vectors of each are large; with unions, another number is another
-stream.
+"""Sequences drawn at once: few, because a thousand vectors of each are large. With unions, the random numbers depend on
+it.
 """
+HELD_OUT_SEQUENCES = 2_048
 
 
 class VectorSequences(NamedTuple):
@@ -33,7 +34,7 @@ class VectorSequences(NamedTuple):
     sums: Tensor
 
     def targets(self, task: VectorTask, offset: int) -> Tensor:
-        """Results ``(n)`` of a task's operation, where the slices are at an offset."""
+        """Return the results ``(n)`` of a task's operation on slices at an offset."""
         operands = [self.sums[:, start:end].sum(1) for start, end in task.slices(offset)]
         return OPERATIONS[task.operation].apply(operands)
 
@@ -41,28 +42,25 @@ class VectorSequences(NamedTuple):
 def vector_sequences(
     drawn_from: Range, rng: np.random.RandomState, count: int, steps: int, columns: int
 ) -> VectorSequences:
-    """Draws sequences, one vector after the other."""
+    """Draw sequences, vector after vector."""
     vectors = sample(drawn_from, rng, count * steps, columns).T.reshape(count, steps, columns)
     return VectorSequences(vectors, vectors.sum(1))
 
 
-HELD_OUT_SEQUENCES = 2_048
-
-
 class _HeldOut(NamedTuple):
-    """Sequences of vectors ``(n, steps, columns)`` and results ``(n)`` on which errors are measured."""
+    """Evaluation data: sequences of vectors ``(n, steps, columns)`` and targets ``(n)``."""
 
     vectors: Tensor
     targets: Tensor
 
     def error(self, network: VectorNetwork) -> float:
-        """Mean squared error in float64: squares of products of long sums are too large for less."""
+        """Return the mean squared error in float64, because squares of products of long sums overflow float32."""
         results, _ = network(self.vectors)
         return float(((results[:, 0].double() - self.targets) ** 2).mean())
 
 
 class VectorData:
-    """Batches to train on, and sequences on which errors are measured; see :class:`Data`."""
+    """Training batches and evaluation data of a task on vectors; see :class:`Data`."""
 
     def __init__(
         self, task: VectorTask, tasks: Sequence[VectorTask], seed: int, recipe: Recipe, device: torch.device
@@ -74,7 +72,7 @@ class VectorData:
         self._tests = [self._held_out(tested.test, tested.test_steps, TEST_SEED) for tested in tasks]
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """Vectors ``(n, steps, columns)`` and results ``(n, 1)`` of one iteration, which has a stream of its own."""
+        """Return vectors ``(n, steps, columns)`` and targets ``(n, 1)`` of one iteration, which has its own stream."""
         sequence = np.random.SeedSequence((self._stream, iteration))
         rng = np.random.RandomState(np.random.MT19937(sequence))
         task = self._task
@@ -84,7 +82,7 @@ class VectorData:
 
     @torch.no_grad()
     def errors(self, network: VectorNetwork) -> tuple[float, list[float]]:
-        """The validation error, and the test error of every task."""
+        """Return the validation error, and the test error of every task."""
         return self._validation.error(network), [test.error(network) for test in self._tests]
 
     def _held_out(self, drawn_from: Range, steps: int, seed: int) -> _HeldOut:

@@ -1,4 +1,4 @@
-"""Recurrent networks that take one vector after the other and calculate with their last states."""
+"""The recurrent network of tasks on vectors: a cell and a layer on its last states."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["VectorNetwork"]
 
 
 class VectorNetwork(RecurrentNetwork):
-    r"""A cell that makes the next states from a vector and the last ones, and a layer that takes the last of all.
+    r"""A recurrent network: a cell that reads one vector per step, and a layer applied to the cell's last states.
 
     .. math:: h_t = \mathrm{cell}([x_t, h_{t-1}]), \qquad y = \mathrm{layer}(h_T)
 
-    The first states are learnt, too, and start at 0.
+    The initial states :math:`h_0` are learnt, too; training starts with 0.
 
     References:
         sequential tasks of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
 
     Arguments:
-        task: what is learnt: it has the sizes.
-        recipe: its module is the cell, its second one the layer.
+        task: decides the sizes.
+        recipe: its module is the cell, its second module the layer.
     """
 
     module: TwoLayers
@@ -44,18 +44,21 @@ class VectorNetwork(RecurrentNetwork):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draws new initial parameters of the cell, then of the layer; states start at 0."""
+        """Draw new initial parameters of the cell, then of the layer, and set the initial states to 0."""
         self.module.reset_parameters()
         self.initial.zero_()
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: vectors ``(n, steps, columns)`` to ``(n, 1)`` and ``(n · steps, inputs of the cell)``."""
-        state, seen = self.initial.expand(len(inputs), -1), []
+        """Map vectors ``(n, steps, columns)`` to results ``(n, 1)``.
+
+        Return these and all inputs of the cell, ``(n · steps, inputs of the cell)``.
+        """
+        state, cell_inputs = self.initial.expand(len(inputs), -1), []
         for vector in inputs.unbind(1):
-            seen.append(torch.cat([vector, state], -1))
-            state = self.module.first(seen[-1])
-        return self.module.second(state[:, : self.hidden_size]), torch.cat(seen)
+            cell_inputs.append(torch.cat([vector, state], -1))
+            state = self.module.first(cell_inputs[-1])
+        return self.module.second(state[:, : self.hidden_size]), torch.cat(cell_inputs)
 
     def regularizers(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Terms of both layers that depend on nothing but weights."""
+        """Return the regularizer terms of both layers that depend on weights only."""
         return self.module.regularizers()

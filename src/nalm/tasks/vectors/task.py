@@ -1,4 +1,4 @@
-"""Tasks on sequences of vectors: an operation on sums over slices of all vectors together."""
+"""Tasks on sequences of vectors: operations on sums over slices of all vectors."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -21,14 +21,14 @@ __all__ = ["VectorTask"]
 
 
 class VectorTask(SumsTask, RecurrentTask):
-    """Learns an operation on sums over slices of all vectors of a sequence.
+    """An operation on sums over slices of all vectors of a sequence.
 
-    A cell takes one vector after the other and has ``hidden_size`` states; a second layer takes the last ones. Networks
-    train on sequences of ``steps`` vectors and are tested on those of ``test_steps``.
+    A cell with ``hidden_size`` states reads one vector per step; a second layer is applied to its last states. Networks
+    train on sequences of ``steps`` vectors and are tested on sequences of ``test_steps`` vectors.
 
     References:
-        Neural Arithmetic Logic Units (Trask et al., 2018), https://arxiv.org/abs/1808.00508, of which this is the task
-        as the code of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016, has it
+        Neural Arithmetic Logic Units (Trask et al., 2018), https://arxiv.org/abs/1808.00508, as implemented in the code
+        of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
     """
 
     learnt_from: ClassVar[str] = "sequences of vectors"
@@ -36,7 +36,7 @@ class VectorTask(SumsTask, RecurrentTask):
     steps: StrictInt = Field(ge=1)
     test_steps: StrictInt = Field(ge=1)
     threshold: Annotated[StrictFloat, Field(gt=0)] | Literal["perturbed"] = "perturbed"
-    """The test error must be below this number, or below that of a network whose weights are slightly off."""
+    """The test error must be below this number, or below the error of a network whose weights are slightly off."""
 
     @classmethod
     def claims(cls, fields: dict[str, Any]) -> bool:
@@ -45,31 +45,31 @@ class VectorTask(SumsTask, RecurrentTask):
 
     @property
     def label(self) -> str:
-        """The test length, which tells the tasks of one network apart."""
+        """Return the test length, which distinguishes the tasks of one network."""
         return f"{self.test_steps} steps"
 
     @property
     def trained_on(self) -> str:
-        """The number of vectors and their range."""
+        """Describe the training data: the number of vectors and their range."""
         return f"{self.steps} × {self.train.label}"
 
     @property
     def tested_on(self) -> str:
-        """The number of vectors and their range."""
+        """Describe the test data: the number of vectors and their range."""
         return f"{self.test_steps} × {self.test.label}"
 
     @property
     def training(self) -> Self:
-        """The task with its training data as its test, and default thresholds."""
+        """Return the task with its training data as its test data, and default thresholds."""
         tested = {"test": self.train, "test_steps": self.steps}
         return self.model_copy(update=tested | {"threshold": "perturbed", "judged_rows": JUDGED_ROWS})
 
     @property
     def limit(self) -> float:
-        """The threshold.
+        """Return the threshold.
 
         Raises:
-            ValueError: errors of a network whose weights are slightly off are not finite.
+            ValueError: the error of a network whose weights are slightly off is not finite.
         """
         from nalm.tasks.vectors.thresholds import perturbed_sequence_error
 
@@ -77,25 +77,25 @@ class VectorTask(SumsTask, RecurrentTask):
 
     @property
     def module_inputs(self) -> int:
-        """A vector, and the cell's own states."""
+        """Return how many numbers a vector and the cell's states have."""
         return self.input_size + self.hidden_size
 
     @property
     def steps_per_sequence(self) -> int:
-        """Vectors of a training sequence."""
+        """Return the number of vectors in a training sequence."""
         return self.steps
 
     @property
     def numbers_per_step(self) -> int:
-        """Numbers of a vector, and states."""
+        """Return how many numbers a vector and the cell's states have."""
         return self.module_inputs
 
     def build(self, recipe: Recipe) -> nn.Module:
-        """Build the cell and the layer that takes its last states."""
+        """Build the cell and the layer on its last states."""
         return recipe.build(self.module_inputs, self.hidden_size)
 
     def network(self, recipe: Recipe) -> "RecurrentNetwork":
-        """Build the network of the cell and the second layer."""
+        """Build the recurrent network of the cell and the second layer."""
         from nalm.tasks.vectors.network import VectorNetwork
 
         return VectorNetwork(self, recipe)
@@ -107,10 +107,10 @@ class VectorTask(SumsTask, RecurrentTask):
         return VectorData(self, tasks, seed, recipe, device)
 
     def check_network(self, recipe: Recipe) -> None:
-        """Check that there are a cell and a second layer, and that they fit.
+        """Check that the recipe has a cell and a second layer, and that they fit together.
 
         Raises:
-            ValueError: they do not.
+            ValueError: one of them is missing or does not fit.
         """
         if recipe.second is None:
             raise ValueError(

@@ -1,1 +1,1 @@
-"""Numbers translated from words."""
+"""The task of translating English number words to numbers."""

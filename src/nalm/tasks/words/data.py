@@ -1,4 +1,4 @@
-"""Numbers in words: batches to train on, and those on which errors are measured."""
+"""Numbers in words: training batches and evaluation data."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class _Numbers:
         self.targets = torch.from_numpy(numbers).to(device, torch.float64).unsqueeze(-1)
 
     def error(self, network: WordNetwork) -> float:
-        """Mean squared error in float64."""
+        """Return the mean squared error in float64."""
         results, _ = network(self.tokens)
         return float(((results.double() - self.targets) ** 2).mean())
 
 
 class WordData:
-    """Batches to train on, and numbers on which errors are measured; see :class:`Data`."""
+    """Training batches and evaluation data of the task on words; see :class:`Data`."""
 
     def __init__(
         self, task: WordTask, tasks: Sequence[WordTask], seed: int, recipe: Recipe, device: torch.device
@@ -43,9 +43,9 @@ class WordData:
         self._seed, self._rows, self._dtype, self._tasks = seed, recipe.batch_size, recipe.dtype, len(tasks)
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """Tokens ``(n, 5)`` and numbers ``(n, 1)`` of one iteration.
+        """Return tokens ``(n, 5)`` and numbers ``(n, 1)`` of one iteration.
 
-        Every epoch has an order of its own; the last batch of an epoch has what is left.
+        Every epoch has its own order. The last batch of an epoch may be smaller.
         """
         count = len(self._train.tokens)
         epoch, batch = divmod(iteration, -(-count // self._rows))
@@ -55,5 +55,5 @@ class WordData:
 
     @torch.no_grad()
     def errors(self, network: WordNetwork) -> tuple[float, list[float]]:
-        """The validation error, and the same test error for every task."""
+        """Return the validation error, and the same test error for every task."""
         return self._validation.error(network), [self._test.error(network)] * self._tasks

@@ -1,4 +1,4 @@
-"""Networks that read the words of a number, one after the other, and say which it is."""
+"""The recurrent network of the task on words: a reader of words and an arithmetic module."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["WordNetwork"]
 
 
 class WordNetwork(RecurrentNetwork):
-    r"""An embedding and an LSTM that say something of each word, and a module that makes a result from it and the last.
+    r"""A recurrent network: an embedding and an LSTM read each word, and a module computes the next result.
 
     .. math:: y_t = \mathrm{module}([\mathrm{LSTM}(\mathrm{embedding}(x_t)), y_{t-1}])
 
-    All states start with 0. Where there is no word any more the result stays what it is.
+    All states start with 0. Padding leaves the result unchanged.
 
     References:
         Neural Arithmetic Logic Units (Trask et al., 2018), https://arxiv.org/abs/1808.00508
 
     Arguments:
-        task: what is learnt: it has the sizes.
-        recipe: it has the module.
+        task: decides the sizes.
+        recipe: decides the module.
     """
 
     def __init__(self, task: WordTask, recipe: Recipe) -> None:
@@ -40,18 +40,21 @@ class WordNetwork(RecurrentNetwork):
         self.state_size: int = getattr(self.module, "state_size", 1)
 
     def reset_parameters(self) -> None:
-        """Draws new initial parameters: the embedding's, the LSTM's, then the module's, if it can draw any."""
+        """Draw new initial parameters of the embedding, the LSTM, and the module if it has ``reset_parameters``."""
         self.embedding.reset_parameters()
         self.reader.reset_parameters()
         if callable(reset := getattr(self.module, "reset_parameters", None)):
             reset()
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: tokens ``(n, 5)`` to ``(n, 1)`` and ``(words of all numbers, inputs of the module)``."""
-        said, _ = self.reader(self.embedding(inputs))
-        state, seen = said.new_zeros(len(said), self.state_size), []
-        for of_word, is_word in zip(said.unbind(1), (inputs != PAD).unbind(1), strict=True):
-            taken = torch.cat([of_word, state], -1)
-            state = torch.where(is_word.unsqueeze(-1), self.module(taken), state)
-            seen.append(taken[is_word])
-        return state[:, :1], torch.cat(seen)
+        """Map tokens ``(n, 5)`` to numbers ``(n, 1)``.
+
+        Return these and all inputs of the module, ``(words of all numbers, inputs)``.
+        """
+        encoded, _ = self.reader(self.embedding(inputs))
+        state, module_inputs = encoded.new_zeros(len(encoded), self.state_size), []
+        for word, is_word in zip(encoded.unbind(1), (inputs != PAD).unbind(1), strict=True):
+            current = torch.cat([word, state], -1)
+            state = torch.where(is_word.unsqueeze(-1), self.module(current), state)
+            module_inputs.append(current[is_word])
+        return state[:, :1], torch.cat(module_inputs)

@@ -1,4 +1,4 @@
-"""The task of translating numbers from words, such as ``one hundred and five``."""
+"""The task of translating number words, such as ``one hundred and five``, to numbers."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -18,17 +18,17 @@ __all__ = ["WordTask"]
 
 
 class WordTask(RecurrentTask):
-    """Learns the number from the words of a number from 1 to 999.
+    """Translation of the English words of a number from 1 to 999 to the number.
 
-    A network reads one word after the other, with embeddings and a cell of ``hidden_size``; its state after the last
-    word is the result. ``operation: translate`` tells this task from others.
+    A network reads one word per step, with embeddings and an LSTM of ``hidden_size``; its state after the last word is
+    the result. ``operation: translate`` selects this task.
 
-    The default threshold of 0.25 is that of a typical error (the root of their mean square) below one half, with which
-    a number is rounded to the right one. It is a choice of this library: the original has none.
+    The default threshold is 0.25: the root of the mean squared error is below one half, so a typical result rounds to
+    the right number. It is a choice of this library; the original has none.
 
     References:
-        Neural Arithmetic Logic Units (Trask et al., 2018), https://arxiv.org/abs/1808.00508, of which this is the task
-        as the code of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016, has it
+        Neural Arithmetic Logic Units (Trask et al., 2018), https://arxiv.org/abs/1808.00508, as implemented in the code
+        of Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
     """
 
     learnt_from: ClassVar[str] = "number words"
@@ -37,7 +37,7 @@ class WordTask(RecurrentTask):
     hidden_size: StrictInt = Field(HIDDEN_SIZE, ge=1)
     threshold: Annotated[StrictFloat, Field(gt=0)] = 0.25
     judged_rows: StrictInt = Field(JUDGED_ROWS, ge=1)
-    """Among how many of a run's last evaluations the best is looked for."""
+    """How many of a run's last evaluations are searched for the best."""
 
     @classmethod
     def claims(cls, fields: dict[str, Any]) -> bool:
@@ -46,51 +46,51 @@ class WordTask(RecurrentTask):
 
     @property
     def label(self) -> str:
-        """The range of the numbers."""
+        """Return the range of the numbers."""
         return f"1 to {LARGEST}"
 
     @property
     def trained_on(self) -> str:
-        """How many numbers."""
+        """Describe the training data: how many numbers there are."""
         return f"{LARGEST - TESTED - VALIDATED} numbers"
 
     @property
     def tested_on(self) -> str:
-        """How many numbers."""
+        """Describe the test data: how many numbers there are."""
         return f"{TESTED} others"
 
     @property
     def training(self) -> Self:
-        """The task with default thresholds."""
+        """Return the task with default thresholds."""
         return self.model_copy(update={"threshold": 0.25, "judged_rows": JUDGED_ROWS})
 
     @property
     def limit(self) -> float:
-        """The threshold."""
+        """Return the threshold."""
         return self.threshold
 
     @property
     def columns(self) -> int:
-        """What the reader says of a word, and the last result."""
+        """Return how many numbers the LSTM's output and the last result have."""
         return self.module_inputs
 
     @property
     def module_inputs(self) -> int:
-        """What the reader says of a word, and the last result."""
+        """Return how many numbers the LSTM's output and the last result have."""
         return self.hidden_size + 1
 
     @property
     def steps_per_sequence(self) -> int:
-        """Words of the longest number, to which others are padded."""
+        """Return the number of words of the longest number; all others are padded to it."""
         return TOKENS
 
     @property
     def numbers_per_step(self) -> int:
-        """What the reader says of a word, and the last result."""
+        """Return how many numbers the LSTM's output and the last result have."""
         return self.module_inputs
 
     def network(self, recipe: Recipe) -> "RecurrentNetwork":
-        """Build the embedding, the reader and the module."""
+        """Build the embedding, the LSTM and the module."""
         from nalm.tasks.words.network import WordNetwork
 
         return WordNetwork(self, recipe)
@@ -102,9 +102,9 @@ class WordTask(RecurrentTask):
         return WordData(self, tasks, seed, recipe, device)
 
     def check_network(self, recipe: Recipe) -> None:
-        """Check that the module is a cell with one state.
+        """Check that the module can be used as a cell with one state.
 
         Raises:
-            ValueError: it is not.
+            ValueError: it cannot.
         """
         check_cell(recipe, self)

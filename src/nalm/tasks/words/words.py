@@ -1,4 +1,4 @@
-"""The numbers from 1 to 999 in words, and their split."""
+"""The numbers from 1 to 999 in English words, and their split into training, validation and test data."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,35 +21,23 @@ __all__ = [
 ]
 
 TESTED, VALIDATED = 630, 200
-"""So many numbers to test and to validate; the 169 others are to train."""
+"""How many numbers are for testing and for validation; the other 169 are for training."""
 Integers = npt.NDArray[np.int64]
-
-
 LARGEST = 999
-
-
 TOKENS = 5
-"""Of the longest numbers, as ``nine hundred and ninety nine``; others are filled up with the token ``PAD``."""
-
-
+"""Words of the longest numbers, such as ``nine hundred and ninety nine``; others are padded with the token ``PAD``."""
 PAD = 0
-
-
 SMALL = (
     *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"),
     *("fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
 )
-
-
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-
-
 VOCABULARY = ("", "and", *SMALL, *TENS, "hundred")
-"""Words by token; the first one is none."""
+"""Words by token; the first token is padding."""
 
 
 class NumberSplit(NamedTuple):
-    """Numbers to train, to validate and to test."""
+    """Numbers for training, validation and testing."""
 
     train: Integers
     validation: Integers
@@ -57,7 +45,7 @@ class NumberSplit(NamedTuple):
 
 
 def number_words(number: int) -> list[str]:
-    """The words of a number from 1 to 999.
+    """Return the words of a number from 1 to 999.
 
     >>> " ".join(number_words(121))
     'one hundred and twenty one'
@@ -72,7 +60,7 @@ def number_words(number: int) -> list[str]:
 
 
 def read_number(words: Sequence[str]) -> int:
-    """The number that words are of.
+    """Return the number that words stand for.
 
     >>> read_number(["one", "hundred", "and", "five"])
     105
@@ -89,29 +77,30 @@ def read_number(words: Sequence[str]) -> int:
 
 
 def tokens(numbers: Integers) -> Integers:
-    """Tokens of the words of numbers, ``(n)`` to ``(n, 5)``."""
-    filled = np.full((len(numbers), TOKENS), PAD, dtype=np.int64)
-    for row, number in zip(filled, numbers.tolist(), strict=True):
+    """Return the tokens of the words of numbers, ``(n)`` to ``(n, 5)``."""
+    padded = np.full((len(numbers), TOKENS), PAD, dtype=np.int64)
+    for row, number in zip(padded, numbers.tolist(), strict=True):
         words = [VOCABULARY.index(word) for word in number_words(number)]
         row[: len(words)] = words
-    return filled
+    return padded
 
 
 def split_numbers(seed: int) -> NumberSplit:
-    """Splits the numbers from 1 to 999 as the original does: every word is one to train on.
+    """Split the numbers from 1 to 999 as the original does, so that every word occurs in training.
 
-    Those up to 19 are to train, which have no word in common, and of the others, in a random order, whatever has a word
-    that is not; then 630 are to test, 200 to validate, and what is left is to train.
+    The numbers up to 19, which share no word, are for training. The others follow in random order: numbers with a word
+    that has not occurred in training yet are for training, the next 630 for testing, the next 200 for validation, and
+    the rest for training.
     """
     train = list(range(1, len(SMALL) + 1))
     validation: list[int] = []
     test: list[int] = []
-    seen = set(SMALL)
+    known = set(SMALL)
     for number in np.random.RandomState(seed).permutation(np.arange(len(SMALL) + 1, LARGEST + 1)).tolist():
         words = set(number_words(number))
-        if not words <= seen:
+        if not words <= known:
             train.append(number)
-            seen |= words
+            known |= words
         elif len(test) < TESTED:
             test.append(number)
         elif len(validation) < VALIDATED:
