@@ -17,7 +17,7 @@ import pytest
 
 from nalm.errors import NalmError
 from nalm.store import leases
-from nalm.store.leases import Holder, Lease, LeaseLost, Watch, acquire, holder, locked
+from nalm.store.leases import Holder, Lease, LeaseLost, LeaseWatcher, acquire, find_holder, locked
 
 HOLDS = """
 import sys, time
@@ -53,7 +53,7 @@ def held_by_another_machine(path: Path, owner: str = "other", heartbeat: bytes |
     (path / owner / "heartbeat").write_bytes(json.dumps(about).encode() if heartbeat is None else heartbeat)
 
 
-def wait_until_free(watch: Watch, at_most: float = 20) -> float:
+def wait_until_free(watch: LeaseWatcher, at_most: float = 20) -> float:
     start = time.monotonic()
     while not watch.is_free():
         assert time.monotonic() - start < at_most
@@ -78,11 +78,11 @@ def other_process(path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_lease_has_one_owner_until_it_is_given_back(path: Path) -> None:
     with taken(path):
         assert acquire(path) is None
-        assert not Watch(path).is_free()
-        held = holder(path)
+        assert not LeaseWatcher(path).is_free()
+        held = find_holder(path)
         assert held is not None
         assert held.about["pid"] == os.getpid()
-    assert holder(path) is None
+    assert find_holder(path) is None
     assert list(path.parent.iterdir()) == []
     with taken(path):
         assert acquire(path) is None
@@ -110,7 +110,7 @@ def test_of_many_that_give_up_on_a_dead_owner_one_gets_the_lease(path: Path) -> 
     barrier = threading.Barrier(count)
 
     def want(_: int) -> Lease | None:
-        watch = Watch(path)
+        watch = LeaseWatcher(path)
         watch.is_free()
         time.sleep(PATIENCE)
         barrier.wait()
@@ -118,7 +118,7 @@ def test_of_many_that_give_up_on_a_dead_owner_one_gets_the_lease(path: Path) -> 
 
     with ThreadPoolExecutor(count) as executor:
         (lease,) = (found for found in executor.map(want, range(count)) if found is not None)
-    held = holder(path)
+    held = find_holder(path)
     assert held is not None
     assert held.owner == lease.owner
 
@@ -149,7 +149,7 @@ def test_a_lock_is_waited_for(path: Path) -> None:
 
 
 def test_an_owner_that_beats_keeps_its_lease_for_longer_than_anybodys_patience(path: Path) -> None:
-    watch = Watch(path)
+    watch = LeaseWatcher(path)
     with taken(path) as lease:
         end = time.monotonic() + 2.5 * PATIENCE
         while time.monotonic() < end:
@@ -161,7 +161,7 @@ def test_an_owner_that_beats_keeps_its_lease_for_longer_than_anybodys_patience(p
 def test_an_owner_whose_heartbeat_stands_still_is_given_up_after_a_while(path: Path) -> None:
     held_by_another_machine(path)
     assert acquire(path) is None
-    assert PATIENCE <= wait_until_free(Watch(path)) < PATIENCE + 1
+    assert PATIENCE <= wait_until_free(LeaseWatcher(path)) < PATIENCE + 1
     with taken(path):
         pass
 
@@ -169,12 +169,12 @@ def test_an_owner_whose_heartbeat_stands_still_is_given_up_after_a_while(path: P
 @pytest.mark.parametrize("heartbeat", [b"", b"{", b"[]", b'"x"', b"\xff", b"{}", b'{"pid": -1}'])
 def test_a_heartbeat_that_cannot_be_read_is_given_the_same_time(path: Path, heartbeat: bytes) -> None:
     held_by_another_machine(path, heartbeat=heartbeat)
-    assert wait_until_free(Watch(path)) >= PATIENCE
+    assert wait_until_free(LeaseWatcher(path)) >= PATIENCE
 
 
 def test_each_new_heartbeat_and_each_new_owner_starts_the_time_anew(path: Path) -> None:
     held_by_another_machine(path)
-    watch = Watch(path)
+    watch = LeaseWatcher(path)
     for change in ("beat", "owner"):
         assert not watch.is_free()
         time.sleep(0.7 * PATIENCE)
@@ -190,7 +190,7 @@ def test_clocks_that_are_set_change_nothing(path: Path, monkeypatch: pytest.Monk
     now = iter(range(10**9, 0, -3600))
     monkeypatch.setattr(time, "time", lambda: float(next(now)))
     held_by_another_machine(path)
-    assert PATIENCE <= wait_until_free(Watch(path)) < PATIENCE + 1
+    assert PATIENCE <= wait_until_free(LeaseWatcher(path)) < PATIENCE + 1
 
 
 @pytest.mark.parametrize("text", ["", "soon", "0", "-1", "nan"])
@@ -198,7 +198,7 @@ def test_patience_is_a_number_of_seconds(path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("NALM_PATIENCE", text)
     held_by_another_machine(path)
     with pytest.raises(NalmError, match=rf"^found NALM_PATIENCE='{text}' in the environment, expected a number"):
-        Watch(path).is_free()
+        LeaseWatcher(path).is_free()
 
 
 # Owners that are no more
@@ -212,7 +212,7 @@ def test_the_lease_of_a_process_that_was_killed_here_is_taken_at_once(
     assert acquire(path) is None
     other_process.kill()
     other_process.wait()
-    assert Watch(path).is_free()
+    assert LeaseWatcher(path).is_free()
     with taken(path):
         pass
 
@@ -232,18 +232,18 @@ def test_where_processes_cannot_be_told_apart_only_heartbeats_count(
     monkeypatch.setattr(leases, "_place", lambda: None)
     held_by_another_machine(path, heartbeat=json.dumps({"pid": 2**22 + 1, "place": None}).encode())
     assert acquire(path) is None
-    assert wait_until_free(Watch(path)) >= PATIENCE
+    assert wait_until_free(LeaseWatcher(path)) >= PATIENCE
 
 
 def test_the_lease_of_a_process_that_was_stopped_is_taken_and_it_publishes_nothing_when_it_goes_on(
     path: Path, other_process: subprocess.Popen[str]
 ) -> None:
     other_process.send_signal(signal.SIGSTOP)
-    assert wait_until_free(Watch(path)) > PATIENCE / 2
+    assert wait_until_free(LeaseWatcher(path)) > PATIENCE / 2
     with taken(path) as mine:
         other_process.send_signal(signal.SIGCONT)
         time.sleep(PATIENCE)
-        held = holder(path)
+        held = find_holder(path)
         assert held is not None
         assert held.owner == mine.owner
         assert held.about["pid"] == os.getpid()
@@ -252,7 +252,7 @@ def test_the_lease_of_a_process_that_was_stopped_is_taken_and_it_publishes_nothi
 
 def test_what_a_crash_leaves_of_a_lease_is_free(path: Path) -> None:
     path.mkdir()
-    assert Watch(path).is_free()
+    assert LeaseWatcher(path).is_free()
     with taken(path):
         pass
 
@@ -277,7 +277,7 @@ def test_an_owner_that_lost_its_lease_publishes_nothing_and_knows_it(path: Path,
             lease.write(tmp_path / "result", b"whole")
         assert lease.lost
     assert not (tmp_path / "result").exists()
-    assert (holder(path) is not None) == again
+    assert (find_holder(path) is not None) == again
 
 
 def test_an_owner_loses_its_lease_also_between_writing_and_publishing(
@@ -317,10 +317,10 @@ def test_a_disk_that_takes_no_heartbeat_does_not_end_the_lease(path: Path, monke
         return usual(lease)
 
     with taken(path) as lease:
-        before = holder(path)
+        before = find_holder(path)
         monkeypatch.setattr(Lease, "heartbeat", heartbeat)
         end = time.monotonic() + 10
-        while holder(path) == before:
+        while find_holder(path) == before:
             assert time.monotonic() < end
             time.sleep(0.02)
         assert failures < 0

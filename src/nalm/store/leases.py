@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, Self
 from nalm.errors import NalmError
 from nalm.paths import write_atomically
 
-__all__ = ["Holder", "Lease", "LeaseLost", "Watch", "acquire", "holder", "locked"]
+__all__ = ["Holder", "Lease", "LeaseLost", "LeaseWatcher", "acquire", "find_holder", "locked"]
 
 PATIENCE = 60.0
 """Seconds without a heartbeat after which an owner is believed dead; the environment's ``NALM_PATIENCE`` overrides it.
@@ -143,7 +143,7 @@ class Lease:
                 continue
 
 
-def holder(path: Path) -> Holder | None:
+def find_holder(path: Path) -> Holder | None:
     """Who holds the lease, if anybody does."""
     try:
         owners = os.listdir(path)
@@ -165,7 +165,7 @@ def acquire(path: Path) -> Lease | None:
     Raises:
         OSError: nothing can be written there.
     """
-    if (found := holder(path)) is not None:
+    if (found := find_holder(path)) is not None:
         if not found.is_dead:
             return None
         _take_away(path, found.owner)
@@ -187,7 +187,7 @@ def acquire(path: Path) -> Lease | None:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Waits for the lease, and holds it."""
-    watch = Watch(path)
+    watch = LeaseWatcher(path)
     while (lease := acquire(path)) is None:
         if not watch.is_free():
             time.sleep(0.05)
@@ -195,7 +195,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-class Watch:
+class LeaseWatcher:
     """Looks at a lease again and again, until its owner gives it back or must be dead.
 
     Arguments:
@@ -209,7 +209,7 @@ class Watch:
 
     def is_free(self) -> bool:
         """Whether nobody has the lease; from an owner that must be dead it is taken away."""
-        found = holder(self.path)
+        found = find_holder(self.path)
         if found is None:
             return True
         if found != self._seen:
