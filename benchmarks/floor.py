@@ -198,7 +198,7 @@ def _check(kernels: ctypes.CDLL, recipe: Recipe, inputs: int, start: int) -> flo
         ensemble._advance(steps)
         differences = np.abs(runs.parameters - flat(ensemble)).max(1)
         runs.parameters = flat(ensemble)
-        now, _ = ensemble._now()
+        now, _ = ensemble.recorder._now(ensemble.stack, ensemble.program)
         for ours, theirs in zip(runs.errors(), (now.validation_errors, now.test_errors), strict=True):
             differences = np.maximum(differences, np.abs(ours - theirs) / np.maximum(np.abs(theirs), NEGLIGIBLE))
     if np.abs(flat(ensemble) - untouched).max() < 10 * TOLERANCE:

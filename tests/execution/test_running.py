@@ -181,7 +181,7 @@ def test_what_a_kill_after_storing_has_left_is_removed_and_checkpoints_of_other_
 ) -> None:
     running = results / "running"
     names = [path.stem.partition("-")[0] for path in (results / "shards").iterdir()]
-    about = {"place": leases._place(), "pid": 2**22 + 1}  # numbers of processes are smaller
+    about = {"place": leases._pid_scope(), "pid": 2**22 + 1}  # numbers of processes are smaller
     for name in (*names, "0123"):
         for suffix in ("json", "checkpoint"):
             (running / f"{name}.{suffix}").write_text("{}")

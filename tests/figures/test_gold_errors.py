@@ -43,9 +43,10 @@ def test_every_error_agrees_with_the_published_one(frame: pd.DataFrame) -> None:
     idealized = frame["module"] == "RealNPU (eps=0)"
     difference = frame["relative_difference"].abs()
     # Another version of torch rounds powers, logarithms and exponentials differently: measured, 1.1e-5. Without its
-    # constant, the Real NPU's exponential turns rounding errors of large logarithms into errors: measured, 15 %.
+    # constant, the Real NPU's exponential turns rounding errors of large logarithms into errors: measured, 15 % on a
+    # processor with AVX2 alone, and 25.2 % on one with AVX-512, whose exponential rounds differently.
     assert difference[~idealized].max() < 1e-3
-    assert difference[idealized].max() < 0.2
+    assert difference[idealized].max() < 0.3
 
 
 @pytest.mark.parametrize(

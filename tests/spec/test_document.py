@@ -130,7 +130,8 @@ def test_several_mistakes_are_each_named_with_their_line_and_field(tmp_path: Pat
     *others, misspelt, coefficient = found
     field = "variants[0].recipe"
     assert others == [
-        "6: recipe.criterion: found 'best', expected 'mse', 'pcc', 'pcc_then_mse' or 'mape'",
+        "6: recipe.criterion: found unknown criterion 'best', expected one of: mse, pcc, pcc_then_mse, mape, or an "
+        "import path such as mypackage.criteria:huber",
         "7: recipe.batch_size: found 0, expected greater than or equal to 1",
         f"12: {field}.learning_rate: found 'fast', expected a number",
     ]
@@ -206,7 +207,10 @@ def test_a_mistake_is_named_by_line_field_what_was_found_and_what_was_expected(
         ("module: {name: NMRU, sign: yes}", "module: NMRU: sign is 'yes', expected one of: retrieved, "),
         ("learning_rate: -1", "learning_rate: found -1, expected greater than 0"),
         ("learning_rate: .inf", "learning_rate: found inf, expected "),
-        ("optimizer: adamw", "optimizer: found 'adamw', expected 'adam' or 'sgd'"),
+        (
+            "optimizer: adamw",
+            "optimizer: found unknown optimizer 'adamw' (did you mean adam?), expected one of: adam, sgd, or ",
+        ),
         ("iterations: 2.5", "iterations: found 2.5, expected "),
         ("precision: float16", "precision: found 'float16', expected 'float32' or 'float64'"),
         ("momentum: 0.5", "found momentum 0.5 with adam, expected it with sgd only"),

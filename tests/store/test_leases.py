@@ -1,4 +1,4 @@
-"""Leases: one owner at a time, whoever stops, is killed, or comes back."""
+"""A lease has one owner at a time, even when processes stop, are killed or resume."""
 
 import errno
 import json
@@ -17,9 +17,9 @@ import pytest
 
 from nalm.errors import NalmError
 from nalm.store import leases
-from nalm.store.leases import Holder, Lease, LeaseLost, LeaseWatcher, acquire, find_holder, locked
+from nalm.store.leases import Holder, Lease, LeaseLost, LeaseWatcher, acquire, holder, locked
 
-HOLDS = """
+HOLD_LEASE = """
 import sys, time
 from pathlib import Path
 from nalm.store.leases import acquire
@@ -41,7 +41,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "running" / "0123.lease"
 
 
-def taken(path: Path) -> Lease:
+def acquired(path: Path) -> Lease:
     lease = acquire(path)
     assert lease is not None
     return lease
@@ -53,9 +53,9 @@ def held_by_another_machine(path: Path, owner: str = "other", heartbeat: bytes |
     (path / owner / "heartbeat").write_bytes(json.dumps(about).encode() if heartbeat is None else heartbeat)
 
 
-def wait_until_free(watch: LeaseWatcher, at_most: float = 20) -> float:
+def wait_until_free(watcher: LeaseWatcher, at_most: float = 20) -> float:
     start = time.monotonic()
-    while not watch.is_free():
+    while not watcher.is_free():
         assert time.monotonic() - start < at_most
         time.sleep(0.02)
     return time.monotonic() - start
@@ -64,7 +64,7 @@ def wait_until_free(watch: LeaseWatcher, at_most: float = 20) -> float:
 @pytest.fixture
 def other_process(path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process of this machine that holds the lease."""
-    command = [sys.executable, "-c", HOLDS, str(path)]
+    command = [sys.executable, "-c", HOLD_LEASE, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "mine\n"
@@ -76,49 +76,49 @@ def other_process(path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_lease_has_one_owner_until_it_is_given_back(path: Path) -> None:
-    with taken(path):
+    with acquired(path):
         assert acquire(path) is None
         assert not LeaseWatcher(path).is_free()
-        held = find_holder(path)
+        held = holder(path)
         assert held is not None
         assert held.about["pid"] == os.getpid()
-    assert find_holder(path) is None
+    assert holder(path) is None
     assert list(path.parent.iterdir()) == []
-    with taken(path):
+    with acquired(path):
         assert acquire(path) is None
 
 
-def test_of_many_that_want_a_lease_at_once_one_gets_it(path: Path) -> None:
+def test_one_of_many_processes_that_ask_at_once_gets_the_lease(path: Path) -> None:
     count, rounds = 8, 20
     barrier = threading.Barrier(count)
 
-    def want(_: int) -> Lease | None:
+    def ask(_: int) -> Lease | None:
         barrier.wait()
         return acquire(path)
 
     with ThreadPoolExecutor(count) as executor:
         for _ in range(rounds):
-            (lease,) = (found for found in executor.map(want, range(count)) if found is not None)
+            (lease,) = (found for found in executor.map(ask, range(count)) if found is not None)
             with lease:
                 pass
     assert list(path.parent.iterdir()) == []
 
 
-def test_of_many_that_give_up_on_a_dead_owner_one_gets_the_lease(path: Path) -> None:
+def test_one_of_many_watchers_gets_the_lease_of_a_dead_owner(path: Path) -> None:
     held_by_another_machine(path)
     count = 8
     barrier = threading.Barrier(count)
 
-    def want(_: int) -> Lease | None:
-        watch = LeaseWatcher(path)
-        watch.is_free()
+    def ask(_: int) -> Lease | None:
+        watcher = LeaseWatcher(path)
+        watcher.is_free()
         time.sleep(PATIENCE)
         barrier.wait()
-        return acquire(path) if watch.is_free() else None
+        return acquire(path) if watcher.is_free() else None
 
     with ThreadPoolExecutor(count) as executor:
-        (lease,) = (found for found in executor.map(want, range(count)) if found is not None)
-    held = find_holder(path)
+        (lease,) = (found for found in executor.map(ask, range(count)) if found is not None)
+    held = holder(path)
     assert held is not None
     assert held.owner == lease.owner
 
@@ -129,7 +129,7 @@ def test_a_lease_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lock_is_waited_for(path: Path) -> None:
+def test_locked_waits_for_the_lock(path: Path) -> None:
     order = []
 
     def second() -> None:
@@ -148,45 +148,45 @@ def test_a_lock_is_waited_for(path: Path) -> None:
 # Heartbeats
 
 
-def test_an_owner_that_beats_keeps_its_lease_for_longer_than_anybodys_patience(path: Path) -> None:
-    watch = LeaseWatcher(path)
-    with taken(path) as lease:
+def test_an_owner_with_heartbeats_keeps_its_lease_longer_than_the_patience(path: Path) -> None:
+    watcher = LeaseWatcher(path)
+    with acquired(path) as lease:
         end = time.monotonic() + 2.5 * PATIENCE
         while time.monotonic() < end:
-            assert not watch.is_free()
+            assert not watcher.is_free()
             time.sleep(0.05)
         assert not lease.lost
 
 
-def test_an_owner_whose_heartbeat_stands_still_is_given_up_after_a_while(path: Path) -> None:
+def test_an_owner_without_heartbeats_loses_its_lease_after_the_patience(path: Path) -> None:
     held_by_another_machine(path)
     assert acquire(path) is None
     assert PATIENCE <= wait_until_free(LeaseWatcher(path)) < PATIENCE + 1
-    with taken(path):
+    with acquired(path):
         pass
 
 
 @pytest.mark.parametrize("heartbeat", [b"", b"{", b"[]", b'"x"', b"\xff", b"{}", b'{"pid": -1}'])
-def test_a_heartbeat_that_cannot_be_read_is_given_the_same_time(path: Path, heartbeat: bytes) -> None:
+def test_an_unreadable_heartbeat_is_allowed_the_same_patience(path: Path, heartbeat: bytes) -> None:
     held_by_another_machine(path, heartbeat=heartbeat)
     assert wait_until_free(LeaseWatcher(path)) >= PATIENCE
 
 
-def test_each_new_heartbeat_and_each_new_owner_starts_the_time_anew(path: Path) -> None:
+def test_each_new_heartbeat_and_each_new_owner_restarts_the_patience(path: Path) -> None:
     held_by_another_machine(path)
-    watch = LeaseWatcher(path)
+    watcher = LeaseWatcher(path)
     for change in ("beat", "owner"):
-        assert not watch.is_free()
+        assert not watcher.is_free()
         time.sleep(0.7 * PATIENCE)
-        assert not watch.is_free()
+        assert not watcher.is_free()
         if change == "beat":
             (path / "other" / "heartbeat").write_bytes(b"2")
         else:
             (path / "other").rename(path / "another")
-    assert wait_until_free(watch) >= PATIENCE
+    assert wait_until_free(watcher) >= PATIENCE
 
 
-def test_clocks_that_are_set_change_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_of_the_system_clock_have_no_effect(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(10**9, 0, -3600))
     monkeypatch.setattr(time, "time", lambda: float(next(now)))
     held_by_another_machine(path)
@@ -201,11 +201,11 @@ def test_patience_is_a_number_of_seconds(path: Path, monkeypatch: pytest.MonkeyP
         LeaseWatcher(path).is_free()
 
 
-# Owners that are no more
+# Owners that have ended
 
 
-@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="only Linux tells where a process number means what")
-def test_the_lease_of_a_process_that_was_killed_here_is_taken_at_once(
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="only Linux tells where process ids are unique")
+def test_the_lease_of_a_killed_local_process_is_free_at_once(
     path: Path, other_process: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NALM_PATIENCE", "600")
@@ -213,47 +213,47 @@ def test_the_lease_of_a_process_that_was_killed_here_is_taken_at_once(
     other_process.kill()
     other_process.wait()
     assert LeaseWatcher(path).is_free()
-    with taken(path):
+    with acquired(path):
         pass
 
 
-@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="only Linux tells where a process number means what")
-def test_a_process_that_has_the_number_of_a_dead_one_is_not_taken_for_it(path: Path) -> None:
-    with taken(path) as lease:
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="only Linux tells where process ids are unique")
+def test_a_new_process_with_a_reused_id_is_not_mistaken_for_the_owner(path: Path) -> None:
+    with acquired(path) as lease:
         about = json.loads(lease.heartbeat())
     assert not Holder("me", json.dumps(about).encode()).is_dead
     assert Holder("me", json.dumps(about | {"process": "1"}).encode()).is_dead
     assert not Holder("me", json.dumps(about | {"process": "1", "place": "another container"}).encode()).is_dead
 
 
-def test_where_processes_cannot_be_told_apart_only_heartbeats_count(
+def test_only_heartbeats_count_where_process_ids_are_not_comparable(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "_place", lambda: None)
+    monkeypatch.setattr(leases, "_pid_scope", lambda: None)
     held_by_another_machine(path, heartbeat=json.dumps({"pid": 2**22 + 1, "place": None}).encode())
     assert acquire(path) is None
     assert wait_until_free(LeaseWatcher(path)) >= PATIENCE
 
 
-def test_the_lease_of_a_process_that_was_stopped_is_taken_and_it_publishes_nothing_when_it_goes_on(
+def test_a_stopped_process_loses_its_lease_and_does_not_get_it_back_when_it_resumes(
     path: Path, other_process: subprocess.Popen[str]
 ) -> None:
     other_process.send_signal(signal.SIGSTOP)
     assert wait_until_free(LeaseWatcher(path)) > PATIENCE / 2
-    with taken(path) as mine:
+    with acquired(path) as mine:
         other_process.send_signal(signal.SIGCONT)
         time.sleep(PATIENCE)
-        held = find_holder(path)
+        held = holder(path)
         assert held is not None
         assert held.owner == mine.owner
         assert held.about["pid"] == os.getpid()
         assert not mine.lost
 
 
-def test_what_a_crash_leaves_of_a_lease_is_free(path: Path) -> None:
+def test_a_lease_without_an_owner_left_by_a_crash_is_free(path: Path) -> None:
     path.mkdir()
     assert LeaseWatcher(path).is_free()
-    with taken(path):
+    with acquired(path):
         pass
 
 
@@ -261,32 +261,34 @@ def test_what_a_crash_leaves_of_a_lease_is_free(path: Path) -> None:
 
 
 def test_an_owner_publishes_files_from_its_lease(path: Path, tmp_path: Path) -> None:
-    with taken(path) as lease:
+    with acquired(path) as lease:
         lease.write(tmp_path / "result", b"whole")
     assert (tmp_path / "result").read_bytes() == b"whole"
     assert sorted(item.name for item in tmp_path.iterdir()) == ["result", "running"]
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_an_owner_that_lost_its_lease_publishes_nothing_and_knows_it(path: Path, tmp_path: Path, again: bool) -> None:
-    with taken(path) as lease:
+@pytest.mark.parametrize("has_new_owner", [False, True])
+def test_an_owner_that_lost_its_lease_publishes_nothing_and_learns_of_the_loss(
+    path: Path, tmp_path: Path, has_new_owner: bool
+) -> None:
+    with acquired(path) as lease:
         shutil.rmtree(path / lease.owner)
-        if again:
+        if has_new_owner:
             held_by_another_machine(path)
         with pytest.raises(LeaseLost):
             lease.write(tmp_path / "result", b"whole")
         assert lease.lost
     assert not (tmp_path / "result").exists()
-    assert (find_holder(path) is not None) == again
+    assert (holder(path) is not None) == has_new_owner
 
 
-def test_an_owner_loses_its_lease_also_between_writing_and_publishing(
+def test_an_owner_that_loses_its_lease_between_writing_and_publishing_publishes_nothing(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lease = taken(path)
+    lease = acquired(path)
     fsync = os.fsync
 
-    def stopped(descriptor: int) -> None:  # for so long that somebody else has the lease afterwards
+    def stopped(descriptor: int) -> None:  # for so long that another process owns the lease afterwards
         fsync(descriptor)
         (path / lease.owner).rename(path / "other")
 
@@ -297,7 +299,7 @@ def test_an_owner_loses_its_lease_also_between_writing_and_publishing(
 
 
 def test_a_heartbeat_notices_that_the_lease_is_lost(path: Path) -> None:
-    with taken(path) as lease:
+    with acquired(path) as lease:
         shutil.rmtree(path / lease.owner)
         end = time.monotonic() + 10
         while not lease.lost:
@@ -305,7 +307,7 @@ def test_a_heartbeat_notices_that_the_lease_is_lost(path: Path) -> None:
             time.sleep(0.02)
 
 
-def test_a_disk_that_takes_no_heartbeat_does_not_end_the_lease(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heartbeat_that_cannot_be_written_does_not_end_the_lease(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = 3
     usual = Lease.heartbeat
 
@@ -316,19 +318,19 @@ def test_a_disk_that_takes_no_heartbeat_does_not_end_the_lease(path: Path, monke
             raise OSError(errno.EIO, "Input/output error")
         return usual(lease)
 
-    with taken(path) as lease:
-        before = find_holder(path)
+    with acquired(path) as lease:
+        before = holder(path)
         monkeypatch.setattr(Lease, "heartbeat", heartbeat)
         end = time.monotonic() + 10
-        while find_holder(path) == before:
+        while holder(path) == before:
             assert time.monotonic() < end
             time.sleep(0.02)
         assert failures < 0
         assert not lease.lost
 
 
-def test_a_target_that_is_not_there_is_not_taken_for_a_lost_lease(path: Path, tmp_path: Path) -> None:
-    with taken(path) as lease:
+def test_a_missing_target_folder_is_not_mistaken_for_a_lost_lease(path: Path, tmp_path: Path) -> None:
+    with acquired(path) as lease:
         with pytest.raises(FileNotFoundError):
             lease.write(tmp_path / "nowhere" / "result", b"whole")
         assert not lease.lost

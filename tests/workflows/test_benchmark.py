@@ -11,7 +11,6 @@ from nalm.workflows import benchmark
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "REPOSITORY_FLOOR", Path("nowhere"))
     for constant, value in (("REPETITIONS", 1), ("ENSEMBLE_ITERATIONS", 20), ("PLAIN_ITERATIONS", 20), ("SEEDS", 1)):
         monkeypatch.setattr(benchmark, constant, value)
 
@@ -46,18 +45,10 @@ def test_a_file_without_a_floor_is_refused(tmp_path: Path) -> None:
         nalm.benchmark(["NMRU"], [2], floor=file)
 
 
-@pytest.mark.compiled
-def test_without_a_floor_of_its_own_a_benchmark_says_why_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_floor_that_cannot_be_measured_says_why(tmp_path: Path) -> None:
     file = tmp_path / "floor.py"
     file.write_text("def floor(module, inputs):\n    raise RuntimeError('no compiler')\n")
-    monkeypatch.setattr(benchmark, "REPOSITORY_FLOOR", file)
-    heard: list[str] = []
-    (row,) = nalm.benchmark(["NMRU"], [2], heard.append)
-    assert row["floor_us"] is None
-    assert heard[-1] == "cannot measure the floor: no compiler"
-    with pytest.raises(NalmError, match="no compiler"):
+    with pytest.raises(NalmError, match="cannot measure the floor: no compiler"):
         nalm.benchmark(["NMRU"], [2], floor=file)
 
 

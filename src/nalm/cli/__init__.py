@@ -1,5 +1,6 @@
-"""The commands. Each one parses, calls one function, and prints."""
+"""The commands. Each parses its options, calls one function, and prints."""
 
+import importlib
 import logging
 import os
 import sys
@@ -9,9 +10,22 @@ from nalm.log import LOGGER
 
 __all__ = ["main"]
 
+MODULES = (
+    "catalog",
+    "training",
+    "benchmark",
+    "cluster",
+    "interchange",
+    "results",
+    "compare",
+    "thresholds",
+    "landscape",
+)
+"""Modules that add their commands to the app, in the order in which the help lists them."""
+
 
 class _ShowOnStderr(logging.Handler):
-    """Shows warnings as ``nalm: …`` on the present ``sys.stderr``, which a progress bar redirects."""
+    """Prints warnings as ``nalm: …`` to the current ``sys.stderr``, which a progress bar redirects."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the message of a record."""
@@ -19,13 +33,13 @@ class _ShowOnStderr(logging.Handler):
 
 
 def main() -> None:
-    """Runs the command line; wrong input is one sentence on stderr and exit code 2."""
-    # Each adds its commands to the app, in this order.
-    from nalm.cli import catalog, training, cluster, interchange, results, compare, thresholds, landscape  # noqa: F401, I001
+    """Run the command line. Wrong input becomes one sentence on stderr, with exit code 2."""
     from nalm.cli.app import app
 
+    for module in MODULES:
+        importlib.import_module(f"nalm.cli.{module}")
     if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m nalm` does, so that a module of one's own is found
+        sys.path.insert(0, os.getcwd())  # as `python -m nalm` does, so that users' modules are found
     handler = _ShowOnStderr()
     LOGGER.addHandler(handler)
     try:
@@ -33,7 +47,7 @@ def main() -> None:
     except NalmError as error:
         print(f"nalm: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of our output stopped reading
         sys.stderr.close()
         sys.exit(0)
     finally:

@@ -31,7 +31,7 @@ def list_experiments(as_json: AsJson = False) -> None:
 def _row(name: str) -> dict[str, str | int | None]:
     if name in COMPUTED_FIGURES:
         number = name.removeprefix("figure-")
-        return {"name": name, "figure": number, "title": COMPUTED_FIGURES[name], "runs": 0, "iterations": 0}
+        return {"name": name, "figure": number, "title": COMPUTED_FIGURES[name].title, "runs": 0, "iterations": 0}
     experiment = load_experiment(name)
     return {
         "name": name,

@@ -3,34 +3,27 @@
 import functools
 import sys
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
 import nalm
 from nalm.cli.app import AsJson, Directories, Directory, app
 from nalm.cli.console import duration, say, write_json, write_table
+from nalm.cli.executors import with_queue
 from nalm.cli.options import typed_as, with_request
 from nalm.cli.training import train_and_report
-from nalm.execution.executors.scripts import LARGEST_ARRAY, QueueSettings, settings_of_slurm
+from nalm.execution.executors.scripts import LARGEST_ARRAY, SCHEDULERS, queue_settings
 from nalm.execution.plan import Part, plan
 from nalm.execution.status import RunningShard
-from nalm.spec.document import valid
 from nalm.workflows.options import Option, arguments_of
 from nalm.workflows.request import Request, RunRequest
 
 SHOWN = 8
 """Characters of a shard's name that are enough to find its files."""
 
-
-class Scheduler(StrEnum):
-    """Whose scripts can be written."""
-
-    slurm = "slurm"
-    lsf = "lsf"
-    pbs = "pbs"
+Scheduler: Any = Literal.__getitem__(tuple(SCHEDULERS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +51,7 @@ def shard(request: ShardRequest) -> None:
 
 
 @app.command()
+@with_queue
 @with_request
 def script(
     request: Request,
@@ -65,15 +59,8 @@ def script(
     of: Annotated[
         int | None, typer.Option(min=1, help=f"Number of jobs; by default one per shard, at most {LARGEST_ARRAY}.")
     ] = None,
-    queue: Annotated[str | None, typer.Option(help="Queue or partition.")] = None,
-    time: Annotated[int | None, typer.Option(min=1, help="Minutes that a job may take; 60 by default.")] = None,
-    cpus: Annotated[int | None, typer.Option(min=1, help="Cores and workers of a job; 1 by default.")] = None,
-    memory: Annotated[str | None, typer.Option(help="Memory of a job, such as 4G.")] = None,
-    parallel: Annotated[int | None, typer.Option(min=1, help="Jobs that may run at once.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="Another option, as the scheduler's scripts write it; repeat for more.")
-    ] = None,
-    setup: Annotated[list[str] | None, typer.Option(help="Shell line to run before training; repeat for more.")] = None,
+    *,
+    asked: dict[str, Any],
 ) -> None:
     """Print a script for a queue.
 
@@ -84,18 +71,7 @@ def script(
     """
     experiments = request.trained()
     jobs = min(len(plan(experiments, ()).shards), LARGEST_ARRAY) if of is None else of
-    typed = {
-        "queue": queue,
-        "time": time,
-        "cpus": cpus,
-        "memory": memory,
-        "parallel": parallel,
-        "options": option,
-        "setup": setup,
-    }
-    known = settings_of_slurm(nalm.load_settings().slurm) if scheduler is Scheduler.slurm else QueueSettings()
-    given = {name: value for name, value in typed.items() if value}
-    job = valid(QueueSettings, known.model_dump() | given)
+    job = queue_settings(scheduler, asked)
     command = [sys.executable, "-m", "nalm", "shard", *arguments_of(request), f"--workers={job.cpus}"]
     print(nalm.array_script(scheduler, command, jobs, job, request.out / "logs", Path.cwd()))
 

@@ -1,90 +1,139 @@
-"""The options that say where shards train, which several commands share."""
+"""Options that choose an executor and its settings, derived from the declarations of the executors."""
 
 import functools
 import inspect
-from collections.abc import Callable
-from enum import StrEnum
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable
+from inspect import Parameter
+from types import NoneType
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from nalm.errors import NalmError
-from nalm.execution.executors.settings import ExecutorSettings, load_settings
+from nalm.execution.executors import EXECUTORS
+from nalm.execution.executors.scripts import QueueSettings
+from nalm.execution.executors.settings import SECTIONS, ExecutorSettings, load_settings
+from nalm.registry import import_paths
 
-__all__ = ["with_executor"]
+__all__ = ["with_executor", "with_queue"]
+
+Command = Callable[..., None]
+Arguments = dict[str, Any]
+
+NAMES: Any = Literal.__getitem__(tuple(EXECUTORS))
+EXECUTOR = Parameter(
+    "executor",
+    Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[
+        NAMES | None,
+        typer.Option(help="Where shards train. Default: as ~/.config/nalm/config.yaml says, or local."),
+    ],
+)
 
 
-class Executor(StrEnum):
-    """Where shards train."""
+def with_executor(command: Command) -> Command:
+    """Give a command the options of all executors. The chosen settings become its argument ``executor``.
 
-    local = "local"
-    slurm = "slurm"
-    dask = "dask"
-
-
-def with_executor(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options of :func:`_settings`, in place of its argument ``executor``, which gets the result.
-
-    What is not typed is as the user's configuration file has it.
+    Settings that are not typed come from the user's configuration file.
     """
-    options = inspect.signature(_settings).parameters
-    own = [parameter for name, parameter in inspect.signature(command).parameters.items() if name != "executor"]
+    sections = {name: list(_options(settings, name)) for name, settings in SECTIONS.items()}
+
+    def read(arguments: Arguments) -> ExecutorSettings:
+        chosen = arguments.pop("executor")
+        typed = {name: fields for name, options in sections.items() if (fields := _typed(options, arguments))}
+        with import_paths(not arguments.get("no_imports")):
+            settings = load_settings(typed | ({} if chosen is None else {"executor": chosen}))
+        for name in typed:
+            if settings.executor != name:
+                raise NalmError(
+                    f"found options of {name} for the executor {settings.executor}, expected --executor {name}"
+                )
+        return settings
+
+    parameters = [EXECUTOR, *(option.parameter for options in sections.values() for option in options)]
+    return _with_parameters(command, "executor", parameters, read)
+
+
+def with_queue(command: Command) -> Command:
+    """Give a command the options of a queue's jobs. Those that are typed become its argument ``asked``, a mapping."""
+    options = list(_options(QueueSettings))
+    return _with_parameters(
+        command, "asked", [option.parameter for option in options], lambda arguments: _typed(options, arguments)
+    )
+
+
+def _with_parameters(
+    command: Command, name: str, parameters: Iterable[Parameter], read: Callable[[Arguments], Any]
+) -> Command:
+    """Replace a command's parameter by others. A function takes their values out of the arguments and converts them."""
+    own = [parameter for parameter in inspect.signature(command).parameters.values() if parameter.name != name]
 
     @functools.wraps(command)
     def with_options(**arguments: Any) -> None:
-        typed = {name: arguments.pop(name) for name in options}
-        command(**arguments, executor=_settings(**typed))
+        value = read(arguments)
+        command(**arguments, **{name: value})
 
-    with_options.__signature__ = inspect.Signature([*own, *options.values()])  # type: ignore[attr-defined]
+    with_options.__signature__ = inspect.Signature([*own, *parameters])  # type: ignore[attr-defined]
     return with_options
 
 
-def _settings(
-    executor: Annotated[
-        Executor | None, typer.Option(help="Where shards train, if not as ~/.config/nalm/config.yaml says; else local.")
-    ] = None,
-    slurm_partition: Annotated[str | None, typer.Option(help="Where jobs wait.")] = None,
-    slurm_time: Annotated[int | None, typer.Option(min=1, help="Minutes that a job may take; 60 by default.")] = None,
-    slurm_cpus: Annotated[int | None, typer.Option(min=1, help="Cores of a job; a shard trains on one.")] = None,
-    slurm_memory: Annotated[str | None, typer.Option(help="Memory of a job, such as 4G.")] = None,
-    slurm_parallel: Annotated[int | None, typer.Option(min=1, help="Jobs that may run at once.")] = None,
-    slurm_option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Any other option of sbatch; again for more.")
-    ] = None,
-    slurm_setup: Annotated[
-        list[str] | None, typer.Option(metavar="LINE", help="Shell line before Python starts; again for more.")
-    ] = None,
-    dask_scheduler: Annotated[
-        str | None, typer.Option(help="Such as tcp://host:8786; without one, a cluster on this machine.")
-    ] = None,
-) -> ExecutorSettings:
-    slurm = {
-        "partition": slurm_partition,
-        "time": slurm_time,
-        "cpus": slurm_cpus,
-        "memory": slurm_memory,
-        "parallel": slurm_parallel,
-        "options": dict(map(_option, slurm_option)) if slurm_option else None,
-        "setup": slurm_setup or None,
+class _Option(NamedTuple):
+    """The option for one field of an executor's settings."""
+
+    field: str
+    parameter: Parameter
+    is_mapping: bool
+
+
+def _options(settings: type[BaseModel], section: str = "") -> Iterable[_Option]:
+    for name, field in settings.model_fields.items():
+        kind = _kind(field)
+        several = kind in (tuple, dict)
+        words = [section.replace("-", "_"), name.removesuffix("s") if several else name]
+        value: Any = list[str] if several else kind
+        annotation = Annotated[value | None, _described(field, several)]
+        parameter = Parameter(
+            "_".join(filter(None, words)), Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+        )
+        yield _Option(name, parameter, kind is dict)
+
+
+def _kind(field: FieldInfo) -> Any:
+    """Return the type of a field without None, and without the types of its items."""
+    kind, *_ = [item for item in get_args(field.annotation) if item is not NoneType] or [field.annotation]
+    return get_origin(field.annotation) if get_origin(field.annotation) in (tuple, dict) else kind
+
+
+def _described(field: FieldInfo, several: bool) -> Any:
+    extra: Any = field.json_schema_extra or {}
+    minimum = next((limit.ge for limit in field.metadata if hasattr(limit, "ge")), None)
+    help = field.description or ""
+    if several:
+        help += " Repeat for more."
+    elif field.default is not None:
+        help += f" Default: {field.default}."
+    return typer.Option(help=help, metavar=extra.get("metavar"), min=minimum)
+
+
+def _typed(options: Iterable[_Option], arguments: Arguments) -> dict[str, Any]:
+    """Take the values of options out of the arguments, and return those that were typed by their field."""
+    values = [(option, arguments.pop(option.parameter.name)) for option in options]
+    return {
+        option.field: _mapping(option, value) if option.is_mapping else value
+        for option, value in values
+        if value not in (None, [])
     }
-    typed = {
-        "executor": executor and executor.value,
-        "slurm": _typed(slurm),
-        "dask": _typed({"scheduler": dask_scheduler}),
-    }
-    settings = load_settings(_typed(typed))
-    for name in ("slurm", "dask"):
-        if typed[name] and settings.executor != name:
-            raise NalmError(f"found options of {name} for the executor {settings.executor}, expected --executor {name}")
-    return settings
 
 
-def _typed(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _option(text: str) -> tuple[str, str | None]:
-    name, equals, value = text.removeprefix("--").partition("=")
-    if not name:
-        raise NalmError(f"found option {text!r} of sbatch, expected KEY=VALUE or KEY")
-    return name, value if equals else None
+def _mapping(option: _Option, texts: list[str]) -> dict[str, str | None]:
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.removeprefix("--").partition("=")
+        if not key:
+            flag = option.parameter.name.replace("_", "-")
+            raise NalmError(f"found {text!r} for --{flag}, expected KEY=VALUE or KEY")
+        pairs[key] = value if equals else None
+    return pairs

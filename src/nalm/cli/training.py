@@ -1,15 +1,14 @@
 """Commands that train."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
 import nalm
 from nalm.analysis.results import learnt_expression
 from nalm.cli.app import AsJson, app
-from nalm.cli.console import duration, progress_reporter, say, write_json, write_table
+from nalm.cli.console import duration, progress_reporter, say, write_json
 from nalm.cli.executors import with_executor
 from nalm.cli.options import with_request
 from nalm.cli.tables import say_missing, show_summary
@@ -169,36 +168,3 @@ def train(request: SingleRequest, as_json: AsJson = False) -> None:
     else:
         for name, value in described.items():
             print(f"{name:18}{value}")
-
-
-@app.command()
-def bench(
-    modules: Annotated[list[str] | None, typer.Argument(help="Modules to measure; all of Figure 3 by default.")] = None,
-    inputs: Annotated[list[int] | None, typer.Option(help="Numbers of inputs.")] = None,
-    floor: Annotated[
-        Path | None,
-        typer.Option(help="File that measures the floor; in a clone of the repository, benchmarks/floor.py."),
-    ] = None,
-    two_layers: Annotated[
-        bool, typer.Option("--two-layers", help="Measure variants of the experiment two-layer, with 100 inputs.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Measure the speed.
-
-    What a run's iteration costs in an ensemble, beside a plain PyTorch loop of one model, and beside the floor: the
-    same work written out by hand for this machine's vector units.
-
-    Example: nalm bench NMRU --inputs 2
-    """
-    rows = nalm.benchmark(modules or None, inputs or [2], say, floor, two_layers)
-    if as_json:
-        write_json(rows)
-    else:
-        write_table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)

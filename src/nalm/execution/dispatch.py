@@ -15,7 +15,7 @@ from nalm.execution.signals import Interrupted
 from nalm.execution.worker import LeasedElsewhere, train_shard
 from nalm.experiments.runs import Shard
 from nalm.paths import disk_is_full
-from nalm.store.leases import LeaseWatcher, find_holder
+from nalm.store.leases import LeaseWatcher, holder
 from nalm.store.store import Store
 
 __all__ = ["ATTEMPTS", "Attempt", "train_shards"]
@@ -82,8 +82,8 @@ def _checkpoints(directory: Path) -> dict[Path, int]:
 
 
 def _owner_is_dead(directory: Path, shard: Shard) -> bool:
-    holder = find_holder(lease_path(directory, shard))
-    return holder is not None and holder.is_dead
+    found = holder(lease_path(directory, shard))
+    return found is not None and found.is_dead
 
 
 class _ShardGroup:
@@ -158,7 +158,7 @@ class _ShardGroup:
             self.broken[shard] = outcome
             return None
         attempt = self.failed(shard, outcome)
-        if not attempt.final and find_holder(path := lease_path(self._directory, shard)) is not None:
+        if not attempt.final and holder(path := lease_path(self._directory, shard)) is not None:
             self._watched[shard] = LeaseWatcher(path)  # its worker died elsewhere, or another process trains it
         elif not attempt.final:
             self._waiting.append(shard)

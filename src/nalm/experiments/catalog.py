@@ -6,7 +6,7 @@ from collections.abc import Collection
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
@@ -25,11 +25,29 @@ __all__ = [
 
 HERE = Path(str(resources.files("nalm.experiments")))
 
+
+class ComputedFigure(NamedTuple):
+    """A figure of the paper for which nothing is trained.
+
+    Arguments:
+        title: its title.
+        writer: import path of the function that writes its files into a directory and returns their paths.
+    """
+
+    title: str
+    writer: str
+
+
 COMPUTED_FIGURES = {
-    "figure-5": "Test error of gold weights, for inputs that come ever closer to 0",
-    "figure-9": "Loss landscapes of seven modules",
+    "figure-5": ComputedFigure(
+        "Test error of gold weights, for inputs that come ever closer to 0",
+        "nalm.figures.gold_errors:reproduce_gold_errors",
+    ),
+    "figure-9": ComputedFigure(
+        "Loss landscapes of seven modules", "nalm.figures.landscapes.pages:reproduce_landscapes"
+    ),
 }
-"""Figures of the paper for which nothing is trained, with their titles."""
+"""Computed figures by name."""
 README_NUMBERS = {"figure-6": ("redundancy", "distributions-in2"), "figure-7": ("distributions-in10",)}
 """What the original's README calls by numbers of which one is used twice."""
 

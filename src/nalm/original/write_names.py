@@ -15,7 +15,8 @@ from nalm.original.parse_names import (
     named_run,
 )
 from nalm.original.units import BOUNDED, POWER, describe_unit
-from nalm.spec.ranges import Benford, Exponential, Halves, Interval, Range, TruncatedNormal, Union
+from nalm.spec.distributions import Benford, Exponential, TruncatedNormal
+from nalm.spec.ranges import Halves, Interval, Range, Union
 from nalm.spec.recipe import Recipe
 from nalm.spec.schedules import Term
 from nalm.spec.task import Task

@@ -19,7 +19,7 @@ def computed_section(source: Source, name: str) -> Section | None:
     drawn = [Path(shutil.copy(path, source.picture(path.stem, path.suffix))) for path in found]
     if not drawn:
         return None
-    number, title = name.removeprefix("figure-"), COMPUTED_FIGURES[name]
+    number, title = name.removeprefix("figure-"), COMPUTED_FIGURES[name].title
     blocks: list[Block] = [
         f"Figure {number}. {title}; `nalm reproduce {name}`.",
         *(Picture(path, title) for path in drawn),

@@ -46,11 +46,15 @@ _Loader.add_constructor(CORE + "int", lambda loader, node: int(node.value))
 class Document:
     """A YAML file's plain value, and the line of everything in it.
 
+    Arguments:
+        path: the file.
+        may_be_empty: read a file that is empty, or holds only comments, as a mapping without fields.
+
     Raises:
         NalmError: the file cannot be read, is not valid YAML, repeats a key, or is not a mapping.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, may_be_empty: bool = False) -> None:
         self.source = str(path)
         self.lines: dict[Location, int] = {}
         try:
@@ -71,6 +75,8 @@ class Document:
             raise
         except Exception as error:  # what constructors raise for a tag that does not fit its value, and deep nesting
             raise NalmError(f"{path}: not valid YAML: {type(error).__name__}: {error}") from None
+        if value is None and may_be_empty:
+            value = {}
         if not isinstance(value, dict):
             raise NalmError(f"{path}:1: found {_show(value)}, expected a mapping of fields")
         self.value: dict[str, Any] = value

@@ -135,7 +135,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
-        if self.momentum and self.optimizer != "sgd":
+        if self.momentum and self.optimizer == "adam":
             raise ValueError(f"found momentum {self.momentum:g} with {self.optimizer}, expected it with sgd only")
         if info.context != STORED and all(layer.name in MODULES for layer in (self.module, self.second) if layer):
             self.check(2)

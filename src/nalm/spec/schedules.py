@@ -1,20 +1,72 @@
-"""How coefficients change over the iterations of a run."""
+"""Coefficients of regularizers, and the schedules by which they change over the iterations of a run.
+
+A schedule is one class with ``read`` and ``values``, and one line in ``SCHEDULES``.
+"""
 
 from decimal import Decimal
 from functools import lru_cache
-from typing import Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_validator
 
-__all__ = ["Growth", "Term"]
+from nalm.registry import Registry
+
+__all__ = ["SCHEDULES", "Exponential", "Growth", "Ramp", "Schedule", "Term"]
 
 Values = npt.NDArray[np.float64]
 
 
+class Schedule(Protocol):
+    """A factor that changes over the iterations."""
+
+    @classmethod
+    def read(cls, written: Any) -> "Schedule":
+        """Read a schedule from what an experiment file says.
+
+        Raises:
+            ValueError: it is wrong.
+        """
+
+    def values(self, iterations: npt.NDArray[np.int64]) -> Values:
+        """Return the factor at each iteration."""
+
+
+class Ramp(NamedTuple):
+    """Rises linearly from 0 to 1 between two iterations: ``ramp: [start, end]``."""
+
+    start: int
+    end: int
+
+    @classmethod
+    def read(cls, written: Any) -> Self:
+        """Read both iterations."""
+        start, end = written
+        return cls(start, end)
+
+    def values(self, iterations: npt.NDArray[np.int64]) -> Values:
+        """Return the factor at each iteration."""
+        return np.asarray(np.clip((iterations - self.start) / (self.end - self.start), 0, 1))
+
+
+class Exponential(NamedTuple):
+    r"""Rises to 1 as :math:`1 - e^{-rate · i}`: ``exponential: rate``."""
+
+    rate: float
+
+    @classmethod
+    def read(cls, written: Any) -> Self:
+        """Read the rate."""
+        return cls(written)
+
+    def values(self, iterations: npt.NDArray[np.int64]) -> Values:
+        """Return the factor at each iteration."""
+        return np.asarray(1 - np.exp(-self.rate * iterations))
+
+
 class Growth(BaseModel):
-    """Stepwise growth: ``start``, multiplied by ``factor`` every so many iterations until ``end`` is reached.
+    """Grows stepwise: ``start``, multiplied by ``factor`` every so many iterations until ``end`` is reached.
 
     If ``start`` is above ``end`` it is divided instead. The steps are taken in decimal arithmetic, so 1e-9 grows to
     exactly 1e-7.
@@ -27,8 +79,13 @@ class Growth(BaseModel):
     factor: StrictFloat = Field(10.0, gt=1)
     every: StrictInt = Field(10_000, ge=1)
 
+    @classmethod
+    def read(cls, written: Any) -> Self:
+        """Read the fields."""
+        return cls.model_validate(written)
+
     def values(self, iterations: npt.NDArray[np.int64]) -> Values:
-        """Value at each iteration."""
+        """Return the value at each iteration."""
         steps = iterations // self.every
         return np.array(_growth_steps(self, int(steps.max(initial=0))))[steps]
 
@@ -46,12 +103,21 @@ def _growth_steps(growth: Growth, steps: int) -> list[float]:
     return values
 
 
-class Term(BaseModel):
-    r"""A regularizer's coefficient: constant, or times a schedule.
+SCHEDULES: Registry[type[Schedule]] = Registry(
+    "schedule",
+    "schedules",
+    {"ramp": Ramp, "exponential": Exponential, "growth": Growth},
+    example="mypackage.schedules:Cosine",
+)
+"""Every schedule; those built in are fields of a term, others are named by its field ``schedule``."""
 
-    ``ramp: [start, end]`` rises linearly from 0 to 1; ``exponential: rate`` is :math:`1 - e^{-rate · i}`;
-    ``growth`` is stepwise. It is 0 up to the iteration ``after``, and for a run whose validation error, when it was
-    last measured, was not below ``below``.
+
+class Term(BaseModel):
+    """The coefficient of a regularizer: a constant, times a schedule if there is one.
+
+    The schedule is ``ramp``, ``exponential``, ``growth``, or ``schedule: {name: its fields}`` for one of another
+    package. The coefficient is 0 up to the iteration ``after``, and for a run whose last validation error was not below
+    ``below``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -60,16 +126,19 @@ class Term(BaseModel):
     ramp: tuple[StrictInt, StrictInt] | None = None
     exponential: StrictFloat | None = Field(None, gt=0)
     growth: Growth | None = None
+    schedule: dict[str, Any] | None = Field(None, min_length=1, max_length=1)
     after: StrictInt | None = Field(None, ge=0)
     below: StrictFloat | None = Field(None, gt=0)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        given = [name for name in ("ramp", "exponential", "growth") if getattr(self, name) is not None]
+        given = [name for name in (*SCHEDULES, "schedule") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"found the schedules {' and '.join(given)}, expected at most one")
         if self.ramp is not None and not 0 <= self.ramp[0] < self.ramp[1]:
             raise ValueError(f"found ramp {list(self.ramp)}, expected [start, end] with 0 <= start < end")
+        if self.schedule is not None:
+            self._schedule()
         return self
 
     def rescaled(self, scale: float) -> "Term":
@@ -80,16 +149,18 @@ class Term(BaseModel):
         return self.model_copy(update={"ramp": (start, max(end, start + 1))})
 
     def values(self, iterations: npt.NDArray[np.int64]) -> Values:
-        """Coefficient at each iteration, of runs whose validation error is below ``below``."""
-        if self.ramp is not None:
-            start, end = self.ramp
-            schedule = np.clip((iterations - start) / (end - start), 0, 1)
-        elif self.exponential is not None:
-            schedule = 1 - np.exp(-self.exponential * iterations)
-        elif self.growth is not None:
-            schedule = self.growth.values(iterations)
-        else:
-            schedule = np.ones(len(iterations))
+        """Return the coefficient at each iteration, for runs whose validation error is below ``below``."""
+        schedule = self._schedule()
+        factor = np.ones(len(iterations)) if schedule is None else schedule.values(iterations)
         if self.after is not None:
-            schedule = schedule * (iterations > self.after)
-        return self.coefficient * schedule
+            factor = factor * (iterations > self.after)
+        return self.coefficient * factor
+
+    def _schedule(self) -> Schedule | None:
+        if self.schedule is not None:
+            ((name, written),) = self.schedule.items()
+            return SCHEDULES[name].read(written)
+        for name in SCHEDULES:
+            if (written := getattr(self, name)) is not None:
+                return SCHEDULES[name].read(written)
+        return None

@@ -1,14 +1,14 @@
-"""Leases: which process trains a shard, as everybody sees from the results directory.
+"""Leases: which process trains a shard, visible to every process that sees the results directory.
 
-A lease is a directory ``running/<shard>.lease`` that holds one directory, named after its owner. All of it rests on
-renaming directories, which succeeds or fails as a whole, on network file systems too:
+A lease is a directory ``running/<shard>.lease``. It contains one directory, named after the owner. Everything relies on
+renaming directories, which is atomic, on network file systems too:
 
-* A lease is taken by renaming one that was prepared into its place, which fails where somebody has it.
-* Its owner counts heartbeats in it. Another process looks at the count and at its own monotonic clock, and believes the
-  owner dead once the count has stood still for as long as its patience lasts; clocks are never compared.
-* It is taken away by renaming the owner's directory, so that one process succeeds, and never with another owner.
-* What an owner has to publish is written into its own directory first and renamed out of it: an owner that lost the
-  lease, and does not know it yet, fails.
+* Acquire: prepare a lease elsewhere, then rename it into place. This fails if another process owns the lease.
+* Heartbeat: the owner counts heartbeats in its directory. A waiting process considers the owner dead when the count has
+  not changed for its patience, measured by the waiting process's own monotonic clock. Clocks are never compared.
+* Remove: rename the owner's directory. One process succeeds, and the lease of a new owner is never removed by mistake.
+* Publish: the owner writes a file into its own directory, then renames it to its target. An owner that lost the lease
+  without knowing fails here.
 """
 
 import contextlib
@@ -29,35 +29,35 @@ from typing import Any, NamedTuple, Self
 from nalm.errors import NalmError
 from nalm.paths import write_atomically
 
-__all__ = ["Holder", "Lease", "LeaseLost", "LeaseWatcher", "acquire", "find_holder", "locked"]
+__all__ = ["Holder", "Lease", "LeaseLost", "LeaseWatcher", "acquire", "holder", "locked"]
 
 PATIENCE = 60.0
-"""Seconds without a heartbeat after which an owner is believed dead; the environment's ``NALM_PATIENCE`` overrides it.
+"""Seconds without a heartbeat after which an owner counts as dead.
 
-File systems of clusters may show a change half a minute late.
+The environment variable ``NALM_PATIENCE`` overrides it. Network file systems may show a change half a minute late.
 """
 BEATS = 12
-"""Heartbeats within that time."""
+"""Heartbeats within the patience."""
 LONGEST_BEAT = 5.0
-"""Seconds from one heartbeat to the next, however patient this process is: others may be less so."""
+"""Upper limit of the seconds between heartbeats: other processes may have less patience than this one."""
 HEARTBEAT = "heartbeat"
 UNKNOWN = "unknown"
-"""Stands for an owner that cannot be read at the moment; no owner is called so."""
+"""Owner's name when the lease cannot be read at the moment. No real owner has this name."""
 
 
-class LeaseLost(Exception):  # noqa: N818 – it is not an error, and nobody but the owner hears of it
-    """Another process believed the owner of a lease dead and took it away."""
+class LeaseLost(Exception):  # noqa: N818 – not an error: only the owner handles it
+    """Another process considered the owner dead and removed its lease."""
 
 
 class Holder(NamedTuple):
-    """Who holds a lease, and its latest heartbeat."""
+    """Owner of a lease, with its latest heartbeat."""
 
     owner: str
     heartbeat: bytes
 
     @property
     def about(self) -> dict[str, Any]:
-        """``host`` and ``pid`` of the owner, and more; empty if that cannot be read at the moment."""
+        """Content of the heartbeat: ``host``, ``pid`` and more. Empty if it cannot be read at the moment."""
         with contextlib.suppress(ValueError):
             about = json.loads(self.heartbeat)
             if isinstance(about, dict):
@@ -66,26 +66,28 @@ class Holder(NamedTuple):
 
     @property
     def is_dead(self) -> bool:
-        """Whether it was a process of this machine that is no more; of others only their heartbeat tells."""
+        """Whether the owner was a process of this machine that has ended. False for owners on other machines."""
         about = self.about
         pid = about.get("pid")
-        if _place() is None or about.get("place") != _place() or not isinstance(pid, int) or pid <= 0:
+        if _pid_scope() is None or about.get("place") != _pid_scope() or not isinstance(pid, int) or pid <= 0:
             return False
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return True
-        except OSError:  # it is somebody else's
+        except OSError:  # it runs as another user
             return False
-        return _process(pid) not in (None, about.get("process"))
+        return _start_time(pid) not in (None, about.get("process"))
 
 
 class Lease:
-    """A lease that this process owns, for as long as it is entered: a thread counts heartbeats.
+    """Lease that this process owns.
+
+    Inside its ``with`` block, a thread counts heartbeats. Leaving the block gives the lease back.
 
     Arguments:
-        path: of the lease.
-        owner: name of its owner.
+        path: directory of the lease.
+        owner: name of the owner.
     """
 
     def __init__(self, path: Path, owner: str) -> None:
@@ -107,13 +109,13 @@ class Lease:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        _take_away(self.path, self.owner)
+        _remove(self.path, self.owner)
 
     def write(self, path: Path, content: bytes, durable: bool = True) -> None:
-        """Writes a file atomically, if the lease is still there.
+        """Write a file atomically, unless the lease was lost.
 
         Raises:
-            LeaseLost: it is not.
+            LeaseLost: another process removed the lease.
             OSError: the file cannot be written.
         """
         try:
@@ -125,31 +127,39 @@ class Lease:
             raise LeaseLost(self.path.name) from error
 
     def heartbeat(self) -> bytes:
-        """The next heartbeat."""
+        """Return the next heartbeat."""
         self._beats += 1
         pid = os.getpid()
-        about = {"host": platform.node(), "pid": pid, "process": _process(pid), "place": _place(), "beats": self._beats}
+        about = {
+            "host": platform.node(),
+            "pid": pid,
+            "process": _start_time(pid),
+            "place": _pid_scope(),
+            "beats": self._beats,
+        }
         return json.dumps(about).encode()
 
     def _keep_beating(self) -> None:
         while not self._ended.wait(self._pause):
             try:
-                with (self._own / HEARTBEAT).open("r+b") as file:  # in place: takes no room, and never creates it
+                with (self._own / HEARTBEAT).open(
+                    "r+b"
+                ) as file:  # in place: needs no disk space, and never creates the file
                     file.write(self.heartbeat())
             except FileNotFoundError:
                 self.lost = True
                 return
-            except OSError:  # whatever a disk may say: should it last, others will believe this process dead
+            except OSError:  # if it lasts, others will consider this process dead
                 continue
 
 
-def find_holder(path: Path) -> Holder | None:
-    """Who holds the lease, if anybody does."""
+def holder(path: Path) -> Holder | None:
+    """Return who holds the lease; None if it is free."""
     try:
         owners = os.listdir(path)
     except FileNotFoundError:
         return None
-    except OSError:  # what a network file system may say at times
+    except OSError:  # network file systems fail at times
         return Holder(UNKNOWN, b"")
     for owner in owners:
         try:
@@ -160,15 +170,15 @@ def find_holder(path: Path) -> Holder | None:
 
 
 def acquire(path: Path) -> Lease | None:
-    """Takes the lease, also from an owner that is dead for certain; None if somebody has it.
+    """Acquire the lease, or return None if a living process owns it. The lease of an ended process is taken over.
 
     Raises:
-        OSError: nothing can be written there.
+        OSError: the lease cannot be written.
     """
-    if (found := find_holder(path)) is not None:
+    if (found := holder(path)) is not None:
         if not found.is_dead:
             return None
-        _take_away(path, found.owner)
+        _remove(path, found.owner)
     lease = Lease(path, uuid.uuid4().hex)
     prepared = path.with_name(f".{lease.owner}")
     try:
@@ -186,20 +196,20 @@ def acquire(path: Path) -> Lease | None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Waits for the lease, and holds it."""
-    watch = LeaseWatcher(path)
+    """Wait for the lease, then hold it during the ``with`` block."""
+    watcher = LeaseWatcher(path)
     while (lease := acquire(path)) is None:
-        if not watch.is_free():
+        if not watcher.is_free():
             time.sleep(0.05)
     with lease:
         yield
 
 
 class LeaseWatcher:
-    """Looks at a lease again and again, until its owner gives it back or must be dead.
+    """Observer of a lease that remembers when it last saw a new heartbeat or a new owner.
 
     Arguments:
-        path: of the lease.
+        path: directory of the lease.
     """
 
     def __init__(self, path: Path) -> None:
@@ -208,27 +218,33 @@ class LeaseWatcher:
         self._since = time.monotonic()
 
     def is_free(self) -> bool:
-        """Whether nobody has the lease; from an owner that must be dead it is taken away."""
-        found = find_holder(self.path)
+        """Return whether the lease is free. Call it repeatedly; it removes the lease of a dead owner."""
+        found = holder(self.path)
         if found is None:
             return True
         if found != self._seen:
             self._seen, self._since = found, time.monotonic()
         if not found.is_dead and time.monotonic() - self._since < _patience():
             return False
-        _take_away(self.path, found.owner)
+        _remove(self.path, found.owner)
         return True
 
 
-def _take_away(path: Path, owner: str) -> None:
+def _remove(path: Path, owner: str) -> None:
+    """Remove the lease if it still belongs to the owner."""
     gone = path.with_name(f".{uuid.uuid4().hex}")
-    with contextlib.suppress(OSError):  # somebody else has done it, or has it now
+    with contextlib.suppress(OSError):  # another process removed it, or owns it now
         (path / owner).rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
         path.rmdir()
 
 
 def _patience() -> float:
+    """Return the seconds without a heartbeat after which an owner counts as dead.
+
+    Raises:
+        NalmError: ``NALM_PATIENCE`` is not a positive number.
+    """
     text = os.environ.get("NALM_PATIENCE", str(PATIENCE))
     with contextlib.suppress(ValueError):
         if float(text) > 0:
@@ -237,8 +253,8 @@ def _patience() -> float:
 
 
 @functools.cache
-def _place() -> str | None:
-    """Where numbers of processes mean the same: this boot of this machine, and this container; None if unknown."""
+def _pid_scope() -> str | None:
+    """Return the scope in which process ids are unique: boot of the machine and container. None if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -246,8 +262,8 @@ def _place() -> str | None:
         return None
 
 
-def _process(pid: int) -> str | None:
-    """When a process started, which tells it from a later one of the same number, or ``ended``; None if unknown."""
+def _start_time(pid: int) -> str | None:
+    """Return when a process started, or ``ended``; None if unknown. It tells processes with the same id apart."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What a run's iteration costs: the ensemble beside a plain PyTorch loop."""
+"""Speed: the time of a run's iteration in an ensemble, beside a plain PyTorch loop."""
 
 import importlib.util
 import statistics
@@ -31,11 +31,11 @@ ENSEMBLE_ITERATIONS = 4000
 PLAIN_ITERATIONS = 1000
 SEEDS = 25
 OPERATIONS = ("add", "sub", "mul", "div")
-"""What two layers learn."""
+"""Operations that two layers learn."""
 EVALUATE_EVERY = 1000
 
 Floor = Callable[[str, int], float | None]
-REPOSITORY_FLOOR = Path(__file__).parents[3] / "benchmarks" / "floor.py"
+"""A module's name and its number of inputs, to microseconds; None where the floor is unknown."""
 
 
 def benchmark(
@@ -45,66 +45,70 @@ def benchmark(
     floor: Path | None = None,
     two_layers: bool = False,
 ) -> list[dict[str, Any]]:
-    """Measures division over the nine ranges with 25 seeds each, in one process with one thread.
+    """Measure the time of a run's iteration, in an ensemble and in a plain PyTorch loop, in one thread.
 
-    With two layers, it is four operations on two sums of 100 inputs, which share their random numbers.
+    A single module learns division over the nine ranges with 25 seeds each. Two layers learn four operations on two
+    sums of 100 inputs; these operations share their random numbers.
 
-    The ensemble's time has everything in it: sampling, objective, clipping, optimizer, projection, evaluation every
-    1,000 iterations, and storing; not compiling. The plain loop trains one model, with the faster of torch's default
-    and fused Adam. Both are measured in turn, five times; times are medians.
+    The ensemble's time includes sampling, objective, clipping, optimizer, projection, evaluation every 1,000
+    iterations, and storing, but not compiling. The plain loop trains one model, with the faster of torch's default and
+    fused Adam. Both are measured in turn, five times; times are medians.
 
     Arguments:
         modules: names; those of Figure 3 by default. With two layers, labels of variants of that experiment; NAU and
             NMU by default.
-        inputs: numbers of inputs, of a single module.
-        say: hears what is being measured.
-        floor: a Python file with a function ``floor(module, inputs)`` to microseconds, or to None where it knows none:
-            what a run's iteration takes at least. By default the repository's benchmarks/floor.py, where nalm runs
-            from it and the floor can be measured; there is none of two layers.
-        two_layers: whether to measure networks.
+        inputs: numbers of inputs of a single module.
+        say: called with what is being measured.
+        floor: a Python file to run, with a function ``floor(module, inputs)`` that returns the least microseconds of a
+            run's iteration, or None if it is unknown. The repository's is ``benchmarks/floor.py``. Two layers have no
+            floor.
+        two_layers: whether to measure networks of two layers.
 
     Raises:
         NalmError: a module is unknown, there are too few inputs to divide, or the floor cannot be measured.
 
     Returns:
         A row per module and number of inputs: ``module``, ``inputs``, ``runs``, ``us_per_run_iteration``,
-        ``plain_us`` (both microseconds), their ``ratio``, ``floor_us``, and ``floor_factor``, by how much a run's
-        iteration takes longer (both None without a floor).
+        ``plain_us`` (both microseconds), their ``ratio``, ``floor_us``, and ``floor_factor``, how many times the floor
+        a run's iteration takes (both None without a floor).
     """
-    file = floor or (REPOSITORY_FLOOR if REPOSITORY_FLOOR.is_file() else None)
-    lowest = _load_floor(file) if file else lambda module, inputs: None
+    measure_floor = _load_floor(floor) if floor else lambda module, inputs: None
     if min(inputs) < 2:
         raise NalmError(f"found {min(inputs)} inputs, expected at least 2")
-    rows = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         if two_layers:
-            experiment = load_experiment("two-layer").narrowed(range(SEEDS), modules or ["NAU", "NMU"], OPERATIONS)
-            for label, recipe in experiment.variants.items():
-                say(f"measuring {label} with two layers")
-                rows.append(_measure(label, recipe, cast(list[SubsetTask], list(experiment.tasks.values()))))
-            return rows
-        for module in modules or ["RealNPU", "NRU", "NMRU"]:
-            for count in inputs:
-                say(f"measuring {module} with {count} inputs")
-                try:
-                    microseconds = lowest(module, count)
-                except RuntimeError as error:
-                    if floor:
-                        raise NalmError(f"cannot measure the floor: {error}") from error
-                    say(f"cannot measure the floor: {error}")
-                    microseconds = None
-                tasks = benchmark_tasks(count)
-                recipe = valid(Recipe, default_recipe(module))
-                recipe.check(count)
-                row = _measure(module, recipe, tasks)
-                row["floor_us"] = microseconds
-                row["floor_factor"] = microseconds and row["us_per_run_iteration"] / microseconds
-                rows.append(row)
+            return _measure_two_layers(modules or ["NAU", "NMU"], say)
+        return [
+            _measure_module(module, count, measure_floor, say)
+            for module in modules or ["RealNPU", "NRU", "NMRU"]
+            for count in inputs
+        ]
     finally:
         torch.set_num_threads(threads)
+
+
+def _measure_two_layers(labels: Sequence[str], say: Callable[[str], None]) -> list[dict[str, Any]]:
+    experiment = load_experiment("two-layer").narrowed(range(SEEDS), labels, OPERATIONS)
+    tasks = cast(list[SubsetTask], list(experiment.tasks.values()))
+    rows = []
+    for label, recipe in experiment.variants.items():
+        say(f"measuring {label} with two layers")
+        rows.append(_measure(label, recipe, tasks))
     return rows
+
+
+def _measure_module(module: str, inputs: int, measure_floor: Floor, say: Callable[[str], None]) -> dict[str, Any]:
+    say(f"measuring {module} with {inputs} inputs")
+    try:
+        floor = measure_floor(module, inputs)
+    except RuntimeError as error:
+        raise NalmError(f"cannot measure the floor: {error}") from error
+    recipe = valid(Recipe, default_recipe(module))
+    recipe.check(inputs)
+    row = _measure(module, recipe, benchmark_tasks(inputs))
+    return row | {"floor_us": floor, "floor_factor": floor and row["us_per_run_iteration"] / floor}
 
 
 def _load_floor(path: Path) -> Floor:
@@ -143,7 +147,7 @@ def _measure(name: str, recipe: Recipe, tasks: list[SubsetTask]) -> dict[str, An
 
 
 def benchmark_tasks(inputs: int) -> list[SubsetTask]:
-    """Division over the nine ranges, of one input by another."""
+    """Return the tasks of dividing one input by another, for the nine ranges."""
     size = {"input_size": inputs, "subset_ratio": one_input_each(inputs)}
     tasks = cast(list[SubsetTask], list(load_experiment("figure-3").tasks.values()))
     return [task.model_copy(update=size) for task in tasks]
@@ -160,7 +164,7 @@ def _time_ensemble(recipe: Recipe, runs: tuple[Run, ...]) -> float:
 
 
 def plain_loop(recipe: Recipe, task: SubsetTask, iterations: int, fused: bool) -> float:
-    """Trains one model as one would write it in plain PyTorch, and returns the seconds per iteration."""
+    """Train one model as people write it in plain PyTorch, and return the seconds per iteration."""
     torch.manual_seed(0)
     module = task.build(recipe)
     optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=fused)

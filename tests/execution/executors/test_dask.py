@@ -13,7 +13,8 @@ from tests.execution.command import FIGURE, Command, trained_locally
 from tests.execution.processes import rows, wait_until
 
 from nalm.errors import NalmError
-from nalm.execution.executors.settings import DaskSettings, ExecutorSettings, open_executor
+from nalm.execution.executors.dask import DaskSettings
+from nalm.execution.executors.settings import ExecutorSettings, open_executor
 
 WORKER = ("--nthreads", "1", "--no-nanny", "--no-dashboard")
 

@@ -12,7 +12,7 @@ import pytest
 import nalm
 from nalm.errors import NalmError
 from nalm.execution.executors.scripts import SCHEDULERS, QueueSettings, array_script, settings_of_slurm
-from nalm.execution.executors.settings import SlurmSettings
+from nalm.execution.executors.slurm import SlurmSettings
 
 Cli = Callable[..., CompletedProcess[str]]
 

@@ -10,13 +10,9 @@ import pytest
 
 import nalm
 from nalm.errors import NalmError
-from nalm.execution.executors.settings import (
-    ExecutorSettings,
-    SlurmSettings,
-    load_settings,
-    open_executor,
-    settings_path,
-)
+from nalm.execution.executors.settings import ExecutorSettings, load_settings, open_executor, settings_path
+from nalm.execution.executors.slurm import SlurmSettings
+from nalm.registry import import_paths
 
 Configure = Callable[[str], Path]
 
@@ -36,7 +32,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
 
     def write(text: str) -> Path:
         path = tmp_path / "config" / "nalm" / "config.yaml"
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
 
@@ -73,7 +69,7 @@ def test_what_is_typed_comes_before_the_file(configure: Configure) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("executor: sge", ":1: executor: found 'sge', expected 'local', 'slurm' or 'dask'"),
+        ("executor: sge", ":1: executor: found unknown executor 'sge', expected one of: local, slurm, dask, or an "),
         ("slrum: {}", ":1: slrum: found unknown field 'slrum', expected one of: executor, slurm, dask (did you mean "),
         ("slurm:\n  tiem: 5", ":2: slurm.tiem: found unknown field 'tiem', expected one of: time, cpus, memory, "),
         ("slurm:\n  time: 1 hour", ":2: slurm.time: found '1 hour', expected an integer"),
@@ -89,6 +85,26 @@ def test_a_mistake_in_the_file_is_named_with_its_line(configure: Configure, text
     with pytest.raises(NalmError) as error:
         load_settings()
     assert str(error.value).startswith(f"{path}{sentence}")
+
+
+@pytest.mark.parametrize("text", ["", "# executor: slurm\n# slurm:\n#   time: 30\n", "---\n"])
+def test_a_file_that_is_empty_or_holds_only_comments_sets_nothing(configure: Configure, text: str) -> None:
+    configure(text)
+    assert load_settings() == ExecutorSettings()
+    assert load_settings({"slurm": {"time": 5}}).slurm.time == 5
+
+
+def test_an_executor_may_be_an_import_path_unless_these_are_forbidden(configure: Configure) -> None:
+    configure("executor: nalm.execution.executors.local:EXECUTOR")
+    with open_executor(load_settings()) as executor:
+        assert executor is None
+    with import_paths(False), pytest.raises(NalmError, match="an import path, whose code would be run"):
+        load_settings()
+    configure("executor: nalm.execution.executors.local:LocalSettings")
+    with pytest.raises(
+        NalmError, match=r"found ModelMetaclass at .*, expected a nalm\.execution\.executors\.ExecutorKind"
+    ):
+        load_settings()
 
 
 @pytest.fixture
@@ -143,7 +159,7 @@ def test_commands_train_as_the_file_says(
         (("--slurm-partition", "main"), "found options of slurm for the executor local, expected --executor slurm"),
         (("--executor", "slurm", "--dask-scheduler", "tcp://a:1"), "found options of dask for the executor slurm, "),
         (("--executor", "slurm", "--slurm-memory", "4"), "slurm.memory: found '4', expected a number and K, M, G or "),
-        (("--executor", "slurm", "--slurm-option", "=5"), "found option '=5' of sbatch, expected KEY=VALUE or KEY"),
+        (("--executor", "slurm", "--slurm-option", "=5"), "found '=5' for --slurm-option, expected KEY=VALUE or KEY"),
         (
             ("--executor", "slurm", "--workers", 2),
             "found 2 workers for the executor slurm, expected none: use ",
@@ -164,5 +180,5 @@ def test_without_submitit_it_is_said_what_to_install(monkeypatch: pytest.MonkeyP
 
 def test_away_from_a_cluster_slurm_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NalmError, match="found no command srun, expected a machine from which jobs of Slurm can be"):
+    with pytest.raises(NalmError, match="found no command srun, expected a machine that can submit jobs to Slurm"):
         open_executor(nalm.ExecutorSettings(executor="slurm"))

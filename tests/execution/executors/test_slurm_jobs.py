@@ -14,8 +14,9 @@ from submitit.core.utils import JobPaths
 
 from nalm.errors import NalmError
 from nalm.execution.executors import slurm
-from nalm.execution.executors.settings import SlurmSettings
-from nalm.execution.executors.slurm import JobLost, SlurmExecutor
+from nalm.execution.executors.slurm import SlurmExecutor, SlurmSettings
+from nalm.execution.executors.slurm_calls import Raised
+from nalm.execution.executors.slurm_queue import JobLost, job_states
 
 QUICK = 0.02
 
@@ -74,8 +75,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     monkeypatch.setattr(slurm, "SECONDS_BETWEEN_LOOKS", QUICK)
     monkeypatch.setattr(slurm, "SECONDS_UNTIL_LOST", 5 * QUICK)
     monkeypatch.setattr(slurm, "_submitit", lambda folder, settings: made.submitit)
-    monkeypatch.setattr(slurm, "_most_elements", lambda: 4)
-    monkeypatch.setattr(slurm, "_states", made.states)
+    monkeypatch.setattr(slurm, "max_array_size", lambda: 4)
+    monkeypatch.setattr(slurm, "job_states", made.states)
     made.executor = SlurmExecutor(SlurmSettings(folder=tmp_path))
     made.executor.folder = made.folder
     yield made
@@ -122,7 +123,7 @@ def test_what_a_function_raises_arrives_with_its_traceback(cluster: Cluster) -> 
     future = cluster.executor.submit(int, "seven")
     wait_until(lambda: cluster.submitit.arrays)
     ((call,),) = cluster.submitit.arrays
-    cluster.leave("1_0", "success", slurm._Raised(_raised_by(lambda: call[0].function(*call[1:]))))
+    cluster.leave("1_0", "success", Raised(_raised_by(lambda: call[0].function(*call[1:]))))
     error = future.exception(20)
     assert isinstance(error, ValueError)
     assert "Traceback" in error.__notes__[0]
@@ -186,7 +187,7 @@ def test_jobs_that_sbatch_refuses_fail_with_its_reason(cluster: Cluster) -> None
     for future in futures:
         error = future.exception(20)
         assert isinstance(error, NalmError)
-        assert str(error) == "sbatch does not take the jobs: sbatch: error: no such partition"
+        assert str(error) == "sbatch refused the jobs: sbatch: error: no such partition"
 
 
 def test_what_goes_wrong_cancels_the_jobs(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,5 +222,5 @@ def test_the_queues_answer_is_read(
     command.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n{answer}\n')
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert slurm._states(["7_0", "7_1", "8"]) == states
+    assert job_states(["7_0", "7_1", "8"]) == states
     assert "--jobs=7,8" in (tmp_path / "asked").read_text()

@@ -175,7 +175,7 @@ def test_a_state_of_other_runs_is_refused(present: Any) -> None:
 
 def test_parameters_are_kept_after_training_alone_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = make_ensemble(recipe(iterations=60), RUNS[-2:], compiled=False).train()
-    monkeypatch.setattr("nalm.training.ensemble.loop.MOST_PARAMETERS", 4 * 42 - 1)
+    monkeypatch.setattr("nalm.training.ensemble.recording.MOST_PARAMETERS", 4 * 42 - 1)
     ensemble = make_ensemble(recipe(iterations=60), RUNS[-2:], compiled=False)
     history = ensemble.train()
     assert (len(usual.parameters), len(history.parameters)) == (5, 1)

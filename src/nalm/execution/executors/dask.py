@@ -1,4 +1,4 @@
-"""Trains shards on the workers of Dask."""
+"""The executor ``dask``: workers of a Dask scheduler, or of a local Dask cluster."""
 
 import concurrent.futures
 import contextlib
@@ -8,16 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from nalm.errors import NalmError
+from nalm.execution.executors.kind import ExecutorKind, Settings
 from nalm.execution.executors.local import default_workers
-from nalm.execution.executors.settings import DaskSettings
-from nalm.execution.worker import stop_training
 from nalm.log import hide_warnings
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["dask_executor"]
+__all__ = ["EXECUTOR", "DaskSettings", "dask_executor"]
 
 SECONDS_TO_CONNECT = 10
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -25,27 +26,36 @@ CLOSED = "closed"
 LOST = "the scheduler of Dask is lost"
 
 
+class DaskSettings(Settings):
+    """Settings of the executor ``dask``."""
+
+    scheduler: str | None = Field(
+        None, description="Address such as tcp://host:8786; without it, start a local cluster."
+    )
+
+
 @contextlib.contextmanager
 def dask_executor(settings: DaskSettings, workers: int | None = None) -> Iterator[concurrent.futures.Executor]:
-    """An executor on the workers of a scheduler, or on those of a cluster of this machine that ends with it.
+    """Connect to a scheduler, or start a local cluster that ends with the context.
 
-    Dask gives the shard of a worker that died to another, until ``distributed.scheduler.allowed-failures`` workers
-    died of it. Seeds and precision belong to a whole process, in which shards take turns: workers should have one
+    When a worker dies, Dask gives its shard to another worker, until ``distributed.scheduler.allowed-failures`` workers
+    died of it. Seeds and precision belong to a process, so shards in one process take turns: workers should have one
     thread each.
 
     Arguments:
         settings: the scheduler's address, if there is one.
-        workers: processes of a local cluster; as many as cores by default.
+        workers: number of processes of a local cluster; one per core by default.
 
     Raises:
-        NalmError: distributed is not installed, the scheduler does not answer, or it decides the number of workers.
+        NalmError: distributed is not installed, the scheduler does not answer, or a number of workers was given
+            although the scheduler decides it.
     """
     try:
         from distributed import Client, LocalCluster
     except ImportError:
         raise NalmError("the executor dask needs distributed: pip install 'nalm[dask]'") from None
     if settings.scheduler is not None and workers is not None:
-        raise NalmError(f"found {workers} workers for a scheduler of Dask, expected those that it has")
+        raise NalmError(f"found {workers} workers for a scheduler of Dask, expected no number: the scheduler decides")
     with contextlib.ExitStack() as stack:
         if settings.scheduler is None:
             count = default_workers() if workers is None else max(1, workers)
@@ -54,7 +64,7 @@ def dask_executor(settings: DaskSettings, workers: int | None = None) -> Iterato
                 threads_per_worker=1,
                 dashboard_address=None,
                 memory_limit=None,
-                silence_logs=logging.ERROR,  # workers that end slowly are worth no warning
+                silence_logs=logging.ERROR,  # no warnings about workers that end slowly
             )
             client = stack.enter_context(Client(stack.enter_context(cluster)))
         else:
@@ -72,10 +82,10 @@ def dask_executor(settings: DaskSettings, workers: int | None = None) -> Iterato
 
 
 class _Executor(concurrent.futures.Executor):
-    """Dask's own, whose workers keep what a person should know for the process that submitted.
+    """Dask's executor, with workers that pass warnings on to the process that submitted the shard.
 
     Arguments:
-        client: of the scheduler; should it be lost, calls that have not ended fail.
+        client: client of the scheduler; calls that have not ended fail when the connection is lost.
     """
 
     def __init__(self, client: "Client") -> None:
@@ -85,7 +95,7 @@ class _Executor(concurrent.futures.Executor):
         threading.Thread(target=self._watch, daemon=True).start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
-        """Has a function called on a worker."""
+        """Call a function on a worker."""
         if self._client.status == CLOSED:
             raise concurrent.futures.BrokenExecutor(LOST)
         future: concurrent.futures.Future[Any] = self._executor.submit(_quietly, fn, *args, **kwargs)
@@ -94,12 +104,14 @@ class _Executor(concurrent.futures.Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Takes no more."""
+        """Accept no more calls, and wait for those that were submitted."""
         self._executor.shutdown(wait=wait)
 
     def stop(self) -> None:
-        """Has workers write checkpoints of the shards they train, and cancels what waits."""
-        with contextlib.suppress(Exception):  # the scheduler may be lost, which is why this stops
+        """Ask workers to write checkpoints of their shards, and cancel waiting calls."""
+        from nalm.execution.worker import stop_training  # imports torch
+
+        with contextlib.suppress(Exception):  # the lost scheduler may be the reason to stop
             self._executor.shutdown(wait=False)
             self._client.run(stop_training)
 
@@ -107,10 +119,13 @@ class _Executor(concurrent.futures.Executor):
         while self._client.status != CLOSED:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         for future in list(self._open):
-            with contextlib.suppress(concurrent.futures.InvalidStateError):  # it has ended now
+            with contextlib.suppress(concurrent.futures.InvalidStateError):  # it has just ended
                 future.set_exception(concurrent.futures.BrokenExecutor(LOST))
 
 
 def _quietly(function: Callable[..., Any], *arguments: Any) -> Any:
     hide_warnings()
     return function(*arguments)
+
+
+EXECUTOR = ExecutorKind(DaskSettings, dask_executor)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from nalm.execution.executors.kind import ExecutorKind, Settings
+
 __all__ = ["InProcessExecutor", "default_workers", "local_workers"]
 
 
@@ -69,3 +71,14 @@ def _stop(executor: concurrent.futures.ProcessPoolExecutor) -> None:
     finally:
         for process in processes:
             process.kill()
+
+
+class LocalSettings(Settings):
+    """No settings: the option ``--workers`` is the only one."""
+
+
+def _open(settings: LocalSettings, workers: int | None) -> contextlib.nullcontext[None]:
+    return contextlib.nullcontext()  # `run` starts the workers itself, as many as there are shards to train
+
+
+EXECUTOR = ExecutorKind(LocalSettings, _open)

@@ -1,41 +1,60 @@
-"""Scripts for queues: a job array, each job of which trains a part of the shards."""
+"""Scripts for queues: job arrays, in which each job trains a part of the shards."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import Field
 
 from nalm.errors import NalmError
-from nalm.execution.executors.settings import JobSettings, SlurmSettings
+from nalm.execution.executors.jobs import JobSettings
+from nalm.execution.executors.settings import load_settings
+from nalm.execution.executors.slurm import SlurmSettings
+from nalm.spec.document import valid
 
-__all__ = ["LARGEST_ARRAY", "SCHEDULERS", "QueueSettings", "array_script", "settings_of_slurm"]
+__all__ = ["LARGEST_ARRAY", "SCHEDULERS", "QueueSettings", "array_script", "queue_settings", "settings_of_slurm"]
 
 LARGEST_ARRAY = 1000
-"""What Slurm and LSF allow where nobody changed it."""
+"""The default limit of Slurm and LSF on the number of jobs in an array."""
 
 
 class QueueSettings(JobSettings):
-    """What the jobs of a script ask for.
+    """The resources that each job of a script requests."""
 
-    Arguments:
-        queue: where they wait, which Slurm calls a partition; the default one if there is none.
-        options: further options of the scheduler, as they stand in its scripts, such as ``--account=me``.
+    queue: str | None = Field(None, description="Queue or partition.")
+    options: tuple[str, ...] = Field((), description="Another option, as the scheduler's scripts write it.")
+    setup: tuple[str, ...] = Field((), description="Shell line to run before training.")
+
+
+def queue_settings(scheduler: str, asked: Mapping[str, Any]) -> QueueSettings:
+    """Return the settings of a script. For Slurm, fields that were not asked for come from the configuration file.
+
+    Raises:
+        NalmError: a field or the configuration file is wrong.
     """
-
-    queue: str | None = None
-    options: tuple[str, ...] = ()
+    known = settings_of_slurm(load_settings().slurm) if scheduler == "slurm" else QueueSettings()
+    return valid(QueueSettings, known.model_dump() | dict(asked))
 
 
 def settings_of_slurm(settings: SlurmSettings) -> QueueSettings:
-    """The settings of the executor for Slurm, for its scripts."""
-    shared = settings.model_dump(include=set(JobSettings.model_fields))
+    """Return the settings of a script for Slurm that match those of the executor for Slurm."""
+    shared = settings.model_dump(include={*JobSettings.model_fields, "setup"})
     options = [f"--{name}" if value is None else f"--{name}={value}" for name, value in settings.options.items()]
     return QueueSettings(**shared, queue=settings.partition, options=tuple(options))
 
 
 @dataclass(frozen=True)
 class _Scheduler:
-    """How a scheduler wants it: the mark of its lines, its options, and the shell's expression for a job's index."""
+    """The syntax of a scheduler's scripts.
+
+    Arguments:
+        mark: the beginning of lines with options.
+        options: returns the options that request resources, given the settings and the number of jobs.
+        index: shell expression for a job's position in the array, from 0.
+        submit: the command that submits a script.
+    """
 
     mark: str
     options: Callable[[QueueSettings, int], list[str]]
@@ -74,7 +93,7 @@ def _pbs(job: QueueSettings, jobs: int) -> list[str]:
     memory = f":mem={job.memory.lower()}b" if job.memory else ""
     return [
         "-N nalm",
-        *([f"-J 1-{jobs}{limit}"] if jobs > 1 else []),  # an array of one is refused
+        *([f"-J 1-{jobs}{limit}"] if jobs > 1 else []),  # PBS refuses an array of one job
         f"-l walltime={job.time // 60:02}:{job.time % 60:02}:00",
         f"-l select=1:ncpus={job.cpus}{memory}",
         *([f"-q {job.queue}"] if job.queue else []),
@@ -88,24 +107,24 @@ SCHEDULERS = {
     "lsf": _Scheduler("#BSUB", _lsf, "LSB_JOBINDEX - 1", "bsub < FILE"),
     "pbs": _Scheduler("#PBS", _pbs, "${PBS_ARRAY_INDEX:-1} - 1", "qsub FILE"),
 }
-"""LSF and PBS count the jobs of an array from 1."""
+"""Schedulers by name. LSF and PBS count the jobs of an array from 1."""
 
 
 def array_script(
     scheduler: str, command: Sequence[str], jobs: int, job: QueueSettings, logs: Path, directory: Path
 ) -> str:
-    """A shell script for a scheduler's job array.
+    """Return a shell script that submits a job array.
 
     Arguments:
         scheduler: ``slurm``, ``lsf`` or ``pbs``.
-        command: what every job runs; ``--index`` and ``--of`` are added to it.
-        jobs: how many there are.
-        job: what each asks for.
-        logs: where what each says is written; jobs create it.
-        directory: where jobs run.
+        command: the command that every job runs; ``--index`` and ``--of`` are added to it.
+        jobs: number of jobs.
+        job: the resources that each job requests.
+        logs: directory for the output of the jobs, which create it.
+        directory: working directory of the jobs.
 
     Raises:
-        NalmError: the scheduler is unknown, there are no jobs, or they ask for what cannot be.
+        NalmError: the scheduler is unknown, or there are no jobs.
     """
     if scheduler not in SCHEDULERS:
         raise NalmError(f"found unknown scheduler {scheduler!r}, expected one of: {', '.join(SCHEDULERS)}")
@@ -115,7 +134,7 @@ def array_script(
     options = [*about.options(job, jobs), *job.options]
     lines = [
         "#!/bin/bash",
-        f"# {jobs} jobs, each of which trains a part of the shards: {about.submit}",
+        f"# {jobs} jobs, each training a part of the shards; submit with: {about.submit}",
         *(f"{about.mark} {option}" for option in options),
         "",
         f"cd {shlex.quote(str(directory))} || exit",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nalm.modules.operations import OPERATIONS
-from nalm.spec.ranges import Place, Range
+from nalm.spec.ranges import PlaceDraws, Range
 from nalm.training.ensemble.data import Batch, HeldOut
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ Ends = tuple[int, int]
 
 
 def _batch(
-    drawn: Tensor, layout: RunLayout, place: Place, operations: Sequence[str], dtype: torch.dtype
+    drawn: Tensor, layout: RunLayout, place: PlaceDraws, operations: Sequence[str], dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of one iteration from its draws.
 

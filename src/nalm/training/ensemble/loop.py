@@ -3,7 +3,6 @@
 import contextlib
 import gc
 from collections.abc import Callable, Sequence
-from time import time
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,11 @@ from nalm.threads import one_thread
 from nalm.training.compiling import rare_garbage_collection
 from nalm.training.ensemble import state
 from nalm.training.ensemble.data import MakeSampler
-from nalm.training.ensemble.early_stopping import EarlyStopping, Final
 from nalm.training.ensemble.programs import make_program, vectorized_program
+from nalm.training.ensemble.recording import Recorder
 from nalm.training.ensemble.stack import Stack, stack_size
 from nalm.training.ensemble.step import LoopedModels, StepInputs
-from nalm.training.history import MOST_PARAMETERS, History
+from nalm.training.history import History
 from nalm.training.initialization import initial_module, noise_shape, redrawn
 from nalm.training.optimizers import iteration_scalars
 from nalm.training.restarts import RestartTracker
@@ -67,7 +66,6 @@ class Ensemble:
         self.device = torch.device(device)
         self.runs = len(seeds)
         self.iteration = 0
-        self.history = History()
         self._seeds = seeds
         self._build = build
         self._compile = compiled
@@ -76,13 +74,13 @@ class Ensemble:
         self.restarts = (
             RestartTracker(recipe.reinitialize, recipe.evaluate_every, self.runs) if recipe.reinitialize else None
         )
-        self.early_stopping = EarlyStopping(self.runs, thresholds)
         parameters = {
             name: torch.stack([module.get_parameter(name).detach() for module in modules]).to(self.device)
             for name, parameter in modules[0].named_parameters()
             if parameter.requires_grad
         }
-        self.final = Final.unknown(self.runs, parameters)
+        self.recorder = Recorder(self.runs, recipe, thresholds, parameters)
+        self.history = self.recorder.history
         size = stack_size(self.runs, recipe, compiled)
         self.stack = Stack(self.runs, size, recipe, make_sampler, self.device)
         self.noise_shape = noise_shape(modules[0], torch.Size((recipe.batch_size, self.stack.sampler.columns)))
@@ -106,12 +104,6 @@ class Ensemble:
         looped = isinstance(self.program.models, LoopedModels)
         return self.noise_shape is not None or self.restarts is not None or looped
 
-    @property
-    def keeps_parameters(self) -> bool:
-        """Whether the parameters of every evaluation are kept."""
-        numbers = sum(value[0].numel() for value in self.stack.state.parameters.values())
-        return (self.recipe.iterations // self.recipe.evaluate_every + 1) * numbers <= MOST_PARAMETERS
-
     def train(
         self,
         on_evaluation: Callable[["Ensemble"], None] = lambda ensemble: None,
@@ -127,7 +119,8 @@ class Ensemble:
         with torch.no_grad(), one_thread(), collection:
             if not len(self.history.diverged_at):  # otherwise it has finished
                 self._train(on_evaluation, on_pause)
-                self._finish()
+                restarts = self.restarts.restarts if self.restarts else [[] for _ in range(self.runs)]
+                self.recorder.finish(self.stack, self.program, restarts)
         return self.history
 
     def module(self, run: int) -> nn.Module:
@@ -136,8 +129,8 @@ class Ensemble:
         fixed = {name: value[run] for name, value in self.program.models.fixed(self.runs).items()}
         parameters = self.stack.state.parameters
         own = {name: values[self.stack.position(run)] for name, values in parameters.items()}
-        if self.early_stopping.stopped_at[run] >= 0:
-            own = {name: torch.from_numpy(self.final.parameters[name][run]) for name in parameters}
+        if self.recorder.early_stopping.stopped_at[run] >= 0:
+            own = {name: torch.from_numpy(self.recorder.final.parameters[name][run]) for name in parameters}
         module.load_state_dict(own | fixed)
         return module.eval()
 
@@ -159,24 +152,22 @@ class Ensemble:
         It is compiled anew, unless this process has compiled such an ensemble before.
         """
         self.stack.shrink(runs, size)
-        self._rest_streams()
+        self.rest_streams()
         module, _ = self._initial(self._seeds[runs[0]])
         program = vectorized_program(self.recipe, self.stack, [module], self.device, self._compile)
         assert program is not None  # it was vectorized when it was larger
         self.program = program
 
-    def stop_runs(self, stopped_at: npt.NDArray[np.int64]) -> None:
-        """Restore which runs had stopped and when; the history is restored before."""
-        self.early_stopping.restore(stopped_at, self.history.validation_errors)
-        self.history.stopped_at = self.early_stopping.stopped_at
-        self._rest_streams()
+    def rest_streams(self) -> None:
+        """Draw no more for runs that have stopped."""
+        self.stack.sampler.draw_only_for([self.stack.position(run) for run in self.recorder.early_stopping.active])
 
     def _initial(self, seed: int) -> tuple[nn.Module, torch.Generator]:
         return initial_module(lambda: self._build(self.recipe), self.recipe.dtype, seed)
 
     def _train(self, on_evaluation: Callable[["Ensemble"], None], on_pause: Callable[["Ensemble"], None]) -> None:
         every, last = self.recipe.evaluate_every, self.recipe.iterations
-        while self.iteration <= last and len(self.early_stopping.active):
+        while self.iteration <= last and len(self.recorder.early_stopping.active):
             if self.iteration % every == 0:
                 self._shrink_if_worthwhile()
                 self._evaluate()
@@ -184,7 +175,7 @@ class Ensemble:
             if self.restarts is not None:
                 self._restart(self.restarts.find(self.iteration, self.history.validation_errors))
             stops = [every] if self.restarts is None else [every, self.restarts.rule.every]
-            active = len(self.early_stopping.active)
+            active = len(self.recorder.early_stopping.active)
             until_stop = min(stop - self.iteration % stop for stop in stops) if active else 1
             at_once = max(1, DRAWN_AT_ONCE // self.stack.sampler.numbers_per_batch)
             self._advance(min(until_stop, last + 1 - self.iteration, at_once))
@@ -192,7 +183,7 @@ class Ensemble:
 
     def _shrink_if_worthwhile(self) -> None:
         """Drop runs that have stopped, if a much smaller stack holds the others; looped models all stay."""
-        active = self.early_stopping.active
+        active = self.recorder.early_stopping.active
         if len(active) in (0, len(self.stack.present)) or isinstance(self.program.models, LoopedModels):
             return
         power = 2 ** int(len(active) - 1).bit_length()  # few sizes, so that few programs are compiled
@@ -218,8 +209,7 @@ class Ensemble:
         stack.state, report = self.program.train(stack.state, inputs, stack.sampler.layout)
         if self.iteration % self.recipe.evaluate_every == 0:
             criterion, penalty = report
-            self.history.criteria.append(self._of_all(criterion))
-            self.history.penalties.append(self._of_all(penalty))
+            self.recorder.report(stack, criterion, penalty)
         self.iteration += steps
 
     def _noise(self, steps: int) -> Tensor | None:
@@ -240,52 +230,6 @@ class Ensemble:
             self.stack.replace(run, {name: module.get_parameter(name).detach() for name in names})
 
     def _evaluate(self) -> None:
-        history = self.history
-        history.iterations.append(self.iteration)
-        now, sparsity_errors = self._now()
-        history.wall_times.append(time())
-        history.validation_errors.append(now.validation_errors)
-        history.test_errors.append(now.test_errors)
-        history.sparsity_errors.append(sparsity_errors)
-        if self.keeps_parameters:
-            history.parameters.append(now.parameters)
-        diverged = now.diverged_at >= 0
-        stopped = self.early_stopping.stop(self.iteration, now.validation_errors, now.test_errors, diverged)
-        self.final.keep(stopped, now)
-        history.stopped_at = self.early_stopping.stopped_at
-        if len(stopped):
-            self._rest_streams()
+        if len(self.recorder.evaluate(self.iteration, self.stack, self.program)):
+            self.rest_streams()
         gc.collect(1)
-
-    def _rest_streams(self) -> None:
-        """Draw no more for runs that have stopped."""
-        self.stack.sampler.draw_only_for([self.stack.position(run) for run in self.early_stopping.active])
-
-    def _finish(self) -> None:
-        now, _ = self._now()
-        self.final.keep(self.early_stopping.active, now)
-        history = self.history
-        history.final_validation_errors = self.final.validation_errors
-        history.final_test_errors = self.final.test_errors
-        history.parameters.append(self.final.parameters)
-        history.restarts = self.restarts.restarts if self.restarts else [[] for _ in range(self.runs)]
-        history.diverged_at = self.final.diverged_at.astype(np.int64)
-        fixed = self.program.models.fixed(self.runs)
-        history.buffers = {name: value.cpu().numpy().astype(np.float64) for name, value in fixed.items()}
-
-    def _now(self) -> tuple[Final, Array]:
-        """Return the values of all runs as they are now, and their sparsity errors."""
-        sampler, models = self.stack.sampler, self.stack.state
-        validation, test, sparsity = self.program.evaluate(models.parameters, sampler.validation, sampler.test)
-        parameters = {name: self._of_all(value) for name, value in models.parameters.items()}
-        now = Final(self._of_all(validation), self._of_all(test), self._of_all(models.diverged_at), parameters)
-        return now, self._of_all(sparsity)
-
-    def _of_all(self, values: Tensor) -> Array:
-        """Return values of the stack as those of all runs; NaN for runs that stopped before the last evaluation."""
-        found = self.stack.unpad(values)
-        result = np.full((self.runs, *found.shape[1:]), np.nan)
-        result[self.stack.present] = found
-        last = self.history.iterations[-1] if self.history.iterations else 0
-        result[~self.early_stopping.trained_at(last)] = np.nan
-        return result

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from nalm.spec.recipe import Recipe
-from nalm.training.ensemble.early_stopping import EarlyStopping, Final
+from nalm.training.ensemble.early_stopping import Final
+from nalm.training.ensemble.recording import Recorder
 from nalm.training.ensemble.stack import Stack
 from nalm.training.ensemble.step import Program, TrainState
 from nalm.training.history import SERIES, History
@@ -36,17 +37,14 @@ class Resumable(Protocol):
     history: History
     generators: list[torch.Generator]
     restarts: RestartTracker | None
-    early_stopping: EarlyStopping
-    final: Final
+    recorder: Recorder
     stack: Stack
     program: Program
 
     @property
-    def keeps_parameters(self) -> bool: ...
-    @property
     def draws_own_numbers(self) -> bool: ...
     def shrink(self, runs: npt.NDArray[np.int64], size: int) -> None: ...
-    def stop_runs(self, stopped_at: npt.NDArray[np.int64]) -> None: ...
+    def rest_streams(self) -> None: ...
 
 
 def capture(ensemble: Resumable) -> State:
@@ -59,8 +57,8 @@ def capture(ensemble: Resumable) -> State:
     return {
         "iteration": ensemble.iteration,
         "present": torch.tensor(ensemble.stack.present),
-        "stopped_at": torch.tensor(ensemble.early_stopping.stopped_at),
-        "final": {name: torch.tensor(values) for name, values in _named(ensemble.final).items()},
+        "stopped_at": torch.tensor(ensemble.recorder.early_stopping.stopped_at),
+        "final": {name: torch.tensor(values) for name, values in _named(ensemble.recorder.final).items()},
         "snapshot": _copied(ensemble.stack.state._asdict()),
         "fixed": _copied(ensemble.program.models.fixed(runs)),
         "streams": ensemble.stack.sampler.state(),
@@ -73,7 +71,7 @@ def capture(ensemble: Resumable) -> State:
             "parameters": {
                 name: _stacked([values[name] for values in history.parameters], (runs, *parameter.shape[1:]))
                 for name, parameter in ensemble.stack.state.parameters.items()
-                if ensemble.keeps_parameters
+                if ensemble.recorder.keeps_parameters
             },
         },
     }
@@ -120,12 +118,13 @@ def restore(ensemble: Resumable, state: Any) -> None:
     for name in SERIES:
         setattr(history, name, list(series[name].numpy()))
     parameters = {name: values.numpy() for name, values in series["parameters"].items()}
-    kept = range(len(evaluations) if ensemble.keeps_parameters else 0)
+    kept = range(len(evaluations) if ensemble.recorder.keeps_parameters else 0)
     history.parameters = [{name: values[row] for name, values in parameters.items()} for row in kept]
     final = {name: values.numpy() for name, values in state["final"].items()}
     validation, test, diverged_at = (final.pop(name) for name in (VALIDATION, TEST, DIVERGED))
-    ensemble.final = Final(validation, test, diverged_at, final)
-    ensemble.stop_runs(state["stopped_at"].numpy())
+    ensemble.recorder.final = Final(validation, test, diverged_at, final)
+    ensemble.recorder.restore_stops(state["stopped_at"].numpy())
+    ensemble.rest_streams()
 
 
 def _shrink(ensemble: Resumable, state: Any) -> None:
