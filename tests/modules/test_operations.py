@@ -22,7 +22,7 @@ NUMBER = 3
 
 @pytest.fixture
 def installed(tmp_path: Path, user_module: Callable[[str, str], None]) -> None:
-    """Installs a package with an operation, and with something that is none."""
+    """Install a package with an operation, and with an entry point that is not an operation."""
     user_module("somebodys_operations", SOURCE)
     information = tmp_path / "operations-1.0.dist-info"
     information.mkdir()
