@@ -1,4 +1,4 @@
-"""How many threads torch uses."""
+"""Number of threads that torch uses."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,10 @@ __all__ = ["one_thread"]
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """The same sums in the same order everywhere, and no nested thread pools, nor threads that wait for each other."""
+    """Limit torch to one thread within the context.
+
+    Sums are then added in the same order everywhere, and thread pools are not nested.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

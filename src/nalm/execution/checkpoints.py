@@ -1,4 +1,4 @@
-"""Checkpoints: what a long shard has come to, so that nothing but the last few iterations is ever trained twice."""
+"""Checkpoints: an interrupted shard resumes from one, so that only the last few iterations are trained twice."""
 
 import io
 import platform
@@ -21,17 +21,17 @@ __all__ = ["Checkpoint", "checkpoint_path"]
 
 FORMAT = 2
 SECONDS_AT_LEAST = 1.0
-"""From one checkpoint to the next."""
+"""Shortest time between checkpoints."""
 TIMES_ITS_COST = 60.0
-"""How much longer training lasts, from one checkpoint to the next, than the writing of one."""
+"""Shortest time between checkpoints, as a multiple of the time to write one."""
 SHARE_OF_TRAINING = 1 / 20
-"""Of the iterations that have been made, how many a kill can cost at most, where those limits are shorter."""
+"""A checkpoint is due after this share of the iterations so far, unless the shortest times are longer."""
 SECONDS_AT_MOST = 60.0
-"""From one checkpoint to the next, where that share would be longer."""
+"""A checkpoint is due after this time, even if the share is not reached."""
 
 
 class _Saved(BaseModel):
-    """What is in a checkpoint; ``state`` is checked by the ensemble that takes it."""
+    """Content of a checkpoint. The ensemble that loads ``state`` checks it."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -45,15 +45,16 @@ class _Saved(BaseModel):
 
 
 class Checkpoint:
-    """The checkpoint of a shard, ``running/<shard>.checkpoint``: there while the shard is trained, and after a stop.
+    """Checkpoint of a shard in ``running/<shard>.checkpoint``, which exists until the shard is stored.
 
-    A line with the hash of the rest, which is what ``torch.save`` writes, loaded as weights only.
+    The first line of the file is the hash of the rest. The rest is written by ``torch.save`` and loaded with
+    ``weights_only``.
 
     Arguments:
         directory: the results directory.
-        shard: whose it is.
-        made_by: what else must be the same for training to go on from it, such as the device.
-        write: writes a file atomically.
+        shard: the shard that is trained.
+        made_by: settings that must be the same to resume from the checkpoint, such as the device.
+        write: function that writes a file atomically.
     """
 
     def __init__(
@@ -74,9 +75,9 @@ class Checkpoint:
         self._hosts = [platform.node()]
 
     def resume(self, make: Callable[[], Trainer]) -> Trainer:
-        """A new ensemble, which goes on where the checkpoint is, if there is one that is whole and fits.
+        """Make an ensemble, and load the checkpoint into it if there is one.
 
-        Another one is set aside, which a notice says.
+        A checkpoint that is damaged or does not fit is moved aside, with a warning.
         """
         ensemble = make()
         try:
@@ -89,7 +90,7 @@ class Checkpoint:
         except ValueError as error:
             self._aside.parent.mkdir(exist_ok=True)
             self.path.replace(self._aside)
-            warn_once(f"{self.path} {error}: it was moved to {self._aside.parent}, and its shard starts anew")
+            warn_once(f"{self.path} {error}: it was moved to {self._aside.parent}, its shard is trained from the start")
             return make()
         self._before, self._started = saved.seconds, saved.started
         self._resumed_at = [*saved.resumed_at, ensemble.iteration]
@@ -102,7 +103,7 @@ class Checkpoint:
             raise ValueError("is damaged")
         try:
             loaded = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever torch raises for what it does not want to load
+        except Exception as error:  # torch raises many kinds
             raise ValueError("is no checkpoint") from error
         try:
             saved = _Saved.model_validate(loaded)
@@ -116,7 +117,7 @@ class Checkpoint:
         return saved
 
     def save_if_due(self, ensemble: Trainer) -> None:
-        """Saves the ensemble if that costs little beside what would have to be trained again."""
+        """Save the ensemble if a checkpoint is due."""
         now = time.monotonic()
         iteration, then = self._last = self._last or (ensemble.iteration, now)
         much = ensemble.iteration - iteration >= SHARE_OF_TRAINING * ensemble.iteration
@@ -124,7 +125,7 @@ class Checkpoint:
             self.save(ensemble)
 
     def save(self, ensemble: Trainer) -> None:
-        """Saves the ensemble; if that is impossible, a notice says so, and the last checkpoint stays."""
+        """Save the ensemble. If the file cannot be written, warn and keep the last checkpoint."""
         begun = time.monotonic()
         buffer = io.BytesIO()
         saved = {"made_by": self._made_by, "shard": self._shard, **self.provenance()}
@@ -139,11 +140,11 @@ class Checkpoint:
 
     @property
     def seconds(self) -> float:
-        """That the shard has been trained for, before interruptions and since."""
+        """Training time of the shard in seconds, over all interruptions."""
         return self._before + time.monotonic() - self._begun
 
     def provenance(self) -> dict[str, Any]:
-        """When training started, for how long, where, and the iterations at which it went on after an interruption."""
+        """Return when and where training started, how long it took, and the iterations at which it was resumed."""
         return {
             "started": self._started,
             "seconds": self.seconds,
@@ -152,10 +153,10 @@ class Checkpoint:
         }
 
     def remove(self) -> None:
-        """Removes it, because the shard is stored."""
+        """Delete the file, once the shard is stored."""
         self.path.unlink(missing_ok=True)
 
 
 def checkpoint_path(directory: Path, shard: Shard) -> Path:
-    """Where the checkpoint of a shard is."""
+    """Return the path of the checkpoint of a shard."""
     return directory / "running" / f"{shard.name}.checkpoint"

@@ -1,4 +1,4 @@
-"""How far the experiments of a results directory are, from its files alone."""
+"""Status of the experiments of a results directory, from its files alone."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ __all__ = ["FailedShard", "RunningShard", "Status", "status"]
 
 SECONDS_BETWEEN_LOOKS = 0.25
 LONGEST_WATCH = 10.0
-"""Owners of shards show that they are alive more often than that."""
+"""Limit of the time to watch for signs of life. Owners of shards show them more often."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class RunningShard:
     """A shard that is being trained.
 
     Arguments:
-        shard: its name.
-        variant: label of its variant; None if it is not part of what the experiments lack.
-        runs: how many train together; None before it is known.
-        iteration: updates made of each; None before it is known.
-        iterations: updates to be made; None with the variant.
-        host: where it trains; None if its files do not say.
-        alive: whether its files changed while they were watched.
+        shard: name of the shard.
+        variant: label of the variant; None if the experiments lack no run of the shard.
+        runs: number of runs; None if unknown so far.
+        iteration: number of updates made so far; None if unknown so far.
+        iterations: number of updates in all; None if the variant is None.
+        host: host that trains the shard; None if unknown.
+        alive: whether the files of the shard changed while they were watched.
     """
 
     shard: str
@@ -47,7 +47,13 @@ class RunningShard:
 
 @dataclass(frozen=True)
 class FailedShard:
-    """A shard that failed, and the last line of its traceback; its variant is None if it is not lacking any more."""
+    """A shard that failed.
+
+    Arguments:
+        shard: name of the shard.
+        variant: label of the variant; None if the experiments lack no run of the shard.
+        reason: last line of the traceback.
+    """
 
     shard: str
     variant: str | None
@@ -56,18 +62,18 @@ class FailedShard:
 
 @dataclass(frozen=True)
 class Status:
-    """How far experiments are.
+    """Status of experiments.
 
     Arguments:
-        experiments: their names.
-        runs: different trainings of all of them.
-        finished: of them, those that are saved.
-        shards: blocks of runs that train together.
-        done: of them, those that are saved as a whole.
-        waiting: of them, those that neither train nor failed.
+        experiments: names of the experiments.
+        runs: number of different runs of the experiments.
+        finished: number of runs that are stored.
+        shards: number of blocks of runs that train together.
+        done: number of blocks of which every run is stored.
+        waiting: number of shards that are neither running nor failed.
         running: shards that are being trained.
         failed: shards that failed.
-        seconds_left: estimate with the shards that are trained at once now; None if none are, though some are missing.
+        seconds_left: estimate for the present number of running shards; None if shards are missing and none is running.
     """
 
     experiments: list[str]
@@ -82,11 +88,13 @@ class Status:
 
 
 def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
-    """How far the experiments of a results directory are; it is only read, and clocks are not compared.
+    """Return the status of the experiments of a results directory.
+
+    The directory is only read. Running shards are recognized by files that change; clocks are not compared.
 
     Arguments:
         directory: the results directory.
-        watch: seconds after which a shard is given up whose files have not changed; it ends when all have.
+        watch: longest time in seconds to wait for the files of running shards to change.
 
     Raises:
         NalmError: the directory has no results, or they cannot be read.
@@ -127,7 +135,7 @@ def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
 
 
 def _watch(directory: Path, seconds: float) -> tuple[dict[str, dict[str, bytes]], set[str]]:
-    """Signs of life of the shards that are being trained now, and those whose signs changed while this looked."""
+    """Return the signs of life of running shards, and the names of those whose signs changed during the watch."""
     first = latest = _signs(directory)
     alive: set[str] = set()
     end = time.monotonic() + seconds
@@ -139,14 +147,14 @@ def _watch(directory: Path, seconds: float) -> tuple[dict[str, dict[str, bytes]]
 
 
 def _signs(directory: Path) -> dict[str, dict[str, bytes]]:
-    """What the owners of shards write again and again: how far they are, and heartbeats in their leases."""
+    """Read the signs of life of every running shard: its progress file and the heartbeat in its lease."""
     signs: dict[str, dict[str, bytes]] = {}
     for pattern in ("*.json", "*.lease/*/heartbeat"):
         for path in (directory / "running").glob(pattern):
-            with contextlib.suppress(OSError):  # it ended in between
+            with contextlib.suppress(OSError):  # the shard ended in between
                 shard = path.relative_to(directory / "running").parts[0].partition(".")[0]
                 signs.setdefault(shard, {})[path.name] = path.read_bytes()
-    signs.pop("", None)  # what is being written
+    signs.pop("", None)  # temporary files
     return signs
 
 
@@ -155,7 +163,7 @@ def _running(
 ) -> RunningShard:
     about: dict[str, Any] = {}
     for content in signs.values():
-        with contextlib.suppress(ValueError, TypeError):  # it is being written
+        with contextlib.suppress(ValueError, TypeError):  # the file is half written
             about |= dict(json.loads(content))
     return RunningShard(
         shard=name,
