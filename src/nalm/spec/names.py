@@ -10,7 +10,7 @@ from nalm.registry import Registry
 __all__ = ["STORED", "known"]
 
 STORED = "stored"
-"""Validation context of what was checked before it was stored: modules are not imported to read it again."""
+"""Validation context for stored specifications. They were checked before, so their modules are not imported."""
 
 
 def known(registry: Registry[Any]) -> Callable[[str, ValidationInfo], str]:

@@ -34,7 +34,7 @@ OPERATIONS: dict[str, tuple[int, Callable[[Tensor], Tensor]]] = {
     "squared": (1, lambda operands: operands[..., 0] ** 2),
     "root": (1, lambda operands: operands[..., 0] ** 0.5),
 }
-"""How many operands an operation takes, and what it is."""
+"""Number of operands and function of each operation."""
 
 COMMON = ["mul", "div", "reciprocal"]
 
@@ -64,7 +64,7 @@ def signed_inputs(rows: int, columns: int, seed: int = 0) -> Tensor:
 
 @torch.no_grad()
 def randomized(module: ArithmeticModule, seed: int = 0) -> Any:
-    """The module in float64, its parameters drawn from 0.1 to 0.9 and, where the domain has -1, from both signs."""
+    """Convert to float64 and draw parameters from 0.1 to 0.9, with both signs where the domain has -1."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in module.double().named_parameters():
         parameter.uniform_(0.1, 0.9, generator=generator)
@@ -75,7 +75,7 @@ def randomized(module: ArithmeticModule, seed: int = 0) -> Any:
 
 @torch.no_grad()
 def with_parameters(module: ArithmeticModule, **values: float) -> Any:
-    """The module in float64, every element of the named parameters set to one value."""
+    """Convert to float64 and set every element of the named parameters to one value."""
     module.double()
     for name, value in values.items():
         module.get_parameter(name).fill_(value)
@@ -83,7 +83,7 @@ def with_parameters(module: ArithmeticModule, **values: float) -> Any:
 
 
 def relative_tolerance(module: ArithmeticModule, operands: Tensor) -> Tensor:
-    """How far from exact a result may be: Real NPU adds eps to the size of its operands, twice where it squares one;
+    """Return the allowed relative error: Real NPU adds eps to the size of its operands, twice where it squares one;
     the others lose up to half a unit of float64's last place of 1 in 1 - w + w z, also where z is small."""
     error = 2.1 * EPS32 if isinstance(module, RealNPU) else 8 * 2.0**-53
     sizes = operands.abs()

@@ -91,7 +91,7 @@ PARAMETERS = {
 """Our name of a parameter, by the original's."""
 
 TRANSPOSED = {"W_real", "W_im", "W_a_hat", "M_a_hat", "W_m_hat", "M_m_hat", "junction.r"}
-"""What the original keeps as [in, out], and we as [out, in]."""
+"""Parameters that the original stores as [in, out], and we as [out, in]."""
 
 TERMS = {"W": "weight", "W-NPU": "weight", "g-NPU": "gate", "W-OOB": "out_of_bounds", "inalu": "saturation"}
 """Our name of a regularizer, by the original's; its ``z`` was off when these numbers were measured."""
@@ -124,7 +124,7 @@ def _ours(name: str, values: Tensor) -> tuple[str, Tensor]:
 
 
 def chosen(build: Build, parameters: Parameters, outputs: int = 2) -> Any:
-    """A float64 module of 2 inputs with the given parameters."""
+    """Build a float64 module of 2 inputs with the given parameters."""
     module = build(2, outputs).double()
     module.load_state_dict(ours(parameters))
     return module

@@ -81,7 +81,7 @@ nan, inf = float("nan"), float("inf")
 
 @dataclass(frozen=True)
 class Printed:
-    """What the original printed of a module: outputs of three rows, and regularizers by our names."""
+    """Numbers that the original printed for a module: outputs of three rows, and regularizers by our names."""
 
     module: ArithmeticModule
     outputs: Sequence[float]

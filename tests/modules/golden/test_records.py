@@ -109,7 +109,7 @@ def is_mass_conserving(record: dict[str, Any]) -> bool:
 
 
 def seed_of(record: dict[str, Any]) -> int:
-    """The seed from which the original drew the record's initial parameters (found by search)."""
+    """Return the seed from which the original drew the record's initial parameters (found by search)."""
     in_features, out_features = size(record)
     return 100 + 7 * in_features + out_features
 
