@@ -2,16 +2,18 @@
 
 import functools
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import nalm
 from nalm.cli.app import AsJson, Directories, Directory, app
 from nalm.cli.console import duration, say, write_json, write_table
+from nalm.cli.executors import with_queue
 from nalm.cli.options import typed_as, with_request
 from nalm.cli.training import train_and_report
 from nalm.execution.executors.scripts import LARGEST_ARRAY, QueueSettings, settings_of_slurm
@@ -22,11 +24,11 @@ from nalm.workflows.options import Option, arguments_of
 from nalm.workflows.request import Request, RunRequest
 
 SHOWN = 8
-"""Characters of a shard's name that are enough to find its files."""
+"""Number of characters of a shard's name to show: enough to find its files."""
 
 
 class Scheduler(StrEnum):
-    """Whose scripts can be written."""
+    """Schedulers of queues that scripts can be written for."""
 
     slurm = "slurm"
     lsf = "lsf"
@@ -58,6 +60,7 @@ def shard(request: ShardRequest) -> None:
 
 
 @app.command()
+@with_queue
 @with_request
 def script(
     request: Request,
@@ -65,15 +68,8 @@ def script(
     of: Annotated[
         int | None, typer.Option(min=1, help=f"Number of jobs; by default one per shard, at most {LARGEST_ARRAY}.")
     ] = None,
-    queue: Annotated[str | None, typer.Option(help="Queue or partition.")] = None,
-    time: Annotated[int | None, typer.Option(min=1, help="Minutes that a job may take; 60 by default.")] = None,
-    cpus: Annotated[int | None, typer.Option(min=1, help="Cores and workers of a job; 1 by default.")] = None,
-    memory: Annotated[str | None, typer.Option(help="Memory of a job, such as 4G.")] = None,
-    parallel: Annotated[int | None, typer.Option(min=1, help="Jobs that may run at once.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="Another option, as the scheduler's scripts write it; repeat for more.")
-    ] = None,
-    setup: Annotated[list[str] | None, typer.Option(help="Shell line to run before training; repeat for more.")] = None,
+    *,
+    asked: Mapping[str, Any],
 ) -> None:
     """Print a script for a queue.
 
@@ -84,18 +80,8 @@ def script(
     """
     experiments = request.trained()
     jobs = min(len(plan(experiments, ()).shards), LARGEST_ARRAY) if of is None else of
-    typed = {
-        "queue": queue,
-        "time": time,
-        "cpus": cpus,
-        "memory": memory,
-        "parallel": parallel,
-        "options": option,
-        "setup": setup,
-    }
     known = settings_of_slurm(nalm.load_settings().slurm) if scheduler is Scheduler.slurm else QueueSettings()
-    given = {name: value for name, value in typed.items() if value}
-    job = valid(QueueSettings, known.model_dump() | given)
+    job = valid(QueueSettings, {**known.model_dump(), **asked})
     command = [sys.executable, "-m", "nalm", "shard", *arguments_of(request), f"--workers={job.cpus}"]
     print(nalm.array_script(scheduler, command, jobs, job, request.out / "logs", Path.cwd()))
 
@@ -108,8 +94,8 @@ def status(
 ) -> None:
     """Show how far experiments are.
 
-    From the files of the results directory alone, on any machine that sees it: shards that are done, that are being
-    trained (and where), and that failed (and why).
+    Print which shards are done, which train (and where), and which failed (and why). This reads the files of the
+    results directory only, so it works on any machine that sees the directory.
 
     Example: nalm status results
     """
@@ -162,9 +148,9 @@ def merge(
     into: Annotated[Path, typer.Option(help="Results directory to add them to.", show_default=False)],
     replace: Annotated[bool, typed_as(Request, "replace")] = False,
 ) -> None:
-    """Bring results of several directories together.
+    """Merge results of several directories.
 
-    Of a run that several have, the first is kept. The directories stay as they are, and a merge that was interrupted
+    If several directories have the same run, the first is kept. The directories do not change. An interrupted merge
     can be repeated.
 
     Example: nalm merge here there --into all
