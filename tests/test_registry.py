@@ -20,14 +20,14 @@ def whole(path: str, found: Any) -> None:
 
 @pytest.fixture
 def colours() -> Registry[int]:
-    """A registry with two built-in names, one of which is imported when it is first used."""
+    """Make a registry with two built-in names, one of which is imported when it is first used."""
     built_in: dict[str, int | str] = {"red": 1, "green": "somebodys_colours:GREEN"}
     return Registry("colour", "colours", built_in, whole, "mypackage.paints:MINE")
 
 
 @pytest.fixture
 def install(tmp_path: Path, user_module: WriteModule) -> Install:
-    """Installs a package with entry points for colours."""
+    """Install a package with entry points for colours."""
 
     def add(entry_points: str) -> None:
         user_module("somebodys_colours", "GREEN, BLUE, TEXT = 2, 3, 'four'")

@@ -60,19 +60,19 @@ def test_torchs_random_numbers_are_as_if_nothing_had_been_drawn() -> None:
 
 
 def broken(base: type[ArithmeticModule] = Sum, **changes: Any) -> type[ArithmeticModule]:
-    """A module that differs from a correct one by some attributes."""
+    """Make a module class that differs from a correct one in some attributes."""
     return type("Broken", (base,), changes)
 
 
 def unchecked(self: Any, in_features: Any, out_features: Any) -> None:
-    """A constructor that takes any size."""
+    """Accept any size."""
     nn.Module.__init__(self)
     self.in_features, self.out_features = in_features, out_features
     self.weight = nn.Parameter(torch.rand(int(out_features), int(in_features)))
 
 
 def unhooked(self: Any, in_features: int, out_features: int) -> None:
-    """A constructor that checks sizes, but not the width of inputs."""
+    """Check the sizes, but not the width of inputs."""
     Sum.__init__(self, in_features, out_features)
     self._forward_pre_hooks.clear()
 
@@ -82,7 +82,7 @@ def positional(self: Any, in_features: int, out_features: int, scale: float = 1.
 
 
 def with_buffer(self: Any, in_features: int, out_features: int) -> None:
-    """A constructor of a module that computes with a random number that its state_dict lacks."""
+    """Compute with a random number that is not in the state_dict."""
     Sum.__init__(self, in_features, out_features)
     self.scale = float(torch.rand(()))
 
@@ -98,7 +98,7 @@ def linear(self: Any) -> Tensor:
 
 
 def gold(factor: float = 1.0, default: tuple[int, ...] = (0, 1), returned: bool = True) -> Callable[..., Any]:
-    """What sets gold weights that are wrong by a factor, for other operands by default, or returns nothing."""
+    """Make a gold method that is wrong by a factor, has other default operands, or returns nothing."""
 
     @torch.no_grad()
     def set_gold(self: Any, operation: str, *operands: int) -> Any:
@@ -109,7 +109,7 @@ def gold(factor: float = 1.0, default: tuple[int, ...] = (0, 1), returned: bool 
 
 
 def careless_gold(self: Any, operation: str, *operands: int) -> Any:
-    """Gold weights of sums, whatever the operation and the operands."""
+    """Set gold weights of sums for any operation and operands."""
     with torch.no_grad():
         self.weight.zero_()[:, list(operands or (0, 1))] = 1.0
     return self

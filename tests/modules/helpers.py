@@ -101,7 +101,7 @@ def float64(values: Any) -> Tensor:
 
 
 def width(name: str, wanted: int = 3) -> int:
-    """How many inputs the variant gets, if three (or others) are wanted."""
+    """Return the wanted number of inputs, or 2 for the variant that takes no other."""
     return 2 if name == "DMU-difference" else wanted
 
 
@@ -115,7 +115,7 @@ def inputs_for(name: str, *shape: int, seed: int = 0) -> Tensor:
 
 
 def randomized(module: ArithmeticModule, seed: int = 0) -> Any:
-    """The module in float64 with random parameters, none of them discrete."""
+    """Convert a module to float64, with random parameters that are not discrete."""
     return randomize_(module.double(), seed)
 
 
@@ -124,7 +124,7 @@ def random_variant(name: str, *, training: bool = False, seed: int = 0) -> Any:
 
 
 def with_noise(module: ArithmeticModule, x: Tensor, seed: int = 0) -> tuple[Tensor, ...]:
-    """What the module is called with: in training some also take noise, which is the same for the same seed."""
+    """Return the arguments of a call: the inputs and, for some modules in training, noise from a fixed seed."""
     shape = module.noise_shape(x.shape) if module.training else None
     if shape is None:
         return (x,)
@@ -132,7 +132,7 @@ def with_noise(module: ArithmeticModule, x: Tensor, seed: int = 0) -> tuple[Tens
 
 
 def off_by(module: ArithmeticModule, operation: str, operands: Tensor) -> Tensor:
-    """How far from exact a result may be, relative to the largest of the operands and the result: each logarithm or
+    """Return the allowed error, relative to the largest of the operands and the result: each logarithm or
     reciprocal adds eps to its operand (squares do so twice), the DMU smooths."""
     eps = 1e-4 if isinstance(module, DMU) else getattr(module, "eps", 0.0)
     times = 2 if operation == "squared" else 1
@@ -160,12 +160,12 @@ def numbers(valid: Inputs) -> st.SearchStrategy[float]:
 
 
 def beside(x: Tensor) -> Tensor:
-    """The row and another one, since a normalized NMU needs a batch that is not constant."""
+    """Stack the row and another one, since a normalized NMU needs a batch that is not constant."""
     return torch.stack([x, torch.linspace(1.25, 2.5, len(x), dtype=x.dtype)])
 
 
 def rounding_of(name: str) -> float:
-    """Of what should cancel: a standard deviation that is multiplied in and divided out is rounded, nothing else is."""
+    """Return the allowed error of terms that cancel: only a standard deviation, divided out again, is rounded."""
     return 1e-12 if name == "NMU-normalized" else 0.0
 
 
@@ -174,7 +174,7 @@ IGNORING = [(name, operation) for name, operation in COMPUTED if name not in TAK
 
 @torch.no_grad()
 def scattered(module: ArithmeticModule) -> ArithmeticModule:
-    """The module with parameters from -3 to 3."""
+    """Draw the module's parameters from -3 to 3."""
     generator = torch.Generator().manual_seed(0)
     for parameter in module.parameters():
         parameter.uniform_(-3, 3, generator=generator)

@@ -22,7 +22,7 @@ from nalm.modules import (
 
 
 def unrolled(cell: ArithmeticCell, sequence: Tensor) -> Any:
-    """The state after the last of the inputs, ``(time, *, input_size)``."""
+    """Return the state after the last input of ``(time, *, input_size)``."""
     state = None
     for x in sequence:
         state = cell(x, state)

@@ -53,7 +53,7 @@ PRINTED_WHEN_SAFE = {
 
 
 def keeps(name: str, operation: str) -> bool:
-    """Whether the weight of a root or square is a discrete one of the variant."""
+    """Tell whether the weight of a root or square is discrete for the variant."""
     module = VARIANTS[name](2, 1)
     return operation not in ("root", "squared") or (isinstance(module, POWER_UNITS) and "weight" not in module.bounds())
 

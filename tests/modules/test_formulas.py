@@ -26,7 +26,7 @@ from nalm.modules import (
 
 
 def evaluated(module: ArithmeticModule, x: Tensor) -> Tensor:
-    """The module's formulas, computed by numpy."""
+    """Compute the module's formulas with numpy."""
     symbols = sympy.symbols([f"x{index}" for index in range(module.in_features)], real=True)
     formulas = sympy.lambdify([symbols], module.to_sympy(symbols), modules="numpy")
     columns = np.broadcast_arrays(*formulas(x.T.numpy()), x[:, 0].numpy())[:-1]

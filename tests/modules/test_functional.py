@@ -47,7 +47,7 @@ def factors_of(values: list[list[float]]) -> Tensor:
 
 
 def gradient(output: Tensor, of: Tensor) -> Tensor:
-    """The gradient of the sum of ``output``."""
+    """Return the gradient of the sum of ``output``."""
     (result,) = torch.autograd.grad(output.sum(), of)
     return result
 
@@ -83,7 +83,7 @@ def test_blocks_are_multiplied_as_if_they_were_concatenated(values: list[list[fl
 
 
 def traced(function: Function) -> Function:
-    """The function as a compiled ensemble has it: recorded operation by operation."""
+    """Record the function operation by operation, as a compiled ensemble does."""
     return lambda *args: make_fx(function)(*args)(*args)
 
 

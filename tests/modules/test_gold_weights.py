@@ -24,7 +24,7 @@ from nalm.modules import (
 
 
 def operand_choices(name: str, operation: str, in_features: int) -> list[tuple[int, ...]]:
-    """Some of the operands, or all, that the variant can apply the operation to."""
+    """Return operands to which the variant can apply the operation: all, or some of many."""
     if name in TAKES_ALL_INPUTS:
         return [tuple(range(in_features))]
     if in_features > 3:

@@ -1,4 +1,4 @@
-"""What modules start with: the original's weights from the same seed, and the distributions of the papers."""
+"""Initial weights: the original's from the same seed, and the distributions of the papers."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -142,7 +142,7 @@ def test_modules_print_their_class_and_sizes(name: str) -> None:
 
 
 def warned(call: Callable[[], Any]) -> list[warnings.WarningMessage]:
-    """The warnings of a call that are about half precision."""
+    """Return the warnings of a call about half precision."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()

@@ -17,7 +17,7 @@ NOT_CALLABLE = 3
 
 
 class Scaled(nn.Module):
-    """A module that knows nothing of this library."""
+    """A module that is no ArithmeticModule."""
 
     def __init__(self, in_features, out_features, *, scale=1.0):
         super().__init__()
@@ -49,7 +49,7 @@ def number(in_features, out_features):
 
 @pytest.fixture
 def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of an importable module with some layers in it."""
+    """Write a Python module with some layers and return its name."""
     package = tmp_path / "some_units"
     package.mkdir()
     (package / "__init__.py").write_text("")

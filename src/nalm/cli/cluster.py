@@ -2,11 +2,9 @@
 
 import functools
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,23 +14,16 @@ from nalm.cli.console import duration, say, write_json, write_table
 from nalm.cli.executors import with_queue
 from nalm.cli.options import typed_as, with_request
 from nalm.cli.training import train_and_report
-from nalm.execution.executors.scripts import LARGEST_ARRAY, QueueSettings, settings_of_slurm
+from nalm.execution.executors.scripts import LARGEST_ARRAY, SCHEDULERS, queue_settings
 from nalm.execution.plan import Part, plan
 from nalm.execution.status import RunningShard
-from nalm.spec.document import valid
 from nalm.workflows.options import Option, arguments_of
 from nalm.workflows.request import Request, RunRequest
 
 SHOWN = 8
 """Number of characters of a shard's name to show: enough to find its files."""
 
-
-class Scheduler(StrEnum):
-    """Schedulers of queues that scripts can be written for."""
-
-    slurm = "slurm"
-    lsf = "lsf"
-    pbs = "pbs"
+Scheduler: Any = Literal.__getitem__(tuple(SCHEDULERS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +60,7 @@ def script(
         int | None, typer.Option(min=1, help=f"Number of jobs; by default one per shard, at most {LARGEST_ARRAY}.")
     ] = None,
     *,
-    asked: Mapping[str, Any],
+    asked: dict[str, Any],
 ) -> None:
     """Print a script for a queue.
 
@@ -80,8 +71,7 @@ def script(
     """
     experiments = request.trained()
     jobs = min(len(plan(experiments, ()).shards), LARGEST_ARRAY) if of is None else of
-    known = settings_of_slurm(nalm.load_settings().slurm) if scheduler is Scheduler.slurm else QueueSettings()
-    job = valid(QueueSettings, {**known.model_dump(), **asked})
+    job = queue_settings(scheduler, asked)
     command = [sys.executable, "-m", "nalm", "shard", *arguments_of(request), f"--workers={job.cpus}"]
     print(nalm.array_script(scheduler, command, jobs, job, request.out / "logs", Path.cwd()))
 

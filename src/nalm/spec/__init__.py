@@ -1,1 +1,1 @@
-"""What experiment files say: recipes, tasks, ranges, thresholds. Nothing here trains."""
+"""The schema of experiment files: recipes, tasks, ranges and thresholds. Nothing here trains."""

@@ -9,7 +9,7 @@ from nalm.registry import Registry
 __all__ = ["CRITERIA", "Criterion"]
 
 Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Maps predictions and targets ``(rows, 1)``, and the share of PCC (1, then 0), to a scalar."""
+"""A loss: maps predictions and targets ``(rows, 1)`` and the weight of PCC (1, later 0) to a scalar."""
 
 CRITERIA: Registry[Criterion] = Registry(
     "criterion",
@@ -17,3 +17,4 @@ CRITERIA: Registry[Criterion] = Registry(
     {name: f"nalm.training.loss:{name}" for name in ("mse", "pcc", "pcc_then_mse", "mape")},
     example="mypackage.criteria:huber",
 )
+"""Criteria by name."""

@@ -1,4 +1,4 @@
-"""Distributions other than the uniform one, from which inputs are sampled."""
+"""Distributions of inputs other than the uniform one."""
 
 from typing import Any, ClassVar, Self
 
@@ -13,7 +13,7 @@ __all__ = ["Benford", "Exponential", "TruncatedNormal"]
 
 
 class TruncatedNormal(Range):
-    r"""Normal within an interval: ``{truncated_normal: {mean: -1, deviation: 3, within: [-5, 10]}}``.
+    r"""A truncated normal distribution: ``{truncated_normal: {mean: -1, deviation: 3, within: [-5, 10]}}``.
 
     .. math:: x = \mu + \sigma \Phi^{-1}\big(\Phi(a) + u (\Phi(b) - \Phi(a))\big), \qquad
         a, b = (low - \mu) / \sigma, (high - \mu) / \sigma
@@ -30,30 +30,30 @@ class TruncatedNormal(Range):
     def _check(self) -> Self:
         check_ends(self.within)
         _, probability, *_ = self.corners(1)
-        if not probability.item() > 1e-9:  # so little that the inverse has no digits left
+        if not probability.item() > 1e-9:  # the inverse would have no significant digits left
             raise ValueError(f"found almost nothing of the normal distribution within {list(self.within)}")
         return self
 
     @property
     def label(self) -> str:
-        """The paper's name of the range, such as ``TN(-1,3):[-5,10)``."""
+        """Return the paper's name of the range, such as ``TN(-1,3):[-5,10)``."""
         return f"TN({self.mean:g},{self.deviation:g}):{half_open(self.within)}"
 
     def corners(self, columns: int) -> tuple[Tensor, ...]:
-        """Return the probability below the interval and in it, mean and deviation."""
+        """Return the probability below the interval, the probability inside it, the mean and the deviation."""
         low, high = torch.special.ndtr((_number(*self.within) - self.mean) / self.deviation).flatten()
         return _number(low.item()), _number((high - low).item()), _number(self.mean), _number(self.deviation)
 
     @staticmethod
     def place(drawn: Tensor, *corners: Tensor) -> Tensor:
-        """Return the inverse of the distribution function."""
+        """Map uniform draws to inputs by the inverse of the distribution function."""
         below, within, mean, deviation = (corner[..., 0, :, :] for corner in corners)
         quantile: Tensor = torch.special.ndtri(below + drawn[..., 0, :, :] * within)
         return mean + deviation * quantile
 
 
 class Exponential(Range):
-    r"""Exponential, :math:`p(x) = e^{-x / s} / s`: ``{exponential: {scale: 1}}``."""
+    r"""An exponential distribution, :math:`p(x) = e^{-x / s} / s`: ``{exponential: {scale: 1}}``."""
 
     kind = "exponential"
     form = "{exponential: {scale: …}}"
@@ -62,11 +62,11 @@ class Exponential(Range):
 
     @property
     def label(self) -> str:
-        """Such as ``E(1)``."""
+        """Return the paper's name of the range, such as ``E(1)``."""
         return f"E({self.scale:g})"
 
     def draw(self, rng: np.random.RandomState, batches: int, rows: int, columns: int) -> Floats:
-        """Draw with scale 1."""
+        """Draw from the exponential distribution with scale 1."""
         return rng.standard_exponential((batches, 1, rows, columns)).swapaxes(2, 3)
 
     def corners(self, columns: int) -> tuple[Tensor, ...]:
@@ -75,15 +75,15 @@ class Exponential(Range):
 
     @staticmethod
     def place(drawn: Tensor, *corners: Tensor) -> Tensor:
-        """Return the draws times the scale."""
+        """Multiply the draws by the scale."""
         return corners[0][..., 0, :, :] * drawn[..., 0, :, :]
 
 
 class Benford(Range):
-    r"""Integers whose leading digit d has a probability of :math:`\log_{10}(1 + 1/d)`: ``{benford: [10, 100]}``.
+    r"""Benford's law: integers whose leading digit d has the probability :math:`\log_{10}(1 + 1/d)`.
 
-    The digit stands before a remainder that is uniform on the integers of [low / 10, high / 10), as the original has
-    it, which leaves out some numbers: none of [10, 100) ends in 0.
+    Written as ``{benford: [10, 100]}``. As in the original, the other digits are a remainder that is uniform on the
+    integers of [low / 10, high / 10). Some integers never occur: those of [10, 100) that end in 0.
     """
 
     kind = "benford"
@@ -94,13 +94,17 @@ class Benford(Range):
 
     @classmethod
     def read(cls, written: Any) -> Range:
-        """Read the range from its ends."""
+        """Read the range from its two ends.
+
+        Raises:
+            ValueError: the value is not a pair of numbers.
+        """
         if not is_pair(written):
             raise ValueError(f"expected {cls.form}")
         return cls(within=tuple(written))
 
     def written(self) -> Any:
-        """Return it as an experiment file writes it."""
+        """Return the range as an experiment file writes it."""
         return {self.kind: list(self.within)}
 
     @model_validator(mode="after")
@@ -112,16 +116,16 @@ class Benford(Range):
 
     @property
     def label(self) -> str:
-        """The paper's name of the range, such as ``B:[10,100)``."""
+        """Return the paper's name of the range, such as ``B:[10,100)``."""
         return f"B:{half_open(self.within)}"
 
     @property
     def stream(self) -> tuple[object, ...]:
-        """Each range has its own numbers."""
+        """Return the kind and the interval: every Benford range has a stream of its own."""
         return (self.kind, self.within)
 
     def draw(self, rng: np.random.RandomState, batches: int, rows: int, columns: int) -> Floats:
-        """Draw the inputs themselves: per batch leading digits, as ``RandomState.choice`` does, then remainders."""
+        """Draw the inputs themselves: per batch the leading digits (as ``RandomState.choice``), then remainders."""
         low, high = (int(end) // 10 for end in self.within)
         uniforms = np.empty((batches, rows, columns))
         remainders = np.empty((batches, rows, columns), dtype=np.int64)
@@ -135,12 +139,12 @@ class Benford(Range):
         return drawn[:, None].swapaxes(2, 3)
 
     def corners(self, columns: int) -> tuple[Tensor, ...]:
-        """Return nothing: draws are inputs."""
+        """Return no parameters: the draws are the inputs."""
         return ()
 
     @staticmethod
     def place(drawn: Tensor, *corners: Tensor) -> Tensor:
-        """Return the draws."""
+        """Return the draws unchanged."""
         return drawn[..., 0, :, :]
 
 

@@ -1,4 +1,4 @@
-"""YAML 1.2 documents that know their lines, and models checked against them with readable errors."""
+"""YAML 1.2 documents that know their line numbers, and readable errors for values that do not fit a model."""
 
 import difflib
 import re
@@ -16,8 +16,7 @@ __all__ = ["Document", "Location", "check", "parse_value", "sentence"]
 
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
-MOST_VALUES = 100_000
-
+MAX_VALUES = 100_000
 
 CORE = "tag:yaml.org,2002:"
 SCALARS = {
@@ -29,7 +28,7 @@ SCALARS = {
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loading with the numbers and booleans of YAML 1.2: ``5e-3`` is a number, ``off`` is a string."""
+    """A safe loader with the numbers and booleans of YAML 1.2: ``5e-3`` is a number, ``off`` is a string."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012
     yaml_constructors = {  # noqa: RUF012
@@ -44,11 +43,11 @@ _Loader.add_constructor(CORE + "int", lambda loader, node: int(node.value))
 
 
 class Document:
-    """A YAML file's plain value, and the line of everything in it.
+    """The content of a YAML file as a dictionary, with the line number of every value.
 
     Arguments:
         path: the file.
-        may_be_empty: read a file that is empty, or holds only comments, as a mapping without fields.
+        may_be_empty: whether to accept a file that is empty or holds only comments, as an empty mapping.
 
     Raises:
         NalmError: the file cannot be read, is not valid YAML, repeats a key, or is not a mapping.
@@ -73,7 +72,7 @@ class Document:
             raise NalmError(f"{path}{line}: not valid YAML: {problem}") from None
         except NalmError:
             raise
-        except Exception as error:  # what constructors raise for a tag that does not fit its value, and deep nesting
+        except Exception as error:  # a tag that does not fit its value, or nesting that is too deep
             raise NalmError(f"{path}: not valid YAML: {type(error).__name__}: {error}") from None
         if value is None and may_be_empty:
             value = {}
@@ -85,8 +84,8 @@ class Document:
         if node is None:
             return
         line = node.start_mark.line + 1
-        if len(self.lines) > MOST_VALUES:  # aliases make a short text expand without end
-            raise self.error((), f"found more than {MOST_VALUES} values, expected fewer")
+        if len(self.lines) > MAX_VALUES:  # aliases can expand a short text without limit
+            raise self.error((), f"found more than {MAX_VALUES} values, expected fewer")
         if location in self.lines:
             raise self.error(location, f"found the key {location[-1]!r} twice (again on line {line}), expected it once")
         self.lines[location] = line
@@ -101,13 +100,13 @@ class Document:
         elif isinstance(node, yaml.ScalarNode):
             kind = node.tag.removeprefix(CORE)
             if kind in SCALARS and not re.fullmatch(SCALARS[kind], node.value):
-                raise self.error(location, f"found {node.value!r}, expected what its tag says, a valid {kind}")
+                raise self.error(location, f"found {node.value!r}, expected a valid {kind} because of its tag")
         elif isinstance(node, yaml.SequenceNode):
             for index, child in enumerate(node.value):
                 self._index(child, (*location, index))
 
     def error(self, location: Location, sentence: str) -> NalmError:
-        """An error at the innermost part of the location that is in the document."""
+        """Return an error with the line of a location, or of its innermost parent that is in the document."""
         place = location
         while place not in self.lines and place:
             place = place[:-1]
@@ -116,16 +115,17 @@ class Document:
 
 
 def check(model: type[M], value: Any, document: Document, origins: Sequence[Location] = ((),)) -> M:
-    """Validates a value that comes from a document.
+    """Validate a value that comes from a document.
 
     Arguments:
-        model: what it must be.
-        value: what it is.
-        document: where it was written.
-        origins: locations it may have been written at, the most specific first (it may be merged from several).
+        model: the model to validate against.
+        value: the value.
+        document: the document that the value was read from.
+        origins: locations in the document that the value may have been merged from, the most specific first.
 
     Raises:
-        NalmError: with one sentence a problem, each naming file, line, field, what was found and what was expected.
+        NalmError: the value does not fit. There is one sentence per problem, with file, line, field, the value found
+            and the values expected.
     """
     try:
         return model.model_validate(value)
@@ -141,15 +141,15 @@ def _sentences(
         found.setdefault(_place(details, value), []).append(details)
     for place, alternatives in found.items():
         if any(len(other) > len(place) and other[: len(place)] == place for other in found):
-            continue  # another alternative of the same field goes deeper: it was meant
+            continue  # the user meant the alternative of this field whose error lies deeper
         origin = next((origin for origin in origins if (*origin, *place) in document.lines), origins[0])
-        first, *others = (sentence(model, details) for details in alternatives)
-        expected = [other.partition(", expected ")[2] for other in others]
+        first, *further = (sentence(model, details) for details in alternatives)
+        expected = [text.partition(", expected ")[2] for text in further]
         yield str(document.error((*origin, *place), " or ".join([first, *expected])))
 
 
 def _place(details: ErrorDetails, value: Any) -> Location:
-    """Location in the value; pydantic's also names the alternatives of a type, which are not there."""
+    """Return an error's location in the value, without the names that pydantic gives to the members of a union."""
     *parents, last = details["loc"] or ("",)
     place: list[str | int] = []
     for part in [*parents, last]:
@@ -164,7 +164,7 @@ def _place(details: ErrorDetails, value: Any) -> Location:
 
 
 def sentence(model: type[BaseModel], details: ErrorDetails) -> str:
-    """What pydantic found and expected, in plain words."""
+    """Describe an error of pydantic in plain words: the value found and the values expected."""
     kind, found = details["type"], _show(details["input"])
     if kind == "value_error":
         message = str(details["ctx"]["error"])
@@ -202,22 +202,22 @@ def _show(value: Any) -> str:
 
 
 def parse_value(text: str) -> Any:
-    """Reads a single YAML value, as typed on a command line.
+    """Read a single YAML value, as typed on a command line.
 
     Raises:
-        NalmError: it is not valid YAML.
+        NalmError: the text is not valid YAML.
     """
     try:
         return yaml.load(text, _Loader)
-    except Exception as error:  # as for documents
+    except Exception as error:  # the same errors as for documents
         raise NalmError(f"found {text!r}, expected a YAML value: {getattr(error, 'problem', error)}") from None
 
 
 def valid(model: type[M], fields: dict[str, Any]) -> M:
-    """Validates fields that a person typed.
+    """Validate fields that a person typed.
 
     Raises:
-        NalmError: one of them is wrong.
+        NalmError: a field is unknown, missing, or has a wrong value.
     """
     try:
         return model.model_validate(fields)

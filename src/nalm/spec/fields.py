@@ -1,4 +1,4 @@
-"""Flatten nested fields."""
+"""Nested fields by their dotted paths."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["leaves"]
 
 
 def leaves(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Return the values of nested mappings by their dotted paths.
+    """Flatten nested mappings: return their values by dotted path.
 
     >>> leaves({"a": 1, "b": {"c": [2, 3]}})
     {'a': 1, 'b.c': [2, 3]}

@@ -1,4 +1,4 @@
-"""Ranges that inputs are sampled from, and how random numbers become inputs.
+"""Ranges that inputs are sampled from, and the mapping from random numbers to inputs.
 
 A distribution is one subclass of :class:`Range`, and one line in ``DISTRIBUTIONS``.
 """
@@ -31,20 +31,20 @@ PlaceDraws = Callable[..., Tensor]
 
 
 class Range(BaseModel):
-    """A range or distribution that every input is sampled from; intervals are half-open, [low, high).
+    """A distribution that every input is sampled from. Intervals are half-open, [low, high).
 
-    It is written as ``[1, 2]``, or as ``{name: its fields}`` with a name of ``DISTRIBUTIONS``. Random numbers are drawn
-    as the original draws them. Runs whose ranges draw in the same way share a stream, and ``place`` maps its numbers to
-    the inputs of each.
+    A range is written as ``[1, 2]``, or as ``{name: its fields}`` with a name of ``DISTRIBUTIONS``. Random numbers are
+    drawn as the original draws them. Runs whose ranges draw in the same way share a stream; ``place`` maps the
+    stream's numbers to the inputs of each run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
     form: ClassVar[str]
-    """How an experiment file writes it."""
+    """Syntax in an experiment file."""
     layers: ClassVar[int] = 1
-    """Numbers drawn for each input."""
+    """How many random numbers are drawn for each input."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -62,7 +62,7 @@ class Range(BaseModel):
 
     @classmethod
     def read(cls, written: Any) -> "Range":
-        """Read a range of this kind from what an experiment file says.
+        """Read a range of this kind from its value in an experiment file.
 
         Raises:
             ValueError: a field is missing, unknown or wrong.
@@ -79,17 +79,17 @@ class Range(BaseModel):
         return self.written()
 
     def written(self) -> Any:
-        """Return it as an experiment file writes it."""
+        """Return the range as an experiment file writes it."""
         return {self.kind: {name: _plain(getattr(self, name)) for name in type(self).model_fields}}
 
     @property
     @abstractmethod
     def label(self) -> str:
-        """The paper's name of the range, such as ``U[-6,-2) & U[2,6)``."""
+        """Return the paper's name of the range, such as ``U[-6,-2) & U[2,6)``."""
 
     @property
     def stream(self) -> tuple[object, ...]:
-        """How random numbers are drawn: ranges with the same value can share a stream."""
+        """Return a key of how random numbers are drawn: ranges with equal keys can share a stream."""
         return (self.kind,)
 
     def draw(self, rng: np.random.RandomState, batches: int, rows: int, columns: int) -> Floats:
@@ -98,7 +98,7 @@ class Range(BaseModel):
 
     @abstractmethod
     def corners(self, columns: int) -> tuple[Tensor, ...]:
-        """Return the numbers that ``place`` needs, each ``(n, columns or 1, 1)``, float64."""
+        """Return the parameters that ``place`` needs, each ``(n, columns or 1, 1)``, float64."""
 
     @staticmethod
     @abstractmethod
@@ -107,7 +107,7 @@ class Range(BaseModel):
 
 
 class _Uniform(Range):
-    """Uniform on one interval or two."""
+    """A uniform distribution on one or two intervals."""
 
     intervals: tuple[Ends, ...]
 
@@ -131,14 +131,14 @@ class _Uniform(Range):
         return " & ".join(f"U{half_open(interval)}" for interval in self.intervals)
 
     def corners(self, columns: int) -> tuple[Tensor, ...]:
-        """Return the low end and the width of the intervals for every input."""
+        """Return the low end and the width of each interval, for every input."""
         low, high = torch.tensor(self.intervals, dtype=torch.float64).T
         low, high = low[:, None].expand(-1, columns), high[:, None].expand(-1, columns)
         return low.unsqueeze(-1).contiguous(), (high - low).unsqueeze(-1).contiguous()
 
     @staticmethod
     def place(drawn: Tensor, *corners: Tensor) -> Tensor:
-        r"""Return :math:`low + width · u`; a coin chooses one of two intervals, if one was drawn."""
+        r"""Return :math:`low + width · u`; if there are two candidates, a drawn coin chooses between them."""
         low, width = corners
         first = low[..., 0, :, :] + width[..., 0, :, :] * drawn[..., 0, :, :]
         if drawn.shape[-3] == 1:
@@ -148,25 +148,25 @@ class _Uniform(Range):
 
 
 class Interval(_Uniform):
-    """Uniform on an interval: ``[1, 2]``."""
+    """A uniform distribution on an interval: ``[1, 2]``."""
 
     kind = "interval"
     form = "[low, high]"
 
     def written(self) -> Any:
-        """Return it as an experiment file writes it."""
+        """Return the range as an experiment file writes it."""
         return list(self.intervals[0])
 
 
 class Union(_Uniform):
-    """Uniform on one of two intervals, for which a coin is tossed each time: ``{union: [[-6, -2], [2, 6]]}``."""
+    """A uniform distribution on two intervals; each input tosses a coin for one: ``{union: [[-6, -2], [2, 6]]}``."""
 
     kind = "union"
     form = "{union: [[low, high], [low, high]]}"
     layers = 3
 
     def draw(self, rng: np.random.RandomState, batches: int, rows: int, columns: int) -> Floats:
-        """Draw candidates from both intervals, then the coins."""
+        """Draw a candidate from each interval, then the coins."""
         drawn = np.empty((batches, 3, rows, columns))
         for batch in drawn:
             batch[:2] = rng.random_sample((2, rows, columns))
@@ -175,23 +175,23 @@ class Union(_Uniform):
 
 
 class Halves(_Uniform):
-    """Uniform on an interval for each half of the inputs: ``{halves: [[-2, -0.1], [0.1, 2]]}``."""
+    """A uniform distribution with one interval for each half of the inputs: ``{halves: [[-2, -0.1], [0.1, 2]]}``."""
 
     kind = "halves"
     form = "{halves: [[low, high], [low, high]]}"
 
     def draw(self, rng: np.random.RandomState, batches: int, rows: int, columns: int) -> Floats:
-        """Draw all inputs from both intervals, of which half are used."""
+        """Draw all inputs twice, once for each interval, and keep half of each."""
         first, second = np.moveaxis(rng.random_sample((batches, 2, rows, columns)), 1, 0)
         half = columns // 2
         return np.concatenate([first[..., :half], second[..., half:]], axis=-1)[:, None].swapaxes(2, 3)
 
     def corners(self, columns: int) -> tuple[Tensor, ...]:
-        """Return the low end and the width of the interval of every input."""
-        of_column = (torch.arange(columns) >= columns // 2).long()
+        """Return the low end and the width of every input's interval."""
+        half = (torch.arange(columns) >= columns // 2).long()
         low, width = super().corners(columns)
-        every = torch.arange(columns)
-        return low[of_column, every][None], width[of_column, every][None]
+        column = torch.arange(columns)
+        return low[half, column][None], width[half, column][None]
 
 
 def is_pair(value: Any) -> bool:
@@ -204,10 +204,10 @@ def is_pair(value: Any) -> bool:
 
 
 def check_ends(interval: Ends) -> None:
-    """Check that an interval is not empty.
+    """Check that an interval is not empty and has finite ends.
 
     Raises:
-        ValueError: it is, or an end is not finite.
+        ValueError: the interval is empty, or an end is not finite.
     """
     low, high = interval
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
@@ -235,4 +235,4 @@ DISTRIBUTIONS: Registry[type[Range]] = Registry(
     },
     example="mypackage.distributions:Cauchy",
 )
-"""Every range that is written as ``{name: its fields}``."""
+"""Ranges that are written as ``{name: its fields}``."""

@@ -1,4 +1,4 @@
-"""A recipe: all that decides a run besides its task and its seed."""
+"""A recipe: everything that decides a run except its task and its seed."""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -29,19 +29,19 @@ from nalm.spec.schedules import Term
 __all__ = ["HIDDEN_SIZE", "PARAMETER_NORMS", "STORED", "ModuleChoice", "Recipe", "Restart"]
 
 PARAMETER_NORMS = {"l1": 1, "l2": 2}
-"""Regularizers that any module can have: the sum over its parameters of their 1-norm, or their unsquared 2-norm."""
+"""Regularizers that every module has: the sum of its parameters' 1-norms, or of their 2-norms (not squared)."""
 
 HIDDEN_SIZE = 2
-"""Outputs of the first of two layers by default: a sum for each of two operands."""
+"""Default number of outputs of the first of two layers: one sum for each of two operands."""
 
 STORED = "stored"
-"""Validation context of what was checked before it was stored: modules are not imported to read it again."""
+"""Validation context for stored specifications. They were checked before, so their modules are not imported."""
 
 
 class ModuleChoice(BaseModel):
-    """A module by name and options, written as ``NRU`` or as ``{name: NRU, sign: separate}``.
+    """The name of a module and its options, written as ``NRU`` or as ``{name: NRU, sign: separate}``.
 
-    The original's name of a module is read as ours.
+    The original's names of modules are translated to ours.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -60,13 +60,14 @@ class ModuleChoice(BaseModel):
         options |= value.get("options", {key: item for key, item in value.items() if key != "name"})
         if info.context != STORED:
             defaults = option_defaults(name, options)
-            # An option that repeats its default must not make another run of it.
+            # An option set to its default must not change the run's key.
             options = {key: _like(defaults[key], item) for key, item in options.items() if item != defaults[key]}
         return {"name": name, "options": options}
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
-        if info.context != STORED and self.name in MODULES:  # others may take other sizes: Recipe.check builds them
+        # Modules of other packages may need other sizes; Recipe.check builds them.
+        if info.context != STORED and self.name in MODULES:
             self.probe(2)
         return self
 
@@ -75,26 +76,27 @@ class ModuleChoice(BaseModel):
         return {"name": self.name, **self.options} if self.options else self.name
 
     def probe(self, in_features: int) -> nn.Module:
-        """Builds one with one output to look at; torch's random numbers are as if nothing had been drawn."""
+        """Build the module with one output, for inspection, without advancing torch's random generator."""
         with torch.random.fork_rng(devices=[]):
             return self.build(in_features, 1)
 
     def build(self, in_features: int, out_features: int) -> nn.Module:
-        """Builds the module."""
+        """Build the module."""
         return build(self.name, in_features, out_features, self.options)
 
 
 def _like(default: Any, value: Any) -> Any:
-    """The same number whether it was written as 1 or as 1.0."""
+    """Convert an integer to float where the default is a float, so that 1 and 1.0 are the same option."""
     return float(value) if isinstance(default, float) and isinstance(value, int) else value
 
 
 class Restart(BaseModel):
-    """When a run is stuck, so that its parameters are drawn anew (its optimizer goes on).
+    """The rule by which a run counts as stuck and is reinitialized. Its optimizer keeps its state.
 
-    Every iteration remembers the validation error last measured. Every ``every`` iterations, once more than ``history``
-    are remembered, a run is stuck whose later half of them has a mean above ``above`` and is not below the earlier
-    half's by more than its standard deviation. It then forgets them.
+    Every iteration records the latest validation error. Every ``every`` iterations, once more than ``history`` errors
+    are recorded, they are split into an earlier and a later half. A run is stuck if its latest error and the mean of
+    the later half are above ``above``, and that mean is not below the mean of the earlier half by more than the
+    standard deviation of the later half. A stuck run draws new parameters, and its record starts again.
 
     References:
         iNALU: Improved Neural Arithmetic Logic Unit (Schlör, Ring & Hotho, 2020), https://arxiv.org/abs/2003.07629
@@ -108,10 +110,11 @@ class Restart(BaseModel):
 
 
 class Recipe(BaseModel):
-    """How a module, or a network of two, is trained. ``iterations: N`` makes N + 1 updates, as the original does.
+    """How a module, or a network of two modules, is trained.
 
-    ``second`` is what is applied to the module's outputs, if anything; of these the task says how many there are.
-    ``stop_when_solved`` retires a run at the first evaluation at which it is solved.
+    ``second`` is a module applied to the outputs of ``module``; the task decides how many outputs those are.
+    ``iterations: N`` makes N + 1 updates, as in the original. ``stop_when_solved`` is early stopping: a run ends at the
+    first evaluation at which it is solved.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -142,7 +145,7 @@ class Recipe(BaseModel):
         return self
 
     def check(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> None:
-        """Check that what is trained can be built with so many inputs, and trained as the recipe says.
+        """Check that the network can be built with ``in_features`` inputs and trained by this recipe.
 
         Raises:
             ValueError: it cannot.
@@ -154,37 +157,40 @@ class Recipe(BaseModel):
         _check_once(self.model_dump_json(), modules, in_features, hidden_size)
 
     def build(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> nn.Module:
-        """Builds what is trained, with one output; the hidden size is that of a network."""
+        """Build the module, or the network of two with ``hidden_size`` outputs of the first, with one output."""
         if self.second is None:
             return self.module.build(in_features, 1)
         first = self.module.build(in_features, hidden_size)
         return TwoLayers(in_features, 1, first, self.second.build(hidden_size, 1))
 
     def probe(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> nn.Module:
-        """Builds one to look at; torch's random numbers are as if nothing had been drawn."""
+        """Build the network for inspection, without advancing torch's random generator."""
         with torch.random.fork_rng(devices=[]):
             return self.build(in_features, hidden_size)
 
     @property
     def architecture(self) -> str:
-        """The module's name, or both: ``NAU + NMU``."""
+        """Return the name of the module, or of both: ``NAU + NMU``."""
         return self.module.name if self.second is None else f"{self.module.name} + {self.second.name}"
 
     @property
     def dtype(self) -> torch.dtype:
-        """Torch's name of the precision."""
+        """Return the precision as torch's data type."""
         return torch.float64 if self.precision == "float64" else torch.float32
 
     @property
     def asks_for_validation_errors(self) -> bool:
-        """Whether a regularizer depends on the last validation error."""
+        """Tell whether a regularizer depends on the latest validation error."""
         return any(term.below is not None for term in self.regularizers.values())
 
     def check_terms(self, known: Collection[str]) -> None:
-        """Check that all regularizers are among those of what is trained.
+        """Check that the network has all regularizers of the recipe.
+
+        Arguments:
+            known: names of the network's regularizers.
 
         Raises:
-            ValueError: one is not.
+            ValueError: it lacks one.
         """
         for term in self.regularizers:
             if term not in known:
@@ -195,7 +201,13 @@ class Recipe(BaseModel):
 
 @lru_cache(maxsize=4096)
 def _check_once(fields: str, modules: tuple[Any, ...], in_features: int, hidden_size: int) -> None:
-    """Check a recipe, given as JSON, with the modules that its names stand for now; each is checked once in a process.
+    """Check a recipe, once per process.
+
+    Arguments:
+        fields: the recipe as JSON.
+        modules: the modules that its names stand for now; they are part of the cache's key.
+        in_features: number of inputs.
+        hidden_size: number of outputs of the first of two layers.
 
     Raises:
         ValueError: the recipe cannot be trained.
@@ -212,5 +224,5 @@ def _check_once(fields: str, modules: tuple[Any, ...], in_features: int, hidden_
         raise ValueError(f"module {name!r} fails on an input of shape (2, {in_features}): {reason}") from error
     if shape != (2, 1):
         raise ValueError(f"module {name!r} maps shape (2, {in_features}) to {shape}, expected (2, 1)")
-    own = module.regularizers(torch.ones(1, in_features)) if isinstance(module, ArithmeticModule) else {}
-    recipe.check_terms({*PARAMETER_NORMS, *own})
+    regularizers = module.regularizers(torch.ones(1, in_features)) if isinstance(module, ArithmeticModule) else {}
+    recipe.check_terms({*PARAMETER_NORMS, *regularizers})

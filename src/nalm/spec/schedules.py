@@ -1,4 +1,4 @@
-"""Coefficients of regularizers, and the schedules by which they change over the iterations of a run.
+"""Coefficients of regularizers, and schedules that change them over the iterations of a run.
 
 A schedule is one class with ``read`` and ``values``, and one line in ``SCHEDULES``.
 """
@@ -23,10 +23,10 @@ class Schedule(Protocol):
 
     @classmethod
     def read(cls, written: Any) -> "Schedule":
-        """Read a schedule from what an experiment file says.
+        """Read a schedule from its value in an experiment file.
 
         Raises:
-            ValueError: it is wrong.
+            ValueError: the value is wrong.
         """
 
     def values(self, iterations: npt.NDArray[np.int64]) -> Values:
@@ -34,14 +34,14 @@ class Schedule(Protocol):
 
 
 class Ramp(NamedTuple):
-    """Rises linearly from 0 to 1 between two iterations: ``ramp: [start, end]``."""
+    """A factor that rises linearly from 0 to 1 between two iterations: ``ramp: [start, end]``."""
 
     start: int
     end: int
 
     @classmethod
     def read(cls, written: Any) -> Self:
-        """Read both iterations."""
+        """Read the first and the last iteration of the ramp."""
         start, end = written
         return cls(start, end)
 
@@ -51,7 +51,7 @@ class Ramp(NamedTuple):
 
 
 class Exponential(NamedTuple):
-    r"""Rises to 1 as :math:`1 - e^{-rate · i}`: ``exponential: rate``."""
+    r"""A factor that rises to 1 over the iterations i as :math:`1 - e^{-rate · i}`: ``exponential: rate``."""
 
     rate: float
 
@@ -66,10 +66,10 @@ class Exponential(NamedTuple):
 
 
 class Growth(BaseModel):
-    """Grows stepwise: ``start``, multiplied by ``factor`` every so many iterations until ``end`` is reached.
+    """A value that begins at ``start`` and is multiplied by ``factor`` after every ``every`` iterations, up to ``end``.
 
-    If ``start`` is above ``end`` it is divided instead. The steps are taken in decimal arithmetic, so 1e-9 grows to
-    exactly 1e-7.
+    If ``start`` is above ``end``, it is divided by ``factor`` instead. The steps use decimal arithmetic, so 1e-9 grows
+    to exactly 1e-7.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -109,15 +109,15 @@ SCHEDULES: Registry[type[Schedule]] = Registry(
     {"ramp": Ramp, "exponential": Exponential, "growth": Growth},
     example="mypackage.schedules:Cosine",
 )
-"""Every schedule; those built in are fields of a term, others are named by its field ``schedule``."""
+"""Schedules by name. Built-in ones are fields of a term; others are named in the term's field ``schedule``."""
 
 
 class Term(BaseModel):
-    """The coefficient of a regularizer: a constant, times a schedule if there is one.
+    """The coefficient of a regularizer: a constant, multiplied by a schedule if there is one.
 
-    The schedule is ``ramp``, ``exponential``, ``growth``, or ``schedule: {name: its fields}`` for one of another
-    package. The coefficient is 0 up to the iteration ``after``, and for a run whose last validation error was not below
-    ``below``.
+    The schedule is ``ramp``, ``exponential``, ``growth``, or ``schedule: {name: its fields}`` for a schedule from
+    another package. The coefficient is 0 until the iteration ``after`` has passed, and 0 for runs whose latest
+    validation error is not below ``below``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -142,14 +142,14 @@ class Term(BaseModel):
         return self
 
     def rescaled(self, scale: float) -> "Term":
-        """Return the term with a ramp that takes so many times as long."""
+        """Return the term with both ends of its ramp multiplied by ``scale``."""
         if self.ramp is None:
             return self
         start, end = (round(scale * when) for when in self.ramp)
         return self.model_copy(update={"ramp": (start, max(end, start + 1))})
 
     def values(self, iterations: npt.NDArray[np.int64]) -> Values:
-        """Return the coefficient at each iteration, for runs whose validation error is below ``below``."""
+        """Return the coefficient at each iteration, for runs that meet the condition ``below``."""
         schedule = self._schedule()
         factor = np.ones(len(iterations)) if schedule is None else schedule.values(iterations)
         if self.after is not None:

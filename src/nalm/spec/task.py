@@ -1,4 +1,4 @@
-"""What all tasks have in common, whatever is learnt."""
+"""The abstract base class of tasks."""
 
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
@@ -19,11 +19,11 @@ __all__ = ["Task"]
 
 
 class Task(BaseModel):
-    """What is to be learnt, from which data, and when it counts as solved.
+    """A learning problem: an operation, training and test data, and the error that counts as solved.
 
-    A family of tasks is a subclass with fields of its own; the rest of nalm asks a task for what it needs and never
-    looks at its family. Every family has the fields ``operation``, ``threshold`` and ``judged_rows`` (among how many of
-    a run's last evaluations the best one is looked for).
+    A family of tasks is a subclass with its own fields. The rest of nalm calls the methods of this class and never
+    distinguishes families. Every family has the fields ``operation``, ``threshold`` and ``judged_rows`` (how many of a
+    run's last evaluations are searched for the best validation error).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -34,75 +34,78 @@ class Task(BaseModel):
         judged_rows: int
 
     tasks_per_shard: ClassVar[int]
-    """How many tasks of one group train in one shard, at most."""
+    """Maximum number of tasks of one group that train in one shard."""
     seeds_per_shard: ClassVar[int]
-    """How many seeds: block k holds those from k times as many."""
+    """Number of seeds in one shard: block k holds the seeds from ``k * seeds_per_shard`` on."""
     scales_schedules: ClassVar[bool] = False
     """Whether a change of the number of iterations rescales the ramps of regularizers."""
     on_rows: ClassVar[bool] = False
-    """Whether inputs are rows of numbers, drawn for all runs of a shard at once."""
+    """Whether inputs are rows of numbers, sampled for all runs of a shard at once."""
 
     @classmethod
     @abstractmethod
     def claims(cls, fields: dict[str, Any]) -> bool:
         """Tell whether the fields of an experiment file describe a task of this family."""
 
-    # For people
+    # Description
 
     @property
     @abstractmethod
     def label(self) -> str:
-        """Name of the task, such as its training range."""
+        """Return the name of the task, such as its training range."""
 
     @property
     @abstractmethod
     def trained_on(self) -> str:
-        """Training data in words."""
+        """Describe the training data in words."""
 
     @property
     @abstractmethod
     def tested_on(self) -> str:
-        """Test data in words."""
+        """Describe the test data in words."""
 
     axis: ClassVar[str] = "Training range"
-    """What labels of tasks name, on the axis of a figure."""
+    """Title of a figure's axis that shows the labels of tasks."""
 
     @property
     @abstractmethod
     def columns(self) -> int:
-        """Numbers in a row of inputs, or in a step of a sequence."""
+        """Return how many numbers a row of inputs, or a step of a sequence, has."""
 
     @property
     def lengths(self) -> tuple[int, int] | None:
-        """Training and test length of sequences, if errors can be compared over lengths."""
+        """Return the training and test length of sequences, or None if errors cannot be compared over lengths."""
         return None
 
-    # What identifies it
+    # Identity
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Fields that affect training, without those at their defaults; thresholds judge runs and are left out."""
+        """Return the fields that affect training. Fields at their defaults and thresholds are left out."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"threshold", "judged_rows"})
 
     @property
     @abstractmethod
     def group(self) -> Hashable:
-        """What tasks must have in common to train in one shard."""
+        """Return a key that is equal for tasks that can train in one shard."""
 
     # The network
 
     @abstractmethod
     def build(self, recipe: Recipe) -> nn.Module:
-        """Build the module that a recipe trains on this task."""
+        """Build the network that a recipe trains on this task."""
 
     def probe(self, recipe: Recipe) -> nn.Module:
-        """Build one to look at, without changing torch's random numbers."""
+        """Build the network for inspection, without advancing torch's random generator."""
         with torch.random.fork_rng(devices=[]):
             return self.build(recipe)
 
     @abstractmethod
     def gold_operands(self, seed: int | None = None) -> list[int]:
-        """Return the inputs to which gold weights apply the operation, for a run's seed if it moves them.
+        """Return the inputs to which gold weights apply the operation.
+
+        Arguments:
+            seed: the run's seed, if the inputs depend on it.
 
         Raises:
             ValueError: gold weights are not known for this task.
@@ -112,10 +115,10 @@ class Task(BaseModel):
 
     @abstractmethod
     def check(self, recipe: Recipe) -> None:
-        """Check that a recipe can be trained on this task and its runs be judged.
+        """Check that a recipe can be trained on this task, and that its runs can be judged.
 
         Raises:
-            ValueError: it cannot.
+            ValueError: one of these is impossible.
         """
 
     @abstractmethod
@@ -125,10 +128,10 @@ class Task(BaseModel):
         """Prepare the training of a shard.
 
         Arguments:
-            recipe: how the runs are trained.
-            runs: task and seed of each; this task is the first.
-            device: where they train.
-            compiled: whether to compile where that is possible.
+            recipe: the recipe of all runs.
+            runs: task and seed of each run; the first task is this one.
+            device: the device to train on.
+            compiled: whether to compile where possible.
 
         Raises:
             ValueError: the runs cannot train together.
@@ -136,14 +139,14 @@ class Task(BaseModel):
         """
 
     def validation_rows(self, recipe: Recipe, runs: Sequence[tuple[Self, int]]) -> "HeldOut | None":
-        """Return the validation data of runs, if it is rows of numbers."""
+        """Return the validation data of runs, or None if it is not rows of numbers."""
         return None
 
     @abstractmethod
     def success_threshold(self, recipe: Recipe) -> Threshold:
         """Return the threshold that decides whether a run of a recipe has solved this task.
 
-        A threshold that depends on other runs is NaN, and no error meets it, until those runs are known.
+        A threshold that depends on reference runs is NaN until those exist; until then no error meets it.
 
         Raises:
             NalmError: the module has no gold weights for the operation, or cannot be built.
@@ -153,8 +156,8 @@ class Task(BaseModel):
 
     @abstractmethod
     def work(self, recipe: Recipe, runs: int) -> int:
-        """Return how much a shard of so many runs has to compute, in units that compare within an experiment."""
+        """Return the cost of a shard with ``runs`` runs, in units that are comparable within an experiment."""
 
     @abstractmethod
     def typical_seconds(self, recipe: Recipe, runs: int) -> float:
-        """Return the typical seconds of one run's iteration in a shard of so many runs."""
+        """Return the typical time of one iteration of one run, in seconds, in a shard with ``runs`` runs."""

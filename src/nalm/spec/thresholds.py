@@ -1,4 +1,4 @@
-"""When a run counts as solved."""
+"""Success thresholds: when a run counts as solved."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 __all__ = ["JUDGED_ROWS", "Threshold", "best_row"]
 
 JUDGED_ROWS = 5000
-"""Of a run's last evaluations, how many may be the best, unless a task says otherwise."""
+"""Default number of a run's last evaluations that are searched for the best one."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Threshold:
 
     Arguments:
         value: the threshold.
-        inclusive: whether an error that equals it is good enough.
-        rounding: up to which excess, relative, an error counts as equal.
-        rows: how many of a run's last evaluations may be its best.
+        inclusive: whether an error that equals the threshold solves the task.
+        rounding: relative excess up to which an error counts as equal, because of rounding.
+        rows: number of a run's last evaluations that are searched for the best one.
     """
 
     value: float
@@ -28,16 +28,19 @@ class Threshold:
     rows: int = JUDGED_ROWS
 
     def met(self, error: float) -> bool:
-        """Whether a test error is good enough."""
+        """Tell whether a test error is small enough."""
         return bool(error <= self.value * (1 + self.rounding)) if self.inclusive else bool(error < self.value)
 
     def solved(self, validation_errors: Sequence[float], test_errors: Sequence[float]) -> bool:
-        """Whether a run's test error is good enough at its best validation row."""
+        """Tell whether a run's test error is small enough at its best validation row."""
         return len(test_errors) > 0 and self.met(test_errors[best_row(validation_errors, self.rows)])
 
 
 def best_row(validation_errors: Sequence[float], rows: int = JUDGED_ROWS) -> int:
-    """Row of the smallest validation error among the last ones, the first of equals; the last row if all are NaN."""
+    """Return the index of the smallest validation error among the last ``rows``, the first if several are equal.
+
+    If all of them are NaN, return the index of the last one.
+    """
     recent = np.asarray(validation_errors, dtype=np.float64)[-rows:]
     start = len(validation_errors) - len(recent)
     if np.isnan(recent).all():

@@ -1,17 +1,20 @@
 """Scripts for queues: job arrays, in which each job trains a part of the shards."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from nalm.errors import NalmError
 from nalm.execution.executors.jobs import JobSettings
+from nalm.execution.executors.settings import load_settings
 from nalm.execution.executors.slurm import SlurmSettings
+from nalm.spec.document import valid
 
-__all__ = ["LARGEST_ARRAY", "SCHEDULERS", "QueueSettings", "array_script", "settings_of_slurm"]
+__all__ = ["LARGEST_ARRAY", "SCHEDULERS", "QueueSettings", "array_script", "queue_settings", "settings_of_slurm"]
 
 LARGEST_ARRAY = 1000
 """The default limit of Slurm and LSF on the number of jobs in an array."""
@@ -23,6 +26,16 @@ class QueueSettings(JobSettings):
     queue: str | None = Field(None, description="Queue or partition.")
     options: tuple[str, ...] = Field((), description="Another option, as the scheduler's scripts write it.")
     setup: tuple[str, ...] = Field((), description="Shell line to run before training.")
+
+
+def queue_settings(scheduler: str, asked: Mapping[str, Any]) -> QueueSettings:
+    """Return the settings of a script. For Slurm, fields that were not asked for come from the configuration file.
+
+    Raises:
+        NalmError: a field or the configuration file is wrong.
+    """
+    known = settings_of_slurm(load_settings().slurm) if scheduler == "slurm" else QueueSettings()
+    return valid(QueueSettings, known.model_dump() | dict(asked))
 
 
 def settings_of_slurm(settings: SlurmSettings) -> QueueSettings:

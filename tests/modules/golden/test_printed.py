@@ -1,14 +1,15 @@
-"""Every module against numbers measured by running the original's code."""
+"""Every module against numbers that the original printed for chosen weights."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from tests.modules.golden.helpers import (
+    chosen,
+    float64,
+)
 from torch import Tensor
 
 from nalm.modules import (
@@ -24,229 +25,12 @@ from nalm.modules import (
     NPU,
     NRU,
     ArithmeticModule,
-    GatedNAUNMU,
-    Linear,
     MulMCFC,
     NACSigma,
     RealNPU,
     SigmaNMU,
 )
 from nalm.modules.functional import EPS32
-
-Build = Callable[..., ArithmeticModule]
-Parameters = Mapping[str, Any]
-"""Values by the original's name, in its layout."""
-
-BUILDERS: dict[str, Build] = {
-    "Linear": Linear,
-    "NAC": NAC,
-    "PosNAC": partial(NACSigma, space="linear"),
-    "PosLinear": partial(NACNMU, space="linear"),
-    "NALU": NALU,
-    "NALU-two-nac": partial(NALU, separate=True),
-    "NALU-two-gate-bias": partial(NALU, two_gates=True, bias=True),
-    "NALU-safe": partial(NALU, multiplication="safe"),
-    "NALU-trig": partial(NALU, multiplication="trig"),
-    "G-NALU": GNALU,
-    "iNALU": INALU,
-    "NAU": NAU,
-    "NMU": NMU,
-    "sigmaNMU": SigmaNMU,
-    "GatedNAU-NMU": GatedNAUNMU,
-    "RealNPU": partial(RealNPU, init="constrained", clip="both"),
-    "RealNPU-nau-reg": partial(RealNPU, init="constrained", clip="both", attract="ternary"),
-    "NPU": partial(NPU, init="constrained", clip="both"),
-    "NPU-wig": partial(NPU, init="constrained", clip="all"),
-    "NRU": NRU,
-    "NRU-separate-sign": partial(NRU, sign="separate"),
-    "NMRU-no-sign": partial(NMRU, sign="none"),
-    "NMRU": NMRU,
-    "NMRU-gated-sign": partial(NMRU, sign="gated"),
-    "MCFC": MCFC,
-    "MulMCFC": MulMCFC,
-    "MulMCFC-sign-iNALU": partial(MulMCFC, sign="inalu"),
-    "MulMCFC-sign-RealNPU": partial(MulMCFC, sign="real_npu"),
-}
-PARTS = {"nac_add.": "additive.", "nac_mul.": "multiplicative.", "mcfc.": "sum."}
-"""Our name of a part of a module, by the original's."""
-PARAMETERS = {
-    "W": "weight",
-    "W_real": "weight",
-    "W_im": "imaginary",
-    "g": "gate",
-    "bias": "bias",
-    "W_hat": "weight_hat",
-    "M_hat": "mask_hat",
-    "G_add": "gate_weight",
-    "G_mul": "second_gate_weight",
-    "bias_add": "gate_bias",
-    "bias_mul": "second_gate_bias",
-    "W_a_hat": "weight_hat",
-    "M_a_hat": "mask_hat",
-    "W_m_hat": "power_hat",
-    "M_m_hat": "power_mask_hat",
-    "junction.r": "junction",
-    "out_gate.fc.weight": "gate_weight",
-    "out_gate.fc.bias": "gate_bias",
-}
-"""Our name of a parameter, by the original's."""
-TRANSPOSED = {"W_real", "W_im", "W_a_hat", "M_a_hat", "W_m_hat", "M_m_hat", "junction.r"}
-"""What the original keeps as [in, out], and we as [out, in]."""
-TERMS = {"W": "weight", "W-NPU": "weight", "g-NPU": "gate", "W-OOB": "out_of_bounds", "inalu": "saturation"}
-"""Our name of a regularizer, by the original's; its ``z`` was off when these numbers were measured."""
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "modules"
-RECORDS = [record for name in ("core", "extra") for record in json.loads((GOLDEN / f"{name}.json").read_text())]
-
-
-def name_of(record: dict[str, Any]) -> str:
-    return f"{record['module']}-{record['in_features']}-{record['out_features']}"
-
-
-every_record = pytest.mark.parametrize("record", RECORDS, ids=name_of)
-both_modes = pytest.mark.parametrize("mode", ["train", "eval"])
-
-# Both sides compute in float64: what is left is rounding, in sums and products of at most 20 terms.
-TOLERANCE = 1e-10
-same = partial(torch.testing.assert_close, rtol=TOLERANCE, atol=0.0, equal_nan=True)
-
-
-def float64(values: Any) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def ours(parameters: Parameters) -> dict[str, Tensor]:
-    """Parameters of the original under our names and in our layout."""
-    return dict(_ours(name, float64(values)) for name, values in parameters.items())
-
-
-def _ours(name: str, values: Tensor) -> tuple[str, Tensor]:
-    part = next((part for part in PARTS if name.startswith(part)), "")
-    own = name.removeprefix(part)
-    if own in TRANSPOSED:
-        values = values.T
-    if own == "out_gate.fc.weight":
-        values = values.squeeze(1)
-    return PARTS.get(part, "") + PARAMETERS[own], values
-
-
-def size(record: dict[str, Any]) -> tuple[int, int]:
-    return record["in_features"], record["out_features"]
-
-
-def from_record(record: dict[str, Any]) -> ArithmeticModule:
-    module = BUILDERS[record["module"]](*size(record)).double()
-    module.load_state_dict(ours(record["params"]))
-    return module
-
-
-def chosen(build: Build, parameters: Parameters, outputs: int = 2) -> Any:
-    """A float64 module of 2 inputs with the given parameters."""
-    module = build(2, outputs).double()
-    module.load_state_dict(ours(parameters))
-    return module
-
-
-def gradient_tolerance(module: ArithmeticModule, name: str) -> Tensor:
-    """Relative tolerance of the gradient to each entry of a parameter.
-
-    The derivative of tanh, 1 - tanh(w)^2, is for large w a small difference of numbers near 1. Rounding them leaves it
-    uncertain by a few 2^-53, on either side: for the NAC's initial weights by up to 1.4e-9 of itself (measured).
-    """
-    parameter = module.get_parameter(name).detach()
-    part, _, own = name.rpartition(".")
-    unit = module.get_submodule(part)
-    if own == "weight_hat" and isinstance(unit, NAC) and unit.base == "e":
-        return TOLERANCE + 2.0**-51 * torch.cosh(parameter) ** 2  # 1 / (1 - tanh^2) = cosh^2
-    return torch.full_like(parameter, TOLERANCE)
-
-
-# --- records of 28 settings in three sizes ----------------------------------------------------------------------
-
-
-def test_every_setting_is_measured_in_three_sizes() -> None:
-    sizes = {name: {size(record) for record in RECORDS if record["module"] == name} for name in BUILDERS}
-    assert all(found == {(2, 1), (3, 2), (10, 1)} for found in sizes.values())
-    assert len(RECORDS) == 3 * len(BUILDERS)
-
-
-@both_modes
-@every_record
-def test_outputs_and_gradients_equal_the_originals(record: dict[str, Any], mode: str) -> None:
-    module = from_record(record).train(mode == "train")
-    x = float64(record["x"]).requires_grad_()
-
-    y = module(x)
-    (float64(record["c"]) * y).sum().backward()
-
-    measured = record[mode]
-    same(y.detach(), float64(measured["y"]))
-    same(x.grad, float64(measured["grad_x"]))
-    gradients = ours(measured["grad"])
-    assert gradients.keys() == {name for name, _ in module.named_parameters()}
-    for name, gradient in gradients.items():
-        own = module.get_parameter(name).grad
-        assert own is not None
-        excess = (own - gradient).abs() - gradient_tolerance(module, name) * gradient.abs()
-        assert ((excess <= 0) | (own.isnan() & gradient.isnan())).all(), name
-
-
-@every_record
-def test_regularizers_equal_the_originals(record: dict[str, Any]) -> None:
-    terms = from_record(record).regularizers()
-    measured = {TERMS[key]: value for key, value in record["penalties"].items() if key != "z"}
-    assert terms.keys() == measured.keys()
-    for name, value in measured.items():
-        same(terms[name].detach(), float64(value))
-
-
-@every_record
-def test_inputs_add_regularizers_of_inputs_and_gates_and_change_no_other(record: dict[str, Any]) -> None:
-    module = from_record(record)
-    without, given = module.regularizers(), module.regularizers(float64(record["x"]))
-    added = {"input"} if "z" in record["penalties"] else set()
-    assert given.keys() - without.keys() == added | ({"gate"} if "G_add" in record["params"] else set())
-    for name, value in without.items():
-        same(given[name], value)
-
-
-def is_mass_conserving(record: dict[str, Any]) -> bool:
-    return "MCFC" in record["module"]
-
-
-def seed_of(record: dict[str, Any]) -> int:
-    """The seed from which the original drew the record's initial parameters (found by search)."""
-    in_features, out_features = size(record)
-    return 100 + 7 * in_features + out_features
-
-
-def differences(module: ArithmeticModule, record: dict[str, Any]) -> dict[str, float]:
-    """Largest difference of each parameter from the record's, where there is one.
-
-    The original ends its bisection for the NAC's initial range when about 10^-12 is left; other draws are equal up to
-    rounding.
-    """
-    values = {name: (module.get_parameter(name) - value).abs().max() for name, value in ours(record["params"]).items()}
-    return {name: value.item() for name, value in values.items() if value > 1e-12}
-
-
-@pytest.mark.parametrize("record", [r for r in RECORDS if not is_mass_conserving(r)], ids=name_of)
-def test_a_module_starts_with_the_parameters_that_the_original_drew(record: dict[str, Any]) -> None:
-    torch.manual_seed(seed_of(record))
-    module = BUILDERS[record["module"]](*size(record), dtype=torch.float64)
-    assert differences(module, record) == {}
-
-
-@pytest.mark.parametrize("record", [r for r in RECORDS if is_mass_conserving(r)], ids=name_of)
-def test_a_reset_mass_conserving_layer_has_the_parameters_that_the_original_drew(record: dict[str, Any]) -> None:
-    # Of these the original's constructor lets torch draw a gate first, and then draws the gate and the junction.
-    torch.manual_seed(seed_of(record))
-    module = BUILDERS[record["module"]](*size(record), dtype=torch.float64)
-    module.reset_parameters()
-    assert differences(module, record) == {}
-
-
-# --- chosen weights ---------------------------------------------------------------------------------------------
 
 # These were printed with 6 significant digits by a float32 run: half a unit of the last digit is at most 5e-6,
 # relative, and the float32 rounding of sums of terms of size 1 to 10 comes on top of it.
@@ -255,21 +39,33 @@ printed = partial(pytest.approx, rel=6e-6, abs=3e-7, nan_ok=True)
 INPUTS = float64([[3.0, -4.0], [0.5, 2.0], [-1.5, -0.25]])
 
 TERNARY = {"W": [[0.9, -0.3], [0.2, 0.7]]}
+
 BINARY = {"W": [[0.9, 0.3], [0.2, 0.7]]}
+
 BEYOND_TERNARY = {"W": [[1.4, -0.3], [0.2, -2.0]]}
+
 BEYOND_BINARY = {"W": [[1.4, -0.3], [0.2, 0.7]]}
+
 TINY = {"W": [[0.0005, -0.0005], [0.002, 0.0]]}
+
 SELECTION = {"W": [[0.9, 0.3, 0.1, 0.6], [0.2, 0.7, 0.4, 0.0]]}
+
 GATED_SELECTION = SELECTION | {"g": [0.9, 0.5, 1, 0.2]}
 
 W_HAT, M_HAT = [[1, -0.5], [0.3, 2]], [[0.5, 1], [-1, 2]]
+
 SECOND_W_HAT, SECOND_M_HAT = [[0.2, 0.4], [-0.6, 0.8]], [[1, 0], [0.5, -0.5]]
+
 ACCUMULATOR = {"W_hat": W_HAT, "M_hat": M_HAT}
+
 GATED = {"nac_add.W_hat": W_HAT, "nac_add.M_hat": M_HAT, "G_add": [[0.4, -0.2], [0.1, 0.3]]}
+
 SECOND_GATE = {"G_mul": [[-0.3, 0.5], [0.2, 0.2]], "bias_add": [0.1, -0.1], "bias_mul": [0.2, 0]}
+
 IMPROVED = {"W_a_hat": W_HAT, "M_a_hat": M_HAT, "W_m_hat": SECOND_W_HAT, "M_m_hat": SECOND_M_HAT, "g": [0.3, -0.4]}
 
 POWERS = {"W_real": [[0.9, -0.3], [0.2, 0.7]], "g": [0.8, 0.4]}
+
 COMPLEX_POWERS = POWERS | {"W_im": [[0.1, 0.2], [-0.3, 0.05]]}
 
 SHARES = {
@@ -277,6 +73,7 @@ SHARES = {
     "out_gate.fc.weight": [[0.7], [-0.3]],
     "out_gate.fc.bias": [0.2, 0.1],
 }
+
 LOGARITHMIC_SHARES = {f"mcfc.{name}": values for name, values in SHARES.items()} | {"bias": [0.05, -0.02]}
 
 nan, inf = float("nan"), float("inf")
@@ -284,7 +81,7 @@ nan, inf = float("nan"), float("inf")
 
 @dataclass(frozen=True)
 class Printed:
-    """What the original printed of a module: outputs of three rows, and regularizers by our names."""
+    """Numbers that the original printed for a module: outputs of three rows, and regularizers by our names."""
 
     module: ArithmeticModule
     outputs: Sequence[float]
