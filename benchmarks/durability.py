@@ -28,7 +28,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "training": (Ensemble, "train"),
     "preparing": (Ensemble, "__init__"),
     "checkpoints": (Checkpoint, "save"),
-    "progress": (worker._Report, "__call__"),
+    "progress": (worker.ProgressWriter, "__call__"),
     "taking leases": (worker, "acquire"),
     "giving leases back": (Lease, "__exit__"),
     "storing": (Store, "add"),

@@ -198,7 +198,7 @@ def test_a_disk_that_is_full_after_training(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == (
         "nalm: cannot write results to 'results': No space left on device; "
-        "what was trained before is saved, and with room the same command goes on"
+        "finished shards are saved: free some space and repeat the command to go on"
     )
     assert contents(results / "shards") == before
     assert list((results / "running").iterdir()) == []

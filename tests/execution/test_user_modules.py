@@ -175,7 +175,7 @@ def test_a_module_that_raises_where_it_trains_is_reported_in_one_sentence_and_th
     path = write_yaml(variants=f"variants: [{variants}]")
     with pytest.raises(NalmError) as error:
         nalm.run(str(path), tmp_path / "results", workers=0, compiled=False)
-    sentence = "1 of 2 shards failed, what else was trained is saved; the first failed with RuntimeError: no luck today"
+    sentence = "1 of 2 shards failed, the others are saved; the first failed with RuntimeError: no luck today"
     assert str(error.value).startswith(sentence)
     results = nalm.load(tmp_path / "results")
     assert set(results.runs()["variant"]) == {"NMRU"}

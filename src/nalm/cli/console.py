@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from nalm.execution.run import Progress as RunProgress
+from nalm.execution.progress import Progress as RunProgress
 
 __all__ = ["progress_reporter", "say", "write_csv", "write_json", "write_table"]
 
