@@ -10,9 +10,10 @@ __all__ = ["one_thread"]
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit torch to one thread within the context.
+    """Let torch use one thread in the ``with`` block.
 
-    Sums are then added in the same order everywhere, and thread pools are not nested.
+    Sums then have the same order on every machine. It also avoids nested thread pools and threads that wait for each
+    other.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Checkpoints: an interrupted shard resumes from one, so that only the last few iterations are trained twice."""
+"""Checkpoints: saved states of half-trained shards, so that an interruption costs only the last few iterations."""
 
 import io
 import platform
@@ -23,11 +23,11 @@ FORMAT = 2
 SECONDS_AT_LEAST = 1.0
 """Shortest time between checkpoints."""
 TIMES_ITS_COST = 60.0
-"""Shortest time between checkpoints, as a multiple of the time to write one."""
+"""Shortest time between checkpoints, as a multiple of the time that writing the last one took."""
 SHARE_OF_TRAINING = 1 / 20
-"""A checkpoint is due after this share of the iterations so far, unless the shortest times are longer."""
+"""Share of the finished iterations after which the next checkpoint is due, once the shortest times have passed."""
 SECONDS_AT_MOST = 60.0
-"""A checkpoint is due after this time, even if the share is not reached."""
+"""Time after which the next checkpoint is due even if that share has not been trained."""
 
 
 class _Saved(BaseModel):
@@ -45,15 +45,14 @@ class _Saved(BaseModel):
 
 
 class Checkpoint:
-    """Checkpoint of a shard in ``running/<shard>.checkpoint``, which exists until the shard is stored.
+    """Checkpoint of a shard, ``running/<shard>.checkpoint``. The file exists during training and after an interruption.
 
-    The first line of the file is the hash of the rest. The rest is written by ``torch.save`` and loaded with
-    ``weights_only``.
+    Its first line is the hash of the rest. The rest is written by ``torch.save``, and loaded as weights only.
 
     Arguments:
         directory: the results directory.
-        shard: the shard that is trained.
-        made_by: settings that must be the same to resume from the checkpoint, such as the device.
+        shard: the shard.
+        made_by: conditions that must be the same to resume, such as the device, besides versions.
         write: function that writes a file atomically.
     """
 
@@ -61,7 +60,7 @@ class Checkpoint:
         self, directory: Path, shard: Shard, made_by: dict[str, Any], write: Callable[[Path, bytes], None]
     ) -> None:
         self.path = checkpoint_path(directory, shard)
-        self._aside = directory / "damaged" / self.path.name
+        self._damaged_path = directory / "damaged" / self.path.name
         self._shard = shard.name
         self._write = write
         versions = {"nalm": nalm.__version__, "torch": str(torch.__version__), "numpy": np.__version__}
@@ -75,9 +74,12 @@ class Checkpoint:
         self._hosts = [platform.node()]
 
     def resume(self, make: Callable[[], Trainer]) -> Trainer:
-        """Make an ensemble, and load the checkpoint into it if there is one.
+        """Return a new ensemble, resumed from the checkpoint if there is one.
 
-        A checkpoint that is damaged or does not fit is moved aside, with a warning.
+        A damaged checkpoint, or one made under other conditions, is moved to ``damaged/`` with a warning.
+
+        Arguments:
+            make: function that makes a new ensemble.
         """
         ensemble = make()
         try:
@@ -85,25 +87,30 @@ class Checkpoint:
         except FileNotFoundError:
             return ensemble
         try:
-            saved = self._checked(content)
+            saved = self._parse(content)
             ensemble.load_state_dict(saved.state)
         except ValueError as error:
-            self._aside.parent.mkdir(exist_ok=True)
-            self.path.replace(self._aside)
-            warn_once(f"{self.path} {error}: it was moved to {self._aside.parent}, its shard is trained from the start")
+            self._damaged_path.parent.mkdir(exist_ok=True)
+            self.path.replace(self._damaged_path)
+            warn_once(f"{self.path} {error}: it was moved to {self._damaged_path.parent}, and its shard starts anew")
             return make()
         self._before, self._started = saved.seconds, saved.started
         self._resumed_at = [*saved.resumed_at, ensemble.iteration]
         self._hosts = list(dict.fromkeys([*saved.hosts, *self._hosts]))
         return ensemble
 
-    def _checked(self, content: bytes) -> _Saved:
+    def _parse(self, content: bytes) -> _Saved:
+        """Return the content of a checkpoint file.
+
+        Raises:
+            ValueError: it is damaged, or training cannot resume from it.
+        """
         digest, _, payload = content.partition(b"\n")
         if digest != content_hash(payload).encode():
             raise ValueError("is damaged")
         try:
             loaded = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many kinds
+        except Exception as error:  # torch raises exceptions of many types
             raise ValueError("is no checkpoint") from error
         try:
             saved = _Saved.model_validate(loaded)
@@ -117,15 +124,17 @@ class Checkpoint:
         return saved
 
     def save_if_due(self, ensemble: Trainer) -> None:
-        """Save the ensemble if a checkpoint is due."""
+        """Save the ensemble if enough was trained since the last checkpoint, compared with the time to write it."""
         now = time.monotonic()
-        iteration, then = self._last = self._last or (ensemble.iteration, now)
-        much = ensemble.iteration - iteration >= SHARE_OF_TRAINING * ensemble.iteration
-        if now - then >= max(SECONDS_AT_LEAST, TIMES_ITS_COST * self._cost) and (much or now - then >= SECONDS_AT_MOST):
+        iteration, saved_at = self._last = self._last or (ensemble.iteration, now)
+        enough = ensemble.iteration - iteration >= SHARE_OF_TRAINING * ensemble.iteration
+        elapsed = now - saved_at
+        shortest = max(SECONDS_AT_LEAST, TIMES_ITS_COST * self._cost)
+        if elapsed >= shortest and (enough or elapsed >= SECONDS_AT_MOST):
             self.save(ensemble)
 
     def save(self, ensemble: Trainer) -> None:
-        """Save the ensemble. If the file cannot be written, warn and keep the last checkpoint."""
+        """Save the ensemble. If that fails, warn and keep the last checkpoint."""
         begun = time.monotonic()
         buffer = io.BytesIO()
         saved = {"made_by": self._made_by, "shard": self._shard, **self.provenance()}
@@ -140,11 +149,11 @@ class Checkpoint:
 
     @property
     def seconds(self) -> float:
-        """Training time of the shard in seconds, over all interruptions."""
+        """Training time of the shard so far, before and after interruptions."""
         return self._before + time.monotonic() - self._begun
 
     def provenance(self) -> dict[str, Any]:
-        """Return when and where training started, how long it took, and the iterations at which it was resumed."""
+        """Return when training started, how long it took, on which hosts, and at which iterations it was resumed."""
         return {
             "started": self._started,
             "seconds": self.seconds,
@@ -153,10 +162,10 @@ class Checkpoint:
         }
 
     def remove(self) -> None:
-        """Delete the file, once the shard is stored."""
+        """Remove the file, after the shard was stored."""
         self.path.unlink(missing_ok=True)
 
 
 def checkpoint_path(directory: Path, shard: Shard) -> Path:
-    """Return the path of the checkpoint of a shard."""
+    """Return the path of a shard's checkpoint."""
     return directory / "running" / f"{shard.name}.checkpoint"

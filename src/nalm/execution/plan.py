@@ -1,4 +1,4 @@
-"""Plan experiments: divide their runs into shards that train together."""
+"""Divide experiments into shards: runs that train together."""
 
 from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["WHOLE", "Part", "Plan", "plan"]
 
 
 class Plan(NamedTuple):
-    """Number of different runs of experiments, and the shards of those that are missing."""
+    """Number of different runs of the experiments, and the shards of the missing runs."""
 
     runs: int
     shards: list[Shard]
@@ -21,7 +21,7 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """Every ``of``-th block of the whole plan, from position ``index`` on."""
+    """Part of a plan: the blocks whose position in the whole plan, modulo ``of``, equals ``index``."""
 
     index: int
     of: int
@@ -31,17 +31,17 @@ WHOLE = Part(0, 1)
 
 
 def plan(experiments: Sequence[Experiment], finished: Container[str], part: Part = WHOLE) -> Plan:
-    """Plan the missing runs of experiments. A run that several experiments share is planned once, with the first.
+    """Plan the missing runs. A run that several experiments share is planned once, with the first of them.
 
-    Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together. For sequences, a block is one
-    seed of all tasks that one network learns. A shard is the missing runs of a block, so that more seeds or variants
-    later train only those. The longest shards come first, so that workers end at about the same time. Parts do not
-    depend on finished runs, so that they share no run whenever they start.
+    Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together. For sequence tasks, a block is
+    one seed of all tasks that one network learns. A shard is the missing runs of a block, so adding seeds or variants
+    later trains only the new runs. The longest shards come first, so that workers end at about the same time. Parts do
+    not depend on which runs are finished: parts that start at different times share no run.
 
     Arguments:
         experiments: the experiments.
-        finished: keys of finished runs.
-        part: the part of the whole plan.
+        finished: keys of the finished runs.
+        part: the part of the plan to return.
 
     Raises:
         NalmError: the part does not exist.

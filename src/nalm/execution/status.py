@@ -1,4 +1,4 @@
-"""Status of the experiments of a results directory, from its files alone."""
+"""Progress of the experiments in a results directory, read from its files alone."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ __all__ = ["FailedShard", "RunningShard", "Status", "status"]
 
 SECONDS_BETWEEN_LOOKS = 0.25
 LONGEST_WATCH = 10.0
-"""Limit of the time to watch for signs of life. Owners of shards show them more often."""
+"""Seconds. Owners of shards write a heartbeat more often."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class RunningShard:
 
     Arguments:
         shard: name of the shard.
-        variant: label of the variant; None if the experiments lack no run of the shard.
-        runs: number of runs; None if unknown so far.
-        iteration: number of updates made so far; None if unknown so far.
-        iterations: number of updates in all; None if the variant is None.
-        host: host that trains the shard; None if unknown.
-        alive: whether the files of the shard changed while they were watched.
+        variant: label of its variant; None if no missing shard of the experiments has this name.
+        runs: number of runs that train together; None before its worker reports it.
+        iteration: updates made so far; None before its worker reports it.
+        iterations: updates to make in total; None if the variant is unknown.
+        host: machine that trains it; None if the files do not say.
+        alive: whether its files changed while they were watched.
     """
 
     shard: str
@@ -47,13 +47,7 @@ class RunningShard:
 
 @dataclass(frozen=True)
 class FailedShard:
-    """A shard that failed.
-
-    Arguments:
-        shard: name of the shard.
-        variant: label of the variant; None if the experiments lack no run of the shard.
-        reason: last line of the traceback.
-    """
+    """A shard that failed, with the last line of its traceback. Its variant is None if it is no longer missing."""
 
     shard: str
     variant: str | None
@@ -62,18 +56,19 @@ class FailedShard:
 
 @dataclass(frozen=True)
 class Status:
-    """Status of experiments.
+    """Progress of experiments.
 
     Arguments:
         experiments: names of the experiments.
-        runs: number of different runs of the experiments.
+        runs: number of different runs.
         finished: number of runs that are stored.
         shards: number of blocks of runs that train together.
-        done: number of blocks of which every run is stored.
-        waiting: number of shards that are neither running nor failed.
+        done: number of blocks whose runs are all stored.
+        waiting: number of missing shards that neither train nor failed.
         running: shards that are being trained.
         failed: shards that failed.
-        seconds_left: estimate for the present number of running shards; None if shards are missing and none is running.
+        seconds_left: estimated time for the missing shards, if as many train at once as now. None if some are missing
+            but none is being trained.
     """
 
     experiments: list[str]
@@ -88,13 +83,14 @@ class Status:
 
 
 def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
-    """Return the status of the experiments of a results directory.
+    """Return the progress of the experiments in a results directory.
 
-    The directory is only read. Running shards are recognized by files that change; clocks are not compared.
+    The directory is only read. Clocks are not compared.
 
     Arguments:
         directory: the results directory.
-        watch: longest time in seconds to wait for the files of running shards to change.
+        watch: seconds to wait for changes in the files of running shards. Shards without a change count as not alive.
+            Watching ends early when all have changed.
 
     Raises:
         NalmError: the directory has no results, or they cannot be read.
@@ -135,7 +131,7 @@ def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
 
 
 def _watch(directory: Path, seconds: float) -> tuple[dict[str, dict[str, bytes]], set[str]]:
-    """Return the signs of life of running shards, and the names of those whose signs changed during the watch."""
+    """Return the signs of life of all running shards, and the names of those whose signs changed meanwhile."""
     first = latest = _signs(directory)
     alive: set[str] = set()
     end = time.monotonic() + seconds
@@ -147,14 +143,14 @@ def _watch(directory: Path, seconds: float) -> tuple[dict[str, dict[str, bytes]]
 
 
 def _signs(directory: Path) -> dict[str, dict[str, bytes]]:
-    """Read the signs of life of every running shard: its progress file and the heartbeat in its lease."""
+    """Return the files that owners of shards keep rewriting: progress reports, and heartbeats in leases."""
     signs: dict[str, dict[str, bytes]] = {}
     for pattern in ("*.json", "*.lease/*/heartbeat"):
         for path in (directory / "running").glob(pattern):
-            with contextlib.suppress(OSError):  # the shard ended in between
+            with contextlib.suppress(OSError):  # the shard has ended
                 shard = path.relative_to(directory / "running").parts[0].partition(".")[0]
                 signs.setdefault(shard, {})[path.name] = path.read_bytes()
-    signs.pop("", None)  # temporary files
+    signs.pop("", None)  # files that are being written
     return signs
 
 
