@@ -203,7 +203,7 @@ def test_a_checkpoint_of_no_use_is_set_aside_and_its_shard_starts_anew(
     (warning,) = caplog.messages
     assert warning.startswith(f"{path} ")
     assert reason.replace("\\", "") in warning
-    assert warning.endswith(f": it was moved to {directory / 'damaged'}, its shard is trained from the start")
+    assert warning.endswith(f": it was moved to {directory / 'damaged'}, and its shard starts anew")
     assert (directory / "damaged" / path.name).read_bytes() == content
     assert trained(directory)[1]["resumed_at"] == []
     assert not list(directory.rglob("exploded"))
