@@ -44,7 +44,7 @@ COMMANDS = [
 
 
 def data(done: CompletedProcess[str]) -> Any:
-    """What a command wrote as JSON, after it ended well and without a word on stderr."""
+    """Return the JSON that a command wrote, after checking that it succeeded and wrote nothing to stderr."""
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
