@@ -1,8 +1,6 @@
 """Options that choose an executor and its settings, derived from the declarations of the executors."""
 
-import functools
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from inspect import Parameter
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -11,6 +9,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from nalm.cli.options import Arguments, Command, with_parameters
 from nalm.errors import NalmError
 from nalm.execution.executors import EXECUTORS
 from nalm.execution.executors.scripts import QueueSettings
@@ -18,9 +17,6 @@ from nalm.execution.executors.settings import SECTIONS, ExecutorSettings, load_s
 from nalm.registry import import_paths
 
 __all__ = ["with_executor", "with_queue"]
-
-Command = Callable[..., None]
-Arguments = dict[str, Any]
 
 SEVERAL = (list, tuple, dict)
 """Types of fields that hold several values."""
@@ -57,30 +53,15 @@ def with_executor(command: Command) -> Command:
         return settings
 
     parameters = [EXECUTOR, *(option.parameter for options in sections.values() for option in options)]
-    return _with_parameters(command, "executor", parameters, read)
+    return with_parameters(command, "executor", parameters, read)
 
 
 def with_queue(command: Command) -> Command:
     """Give a command the options of a queue's jobs. Those that are typed become its argument ``asked``, a mapping."""
     options = list(_options(QueueSettings))
-    return _with_parameters(
+    return with_parameters(
         command, "asked", [option.parameter for option in options], lambda arguments: _typed(options, arguments)
     )
-
-
-def _with_parameters(
-    command: Command, name: str, parameters: Iterable[Parameter], read: Callable[[Arguments], Any]
-) -> Command:
-    """Replace a command's parameter by others. A function takes their values out of the arguments and converts them."""
-    own = [parameter for parameter in inspect.signature(command).parameters.values() if parameter.name != name]
-
-    @functools.wraps(command)
-    def with_options(**arguments: Any) -> None:
-        value = read(arguments)
-        command(**arguments, **{name: value})
-
-    with_options.__signature__ = inspect.Signature([*own, *parameters])  # type: ignore[attr-defined]
-    return with_options
 
 
 class _Option(NamedTuple):

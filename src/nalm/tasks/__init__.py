@@ -3,7 +3,9 @@
 A family is one folder, whose ``task.py`` has a subclass of :class:`nalm.spec.task.Task`, and one line here.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -33,9 +35,14 @@ FAMILIES: Registry[type[Task]] = Registry(
 
 def family_of(fields: Any) -> type[Task]:
     """Return the family that the fields of an experiment file belong to."""
-    others = [FAMILIES[name] for name in FAMILIES.names() if name != DEFAULT] if isinstance(fields, dict) else []
-
+    others = _other_families(tuple(sys.path)) if isinstance(fields, dict) else []
     return next((family for family in others if family.claims(fields)), FAMILIES[DEFAULT])
+
+
+@lru_cache(maxsize=1)
+def _other_families(path: tuple[str, ...]) -> list[type[Task]]:
+    """Return every family but the default; looked up once per ``sys.path``, since every task of a file asks."""
+    return [FAMILIES[name] for name in FAMILIES.names() if name != DEFAULT]
 
 
 def parse_task(fields: dict[str, Any], context: Any = None) -> Task:
