@@ -108,7 +108,7 @@ def test_a_layer_of_torch_trains(write_yaml: WriteYaml, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "source"), [("normalized_layers", NORMALIZED), ("item_layers", ITEM), ("branching_layers", DATA_DEPENDENT)]
 )
-def test_a_module_that_cannot_be_vectorized_trains_one_by_one_and_a_notice_says_so_once(
+def test_a_module_that_cannot_be_vectorized_trains_one_by_one_and_a_warning_says_so_once(
     train: Train, caplog: pytest.LogCaptureFixture, name: str, source: str
 ) -> None:
     results = train(name, source)

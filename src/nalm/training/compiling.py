@@ -33,11 +33,11 @@ Flat = Callable[..., Sequence[Tensor]]
 class Compiled(Generic[P, R]):
     """A function of nested tuples and dictionaries of tensors, always of the same shapes, compiled by its first call.
 
-    If it cannot be compiled, or depends on anything but its arguments, it runs eagerly, and a notice says so.
+    If it cannot be compiled, or depends on anything but its arguments, it runs eagerly, with a warning.
 
     Arguments:
         function: what to call; it returns such a structure too.
-        name: how a notice calls it.
+        name: its name in warnings.
         compiled: whether to compile at all.
     """
 

@@ -46,7 +46,7 @@ class Ensemble:
         make_sampler: makes what draws the batches of runs, given by position.
         thresholds: of every run, if runs stop early once they are solved.
         device: where they train.
-        compiled: whether to compile; where that is impossible they train eagerly, and a notice says so once.
+        compiled: whether to compile; where that is impossible they train eagerly, and a warning says so once.
 
     Raises:
         ValueError: the runs' data cannot be drawn together.

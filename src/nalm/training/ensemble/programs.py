@@ -30,10 +30,10 @@ def vectorized_program(
         stack: the models.
         modules: one of them, or all if their buffers may differ.
         device: where they train.
-        compiled: whether to compile where that is possible; otherwise a notice says so once.
+        compiled: whether to compile where that is possible; otherwise a warning says so once.
 
     Returns:
-        None if the models cannot be vectorized, which a notice says.
+        None if the models cannot be vectorized, with a warning.
     """
     structure = _structure(recipe, stack, device, compiled)
     if structure in _PROGRAMS:
