@@ -1,10 +1,10 @@
-"""What surviving costs: leases, progress, provenance, storing and checkpoints, beside the training itself.
+"""Cost of durability: leases, progress, provenance, storing and checkpoints, relative to training.
 
     python benchmarks/durability.py [ITERATIONS] [REPETITIONS]
 
-trains Figure 3 (all of its iterations, five times, unless told otherwise) in one process in three ways, in turn: the
-bare ensembles; `nalm.run` without checkpoints; and `nalm.run` as it is. It prints the medians of their ratios, and what
-`nalm.run` spent in each part, which is less at the mercy of what else the machine does.
+trains Figure 3 in one process in three ways, in turn: the ensembles alone; `nalm.run` without checkpoints; and
+`nalm.run`. By default it makes all iterations, and five repetitions. It prints the medians of the ratios, and the time
+that `nalm.run` spent in each part, which depends less on the load of the machine.
 """
 
 import statistics
@@ -28,16 +28,16 @@ PARTS: dict[str, tuple[Any, str]] = {
     "training": (Ensemble, "train"),
     "preparing": (Ensemble, "__init__"),
     "checkpoints": (Checkpoint, "save"),
-    "progress": (worker._Report, "__call__"),
+    "progress": (worker.ProgressWriter, "__call__"),
     "taking leases": (worker, "acquire"),
     "giving leases back": (Lease, "__exit__"),
     "storing": (Store, "add"),
 }
-"""The parts of a run, and the function that each is spent in, apart from others that it calls."""
+"""Parts of a run, each with its function. The time of a part excludes the other parts that it calls."""
 
 
 def bare(experiment: Experiment) -> float:
-    """Seconds of the ensembles alone."""
+    """Return the seconds of the ensembles alone."""
     start = time.perf_counter()
     for shard in plan([experiment], set()).shards:
         start_training(shard.recipe, [(run.task, run.seed) for run in shard.runs]).train()
@@ -45,7 +45,7 @@ def bare(experiment: Experiment) -> float:
 
 
 def run(experiment: Experiment) -> float:
-    """Seconds of a whole run into an empty directory."""
+    """Return the seconds of a whole run into an empty directory."""
     with tempfile.TemporaryDirectory() as directory:
         start = time.perf_counter()
         nalm.run(experiment, directory, workers=0)
@@ -53,7 +53,7 @@ def run(experiment: Experiment) -> float:
 
 
 def run_without_checkpoints(experiment: Experiment) -> float:
-    """Seconds of a whole run that writes no checkpoints."""
+    """Return the seconds of a whole run without checkpoints."""
     usual, checkpoints.SECONDS_AT_LEAST = checkpoints.SECONDS_AT_LEAST, float("inf")
     try:
         return run(experiment)
@@ -62,7 +62,7 @@ def run_without_checkpoints(experiment: Experiment) -> float:
 
 
 def main(iterations: int | None = None, repetitions: int = 5) -> int:
-    """Prints everything and returns the exit code."""
+    """Print the results and return the exit code."""
     experiment = nalm.load_experiment("figure-3")
     bare(experiment.changed({"iterations": 100}))  # compiles
     if iterations is not None:

@@ -27,7 +27,7 @@ from nalm.training.ensemble.loop import Ensemble
 from nalm.training.ensemble.step import Program
 
 PAIRS = 1
-"""How often two workers and one are compared."""
+"""How often to compare two workers with one."""
 PICTURE = Path(__file__).parent.parent / "docs" / "figures" / "scaling.png"
 PARTS = {
     "compiling": (compiling, "_compile"),
@@ -37,7 +37,7 @@ PARTS = {
     "evaluation": (Program, "evaluate"),
     "storing": (Store, "add"),
 }
-"""The parts of a worker's time, and the function that each is spent in, apart from others that it calls."""
+"""Parts of a worker's time: the function of each, without the time of other parts that it calls."""
 
 
 def timed(*arguments: str, cache: str) -> tuple[float, float]:
@@ -66,7 +66,7 @@ def parts(experiment: str) -> dict[str, float]:
 
 
 def figure(experiment: str, cache: str) -> None:
-    """Prints what an experiment takes, from an empty compile cache on."""
+    """Print the time of an experiment with an empty and with a full compile cache, and its memory."""
     cold, _ = timed(experiment, "--workers", "2", cache=cache)
     pairs = [[timed(experiment, "--workers", count, cache=cache) for count in "21"] for _ in range(PAIRS)]
     warm = statistics.median(two for (two, _), _ in pairs)
@@ -112,7 +112,7 @@ def scaling(cache: str) -> None:
 
 
 def main() -> int:
-    """Prints everything and returns the exit code."""
+    """Print everything, and return the exit code."""
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
         for experiment in sys.argv[1:] or ["figure-3"]:

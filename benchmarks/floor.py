@@ -1,11 +1,11 @@
-"""The floor: what this machine's vector units take for a run's iteration, written out by hand in floor.cpp.
+"""The floor: the least time of a run's iteration on this machine's vector units, written by hand in floor.cpp.
 
     python benchmarks/floor.py
 
-compiles it, checks that it trains and evaluates the same runs to the same weights and errors as the ensemble does, and
-measures it with one thread; it refuses to report what computes something else. Not in the floor, but in the ensemble's
-time: the value of the loss, the test for divergence, transposing the draws (which come with the inputs innermost), and
-storing. What is counted per run and iteration stands at the top of floor.cpp.
+compiles floor.cpp, checks that it trains and evaluates the same runs to the same weights and errors as the ensemble,
+and measures it in one thread. If the check fails, it reports no time. The ensemble's time includes some work that the
+floor does not: the value of the loss, the test for divergence, transposing the draws (which come with the inputs
+innermost), and storing. The top of floor.cpp lists the operations that are counted per run and iteration.
 """
 
 import ctypes
@@ -39,19 +39,19 @@ VECTOR = 16
 """Numbers in a vector register."""
 
 SHORTEST = 0.2
-"""Seconds that a measurement takes at least."""
+"""Least seconds of a measurement."""
 
 STARTS = (0, 41_000)
-"""Iterations from which the checked trainings start: before and after the schedules of the regularizers rise."""
+"""Iterations where the checked trainings start: before and after the regularizers' schedules rise."""
 STEPS = {"RealNPU": 50, "NMRU": 25, "NRU": 5}
-"""How many of them: until rounding begins to part runs, where a single run in float64 is as far from both. With its
-learning rate of 1, NRU's does at once."""
+"""Iterations to check: until rounding makes runs differ, where a single run in float64 differs as much from both. NRU
+reaches this point at once, because its learning rate is 1."""
 AGREEING = {"RealNPU": 0.95, "NMRU": 0.95, "NRU": 0.9}
 """Share of the runs that must agree."""
 TOLERANCE = 1e-3
-"""Between weights, and between errors relative to the error or, if it is larger, to ``NEGLIGIBLE``."""
+"""Largest difference of weights, and of errors relative to the larger of the error and ``NEGLIGIBLE``."""
 NEGLIGIBLE = 1e-5
-"""The error under which a run has solved its task; what is left below it is rounding."""
+"""The error below which a run has solved its task. Smaller errors are rounding."""
 
 Array = npt.NDArray[Any]
 
@@ -66,25 +66,25 @@ class Floor(NamedTuple):
 
     @property
     def total(self) -> float:
-        """What a run's iteration takes at least."""
+        """The least time of a run's iteration."""
         return self.training + self.draws + self.evaluation
 
 
 def floor(module: str, inputs: int) -> float | None:
-    """Microseconds that a run's iteration takes at least, for ``nalm bench``; None for a module that is not here."""
+    """Return the least microseconds of a run's iteration, for ``nalm bench``; None for a module without a floor."""
     return measure(SOURCE, module, inputs).total if module in PARAMETERS else None
 
 
 def measure(source: Path, module: str, inputs: int) -> Floor:
-    """Compiles, checks and measures one module.
+    """Compile, check and measure one module.
 
     Arguments:
-        source: floor.cpp.
+        source: path of floor.cpp.
         module: one of ``PARAMETERS``.
-        inputs: how many.
+        inputs: number of inputs.
 
     Raises:
-        RuntimeError: it does not compute what the ensemble computes, or there is no compiler.
+        RuntimeError: the floor computes something else than the ensemble, or there is no compiler.
     """
     recipe = Recipe.model_validate(default_recipe(module))
     kernels = _compile(source, inputs, recipe.batch_size)
@@ -109,7 +109,7 @@ def measure(source: Path, module: str, inputs: int) -> Floor:
 
 
 def _compile(source: Path, inputs: int, rows: int) -> ctypes.CDLL:
-    """Compiles and links apart: a library linked with -ffast-math would change the arithmetic of the whole process."""
+    """Compile and link separately: linking with -ffast-math would change the arithmetic of the whole process."""
     with tempfile.TemporaryDirectory() as directory:
         compiled, linked = f"{directory}/floor.o", f"{directory}/floor.so"
         sizes = [f"-DINPUTS={inputs}", f"-DROWS={rows}"]
@@ -124,7 +124,7 @@ def _compile(source: Path, inputs: int, rows: int) -> ctypes.CDLL:
 
 
 def _ensemble(recipe: Recipe, inputs: int, seeds: int) -> Ensemble:
-    """Eager: its arithmetic is wanted, not its speed."""
+    """Return an eager ensemble: the check needs its arithmetic, not its speed."""
     runs = [(task, seed) for seed in range(seeds) for task in benchmark_tasks(inputs)]
     return make_ensemble(recipe, runs, compiled=False)
 
@@ -142,7 +142,7 @@ def _table(ensemble: Ensemble, iterations: npt.NDArray[np.int64]) -> Array:
 
 
 class Runs:
-    """The runs of an ensemble in the layout of floor.cpp; the nine ranges of a seed follow one another."""
+    """The runs of an ensemble in the layout of floor.cpp. The nine ranges of a seed are neighbours."""
 
     def __init__(self, kernels: ctypes.CDLL, ensemble: Ensemble) -> None:
         name, sampler, runs = ensemble.recipe.module.name, ensemble.stack.sampler, ensemble.runs
@@ -159,12 +159,12 @@ class Runs:
         assert HELD_OUT_ROWS % 80 == 0, "floor.cpp evaluates blocks of 80 rows"
 
     def train(self, drawn: Array, table: Array) -> None:
-        """Trains with the draws ``(iterations, streams, 1, inputs, rows)`` and the scalars of as many iterations."""
+        """Train with draws of shape ``(iterations, streams, 1, inputs, rows)`` and the scalars of these iterations."""
         sizes = map(ctypes.c_int, (len(drawn), len(self.parameters), drawn.shape[1]))
         self._train(*sizes, *map(_pointer, (drawn, *self.layout, self.parameters, *self.moments, table)))
 
     def errors(self) -> list[Array]:
-        """Validation and test errors of all runs."""
+        """Return the validation and test errors of all runs."""
         results = []
         for inputs, index, targets in self.held_out:
             result = np.empty(len(self.parameters), np.float32)
@@ -225,7 +225,7 @@ def _microseconds(work: Callable[[], object]) -> float:
 
 
 def main() -> int:
-    """Prints the table and returns the exit code."""
+    """Print the table, and return the exit code."""
     print(f"{'module':10}{'inputs':>8}" + "".join(f"{name:>12}" for name in (*Floor._fields, "total")))
     for inputs in (2, 10):
         for module in PARAMETERS:

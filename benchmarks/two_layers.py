@@ -1,11 +1,11 @@
-"""What an iteration of a network of two layers takes at least on this machine, with one thread.
+"""The least time of an iteration of a two-layer network on this machine, in one thread.
 
     python benchmarks/two_layers.py
 
-measures the doubles a second of numpy's Mersenne Twister and of the compiled one, and the rate of matrix products,
-and from these the floor of a run with 100 inputs: its share of the random numbers of its seed, and the multiplications
-of its first layer, forwards and for the gradient. Everything else (places in ranges, targets, the second layer,
-optimizer, evaluation) is not in it. `nalm bench --two-layers` measures what it takes in the ensemble.
+measures the doubles a second of numpy's Mersenne Twister and of the compiled one, and the rate of matrix products.
+From these follows the floor of a run with 100 inputs: its share of the random numbers of its seed, and the
+multiplications of its first layer, forwards and for the gradient. Everything else (scaling to ranges, targets, the
+second layer, optimizer, evaluation) is excluded. `nalm bench --two-layers` measures the ensemble.
 """
 
 import time
@@ -22,7 +22,7 @@ SECONDS = 1.0
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """The shortest of many calls: other programs use the machine, too."""
+    """Return the shortest time of many calls, because other programs also use the machine."""
     shortest, start = float("inf"), time.perf_counter()
     while time.perf_counter() - start < SECONDS:
         before = time.perf_counter()

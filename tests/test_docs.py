@@ -23,13 +23,7 @@ from nalm.experiments.catalog import load_experiment
 from nalm.figures import FIGURES
 from nalm.modules import MODULES, describe
 from nalm.spec.recipe import Recipe, Restart
-
-ROOT = Path(__file__).parent.parent
-
-
-def blocks(document: str, language: str) -> list[str]:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+from tests.documents import ROOT, blocks
 
 
 def test_the_example_of_the_readme_learns_to_divide() -> None:
@@ -83,12 +77,21 @@ def test_the_own_module_of_the_documentation_keeps_every_promise() -> None:
 
 def test_the_executor_of_the_documentation_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (example,) = blocks("docs/clusters.md", "python")
+    example, _ = blocks("docs/clusters.md", "python")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(example, "docs/clusters.md", "exec"), {})
     assert printed.getvalue() == 4 * "one more shard\n"
     assert nalm.load(tmp_path / "results").missing == 0
+
+
+def test_the_executor_that_the_documentation_declares_opens() -> None:
+    _, example = blocks("docs/clusters.md", "python")
+    found: dict[str, Any] = {}
+    exec(compile(example, "docs/clusters.md", "exec"), found)
+    kind = found["EXECUTOR"]
+    with kind.open(kind.settings(count=2), None) as executor:
+        assert executor.submit(abs, -1).result() == 1
 
 
 def test_the_settings_of_the_documentation_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

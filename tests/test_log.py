@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import nalm
-from nalm.execution.worker import ShardProgress
+from nalm.execution.running import ShardProgress
 from nalm.experiments.experiment import Experiment
 from nalm.log import LOGGER, hide_warnings, warn_once, warnings_given
 

@@ -15,7 +15,8 @@ from .execution.executors.settings import (
     open_executor as open_executor,
 )
 from .execution.forecast import Forecast as Forecast, forecast as forecast
-from .execution.run import Progress as Progress, run as run
+from .execution.progress import Progress as Progress
+from .execution.run import run as run
 from .execution.status import Status as Status, status as status
 from .experiments.catalog import experiment_names as experiment_names, load_experiment as load_experiment
 from .experiments.experiment import Experiment as Experiment

@@ -1,4 +1,4 @@
-"""How many threads torch uses."""
+"""Number of threads that torch uses."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,11 @@ __all__ = ["one_thread"]
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """The same sums in the same order everywhere, and no nested thread pools, nor threads that wait for each other."""
+    """Let torch use one thread in the ``with`` block.
+
+    Sums then have the same order on every machine. It also avoids nested thread pools and threads that wait for each
+    other.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

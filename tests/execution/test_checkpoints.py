@@ -15,8 +15,9 @@ import nalm
 from nalm.execution import checkpoints
 from nalm.execution.checkpoints import Checkpoint, checkpoint_path
 from nalm.execution.plan import plan
+from nalm.execution.running import ShardProgress
 from nalm.execution.signals import Interrupted, interruption
-from nalm.execution.worker import ShardProgress, train_shard
+from nalm.execution.worker import train_shard
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
 from nalm.paths import content_hash, write_atomically

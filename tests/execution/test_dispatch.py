@@ -18,8 +18,9 @@ from nalm.errors import NalmError
 from nalm.execution.dispatch import ATTEMPTS, train_shards
 from nalm.execution.executors.local import InProcessExecutor
 from nalm.execution.plan import plan
+from nalm.execution.running import ShardProgress
 from nalm.execution.signals import Interrupted
-from nalm.execution.worker import Held, ShardProgress
+from nalm.execution.worker import LeasedElsewhere
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
 from nalm.store.store import Store
@@ -115,9 +116,7 @@ def test_a_shard_that_raises_is_reported_in_one_sentence_and_the_others_are_save
     executor: Any = FailsFor("NMRU", error)
     with pytest.raises(NalmError) as reported:
         nalm.run(tiny_experiment, tmp_path / "results", executor=executor, compiled=False)
-    sentence = (
-        f"1 of 2 shards failed, what else was trained is saved; the first failed with {reason} (tracebacks are in "
-    )
+    sentence = f"1 of 2 shards failed, the others are saved; the first failed with {reason} (tracebacks are in "
     assert str(reported.value).startswith(sentence)
     (traceback,) = (tmp_path / "results" / "failed").iterdir()
     assert "Traceback" in traceback.read_text() or reason.split(":", maxsplit=1)[0] in traceback.read_text()
@@ -238,10 +237,10 @@ DONE = ShardProgress(1, 1, 0, [])
 @pytest.mark.parametrize(
     ("outcomes", "kinds"),
     [
-        ([Held(), DONE], [ShardProgress]),
+        ([LeasedElsewhere(), DONE], [ShardProgress]),
         ([Interrupted(), DONE], [ShardProgress]),
         (["cancelled", DONE], [CancelledError, ShardProgress]),
-        ([ValueError(), Held(), ValueError(), DONE], [ValueError, ValueError, ShardProgress]),
+        ([ValueError(), LeasedElsewhere(), ValueError(), DONE], [ValueError, ValueError, ShardProgress]),
         ([Interrupted()] * ATTEMPTS + [DONE], [ShardProgress]),
         ([ValueError()] * ATTEMPTS, [ValueError] * ATTEMPTS),
     ],

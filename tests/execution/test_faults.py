@@ -42,7 +42,7 @@ def test_a_full_disk_is_one_sentence_and_with_room_the_run_goes_on(
     *_, last = said.splitlines()
     assert last == (
         f"nalm: cannot write results to {str(results)!r}: File too large; "
-        "what was trained before is saved, and with room the same command goes on"
+        "finished shards are saved: free some space and repeat the command to go on"
     )
     assert "Traceback" not in said
     assert {item.name: item.read_bytes() for item in (results / "shards").iterdir()} == before
@@ -180,9 +180,7 @@ def test_a_sweep_of_a_hundred_shards_of_which_a_fifth_fail_ends_and_reports_them
     assert len(retried) > 10
     assert len(given_up) > 0
     assert all(executor.attempts[name] == failures[name] + 1 for name in retried)
-    sentence = (
-        f"{len(given_up)} of 100 shards failed, what else was trained is saved; the first failed with RuntimeError"
-    )
+    sentence = f"{len(given_up)} of 100 shards failed, the others are saved; the first failed with RuntimeError"
     assert str(error.value).startswith(sentence)
     assert f"{len(retried)} of 100 shards failed at first and were trained again: " in caplog.messages[0]
     assert {path.stem for path in (tmp_path / "results" / "failed").iterdir()} == given_up

@@ -11,7 +11,7 @@ import torch
 import nalm
 from nalm.errors import NalmError
 from nalm.execution.plan import plan
-from nalm.execution.worker import progress_path
+from nalm.execution.running import progress_path
 from nalm.experiments.experiment import Experiment
 from nalm.store import leases
 from nalm.store.costs import ShardCost, cost_kind

@@ -1,4 +1,4 @@
-"""How far experiments are, from the files of their directory."""
+"""Progress of experiments, read from the files of their directory."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ BEAT = 0.05
 
 @pytest.fixture
 def half(tiny_experiment: Experiment, tmp_path: Path) -> Store:
-    """Results of which the shard of one variant is saved, and that of the other is not."""
+    """Results with a stored shard of one variant and a missing shard of the other."""
     store = nalm.run(tiny_experiment.narrowed(variants=["NRU"]), tmp_path / "results", workers=0, compiled=False)
     store.experiments.save(tiny_experiment)
     return store
@@ -37,14 +37,14 @@ def missing(half: Store, tiny_experiment: Experiment) -> Shard:
 
 
 def report(store: Store, name: str, iteration: int = 10) -> None:
-    """What a worker writes about a shard."""
+    """Write the progress report of a shard, as its worker does."""
     progress = {"iteration": iteration, "runs": 6, "solved": 0, "warnings": []}
     (store.path / "running" / f"{name}.json").write_text(json.dumps(progress))
 
 
 @contextmanager
 def beating(path: Path) -> Iterator[None]:
-    """An owner who writes a heartbeat again and again."""
+    """Rewrite a heartbeat again and again, as the owner of a lease does."""
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"host": "node7", "pid": 1, "beats": 0}))
     ended = threading.Event()
@@ -64,7 +64,7 @@ def beating(path: Path) -> Iterator[None]:
         thread.join()
 
 
-def test_everything_is_done_when_all_runs_are_saved(results: Path) -> None:
+def test_all_shards_are_done_when_all_runs_are_stored(results: Path) -> None:
     found = nalm.status(results)
     assert (found.experiments, found.runs, found.finished) == (["tiny"], 12, 12)
     assert (found.shards, found.done, found.waiting, found.running, found.failed) == (2, 2, 0, [], [])
@@ -77,13 +77,13 @@ def test_a_shard_that_nobody_trains_waits(half: Store) -> None:
     assert found.seconds_left is None
 
 
-def test_seeds_that_are_missing_of_a_block_make_it_wait(results: Path, tiny_experiment: Experiment) -> None:
+def test_a_block_with_missing_seeds_waits(results: Path, tiny_experiment: Experiment) -> None:
     Store(results).experiments.save(tiny_experiment.narrowed(range(30)))
     found = nalm.status(results)
     assert (found.runs, found.finished, found.shards, found.done, found.waiting) == (120, 12, 4, 0, 4)
 
 
-def test_a_shard_that_trains_is_told_with_its_progress_and_its_host(half: Store, missing: Shard) -> None:
+def test_a_running_shard_is_shown_with_its_progress_and_host(half: Store, missing: Shard) -> None:
     report(half, missing.name)
     with beating(half.path / "running" / f"{missing.name}.lease" / "0123" / "heartbeat"):
         found = nalm.status(half.path)
@@ -94,13 +94,13 @@ def test_a_shard_that_trains_is_told_with_its_progress_and_its_host(half: Store,
     assert found.seconds_left is not None
 
 
-def test_a_shard_has_begun_when_somebody_has_its_lease(half: Store, missing: Shard) -> None:
+def test_a_shard_with_a_lease_is_running(half: Store, missing: Shard) -> None:
     with beating(half.path / "running" / f"{missing.name}.lease" / "0123" / "heartbeat"):
         (shard,) = nalm.status(half.path).running
     assert (shard.variant, shard.runs, shard.iteration, shard.alive) == ("NMRU", None, None, True)
 
 
-def test_progress_is_a_sign_of_life_too(half: Store, missing: Shard) -> None:
+def test_a_new_progress_report_is_a_sign_of_life(half: Store, missing: Shard) -> None:
     report(half, missing.name)
     timer = threading.Timer(2 * BEAT, report, [half, missing.name, 11])
     timer.start()
@@ -116,7 +116,7 @@ def test_a_shard_whose_files_do_not_change_shows_no_sign_of_life(half: Store, mi
     assert found.seconds_left is None
 
 
-def test_a_shard_of_another_plan_is_told_by_its_name(half: Store) -> None:
+def test_a_shard_of_another_plan_is_shown_by_its_name(half: Store) -> None:
     report(half, "f" * 32)
     found = nalm.status(half.path, 0)
     (shard,) = found.running
@@ -124,20 +124,20 @@ def test_a_shard_of_another_plan_is_told_by_its_name(half: Store) -> None:
     assert found.waiting == 1
 
 
-def test_what_else_lies_there_is_no_shard(half: Store) -> None:
+def test_other_files_are_not_taken_for_shards(half: Store) -> None:
     (half.path / "running" / ".tiny.json.0123").write_text("{")
     (half.path / "running" / "0123.checkpoint").write_bytes(b"")
     assert nalm.status(half.path, 0).running == []
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", "5"])
-def test_a_report_that_cannot_be_read_is_no_reason_to_fail(half: Store, missing: Shard, content: str) -> None:
+def test_an_unreadable_report_is_ignored(half: Store, missing: Shard, content: str) -> None:
     (half.path / "running" / f"{missing.name}.json").write_text(content)
     (shard,) = nalm.status(half.path, 0).running
     assert (shard.variant, shard.iteration) == ("NMRU", None)
 
 
-def test_a_failed_shard_is_told_with_its_reason(half: Store, missing: Shard) -> None:
+def test_a_failed_shard_is_shown_with_its_reason(half: Store, missing: Shard) -> None:
     try:
         raise ValueError("no luck")
     except ValueError as error:
@@ -148,14 +148,14 @@ def test_a_failed_shard_is_told_with_its_reason(half: Store, missing: Shard) -> 
     assert (found.done, found.waiting) == (1, 0)
 
 
-def test_a_failed_shard_that_is_trained_again_has_not_failed(half: Store, missing: Shard) -> None:
+def test_a_failed_shard_that_trains_again_counts_as_running(half: Store, missing: Shard) -> None:
     half.failures.add(missing, ValueError("no luck"))
     report(half, missing.name)
     found = nalm.status(half.path, 0)
     assert (len(found.running), found.failed) == (1, [])
 
 
-def test_what_is_left_takes_as_long_as_the_saved_shards_did(half: Store, missing: Shard) -> None:
+def test_the_time_left_follows_from_the_cost_of_stored_shards(half: Store, missing: Shard) -> None:
     def left(iteration: int) -> float:
         report(half, missing.name, 0)
         timer = threading.Timer(2 * BEAT, report, [half, missing.name, iteration])
@@ -168,7 +168,7 @@ def test_what_is_left_takes_as_long_as_the_saved_shards_did(half: Store, missing
     assert left(1) == pytest.approx(2 * left(11), rel=1e-6)  # 20 and 10 of 21 updates
 
 
-def test_only_reading_is_needed(half: Store, missing: Shard, contents: Callable[[Path], Contents]) -> None:
+def test_status_changes_no_file(half: Store, missing: Shard, contents: Callable[[Path], Contents]) -> None:
     report(half, missing.name)
     before = contents(half.path)
     nalm.status(half.path, 0)
@@ -178,7 +178,7 @@ def test_only_reading_is_needed(half: Store, missing: Shard, contents: Callable[
 # The command
 
 
-def test_the_command_tells_people(nalm_cli: Cli, half: Store, missing: Shard) -> None:
+def test_the_command_prints_a_summary_for_people(nalm_cli: Cli, half: Store, missing: Shard) -> None:
     report(half, missing.name)
     half.failures.add(Shard(missing.recipe, missing.runs[:1]), ValueError("no luck"))
     done = nalm_cli("status", half.path, "--watch", 0)
@@ -194,7 +194,7 @@ def test_the_command_tells_people(nalm_cli: Cli, half: Store, missing: Shard) ->
     assert "ValueError: no luck" in lines[-1]
 
 
-def test_the_command_tells_programs(nalm_cli: Cli, half: Store, missing: Shard) -> None:
+def test_the_command_prints_json_for_programs(nalm_cli: Cli, half: Store, missing: Shard) -> None:
     report(half, missing.name)
     done = nalm_cli("status", half.path, "--watch", 0, "--json")
     assert (done.returncode, done.stderr) == (0, "")

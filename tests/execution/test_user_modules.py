@@ -108,7 +108,7 @@ def test_a_layer_of_torch_trains(write_yaml: WriteYaml, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "source"), [("normalized_layers", NORMALIZED), ("item_layers", ITEM), ("branching_layers", DATA_DEPENDENT)]
 )
-def test_a_module_that_cannot_be_vectorized_trains_one_by_one_and_a_notice_says_so_once(
+def test_a_module_that_cannot_be_vectorized_trains_one_by_one_and_a_warning_says_so_once(
     train: Train, caplog: pytest.LogCaptureFixture, name: str, source: str
 ) -> None:
     results = train(name, source)
@@ -175,7 +175,7 @@ def test_a_module_that_raises_where_it_trains_is_reported_in_one_sentence_and_th
     path = write_yaml(variants=f"variants: [{variants}]")
     with pytest.raises(NalmError) as error:
         nalm.run(str(path), tmp_path / "results", workers=0, compiled=False)
-    sentence = "1 of 2 shards failed, what else was trained is saved; the first failed with RuntimeError: no luck today"
+    sentence = "1 of 2 shards failed, the others are saved; the first failed with RuntimeError: no luck today"
     assert str(error.value).startswith(sentence)
     results = nalm.load(tmp_path / "results")
     assert set(results.runs()["variant"]) == {"NMRU"}

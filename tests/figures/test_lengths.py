@@ -80,7 +80,7 @@ def test_a_threshold_is_the_upper_limit_of_the_accumulators_errors(make: Callabl
     assert solved.to_dict() == {"NAU": 0, "LSTM": 0, "solved": 9}
 
 
-def test_without_accumulators_nothing_is_solved_and_a_notice_says_why(make: Callable[..., Results]) -> None:
+def test_without_accumulators_nothing_is_solved_and_a_warning_says_why(make: Callable[..., Results]) -> None:
     results = make(variants=("NAU", "LSTM"))
     assert not results.runs()["solved"].any()
     assert warnings_given() == [
@@ -91,7 +91,7 @@ def test_without_accumulators_nothing_is_solved_and_a_notice_says_why(make: Call
     assert reference_thresholds([]) == {}
 
 
-def test_a_notice_says_that_an_accumulators_error_is_not_finite(make: Callable[..., Results]) -> None:
+def test_a_warning_says_that_an_accumulators_error_is_not_finite(make: Callable[..., Results]) -> None:
     (run, *_) = [run for run in make().trained if run.run.recipe.module.name == "Accumulator"]
     found = reference_thresholds(
         [(run.task, run.run.recipe, run.run.task, [1.0], [error]) for error in (2.0, math.nan)]

@@ -68,7 +68,7 @@ def test_results_of_a_later_schema_are_refused_in_one_sentence(results: Path) ->
         assert str(error.value) == sentence
 
 
-def test_results_of_different_versions_are_read_together_and_a_notice_says_so_once(
+def test_results_of_different_versions_are_read_together_and_a_warning_says_so_once(
     results: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = {"nalm": nalm.__version__, "torch": "1.13.1", "numpy": "1.26.0", "python": "3.8.0"}

@@ -13,7 +13,7 @@ __all__ = ["AsCsv", "AsJson", "Directories", "Directory", "Name", "Tasks", "Vari
 
 app = typer.Typer(
     name="nalm",
-    help="Neural arithmetic logic modules: train hundreds at once, and see which of them learnt to calculate.",
+    help="Neural arithmetic logic modules: train hundreds at once, and see which learn to calculate.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -1,4 +1,4 @@
-"""Commands that say what there is: experiments and modules."""
+"""Commands that list experiments and modules."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -14,7 +14,9 @@ from nalm.modules import Description, describe, module_names
 
 @app.command("list")
 def list_experiments(as_json: AsJson = False) -> None:
-    """List the experiments, and the figures for which nothing is trained.
+    """List the experiments and the computed figures.
+
+    Nothing is trained for computed figures.
 
     Example: nalm list
     """
@@ -44,13 +46,12 @@ def _row(name: str) -> dict[str, str | int | None]:
 
 @app.command()
 def modules(
-    name: Annotated[str | None, typer.Argument(help="Show this one: its equation, options, operations.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Module to show: its equation, options and operations.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the modules, or show one.
 
-    Names are those of recipes, of `nalm train` and of `nalm.modules`; those of the original's command line are known
-    too.
+    Recipes, `nalm train` and `nalm.modules` use the same names. The names of the original's command line work too.
 
     Example: nalm modules NMRU
     """

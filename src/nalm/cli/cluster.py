@@ -21,7 +21,7 @@ from nalm.workflows.options import Option, arguments_of
 from nalm.workflows.request import Request, RunRequest
 
 SHOWN = 8
-"""Characters of a shard's name that are enough to find its files."""
+"""Number of characters of a shard's name to show: enough to find its files."""
 
 Scheduler: Any = Literal.__getitem__(tuple(SCHEDULERS))
 
@@ -84,8 +84,8 @@ def status(
 ) -> None:
     """Show how far experiments are.
 
-    From the files of the results directory alone, on any machine that sees it: shards that are done, that are being
-    trained (and where), and that failed (and why).
+    Print which shards are done, which train (and where), and which failed (and why). This reads the files of the
+    results directory only, so it works on any machine that sees the directory.
 
     Example: nalm status results
     """
@@ -138,9 +138,9 @@ def merge(
     into: Annotated[Path, typer.Option(help="Results directory to add them to.", show_default=False)],
     replace: Annotated[bool, typed_as(Request, "replace")] = False,
 ) -> None:
-    """Bring results of several directories together.
+    """Merge results of several directories.
 
-    Of a run that several have, the first is kept. The directories stay as they are, and a merge that was interrupted
+    If several directories have the same run, the first is kept. The directories do not change. An interrupted merge
     can be repeated.
 
     Example: nalm merge here there --into all

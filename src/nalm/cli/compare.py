@@ -1,4 +1,4 @@
-"""The command that compares results, with published numbers or with other results."""
+"""The command that compares results with published numbers, or with other results."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,16 +18,17 @@ from nalm.errors import NalmError
 @app.command()
 def compare(
     directory: Directory,
-    other: Annotated[Path | None, typer.Argument(help="Another one, to compare with seed by seed.")] = None,
+    other: Annotated[Path | None, typer.Argument(help="Second directory, to compare seed by seed.")] = None,
     experiment: Annotated[str | None, typer.Option(help="Only this experiment.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Show rows of which nothing is published, too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Also show rows without published numbers.")] = False,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
     """Compare with published numbers.
 
-    Solved runs beside those that papers report: the difference, ours minus published, with its 95 % interval, and
-    whether 0 lies in it. With a second directory: runs of the same seeds in pairs, first minus second.
+    Print solved runs beside those that papers report: the difference, ours minus published, with its 95 % interval,
+    and whether the interval contains 0. With a second directory, compare runs of the same seeds in pairs, first minus
+    second.
 
     Example: nalm compare results --experiment redundancy
     """
@@ -53,7 +54,7 @@ def _say_left_out(rows: pd.DataFrame) -> None:
 
 
 def _say_changes(table: pd.DataFrame, where: str) -> None:
-    """Says that recipes or tasks are others under the same labels, if they are."""
+    """Print which recipes or tasks differ under the same labels, if any."""
     for name, rows in table[table["changed"].notna()].groupby("experiment", sort=False):
         fields = dict.fromkeys(field for text in rows["changed"] for field in text.split(", "))
         variants = ", ".join(dict.fromkeys(rows["variant"]))

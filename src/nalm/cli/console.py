@@ -1,4 +1,4 @@
-"""What people see: tables and data on stdout, progress and everything else on stderr."""
+"""Output of the commands: tables and data on stdout, progress and messages on stderr."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from nalm.execution.run import Progress as RunProgress
+from nalm.execution.progress import Progress as RunProgress
 
 __all__ = ["progress_reporter", "say", "write_csv", "write_json", "write_table"]
 
@@ -24,12 +24,12 @@ WIDEST = 100_000
 
 
 def say(message: str) -> None:
-    """Says something that is not data."""
+    """Print a message, which is not data, on stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
 def write_json(value: Any) -> None:
-    """Writes data as JSON; what does not exist is null."""
+    """Print data as JSON. Missing values are null, infinite ones ``"Infinity"``."""
     if isinstance(value, pd.DataFrame):
         value = value.to_dict(orient="records")
     print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
@@ -40,7 +40,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if hasattr(value, "item"):  # a scalar of numpy
+    if hasattr(value, "item"):  # a numpy scalar
         value = value.item()
     if value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return None
@@ -50,19 +50,19 @@ def _plain(value: Any) -> Any:
 
 
 def write_csv(frame: pd.DataFrame) -> None:
-    """Writes data as CSV; what does not exist is empty."""
+    """Print a table as CSV. Missing values are empty."""
     frame.to_csv(sys.stdout, index=False)
 
 
 def write_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
-    """Writes a table for people; numbers stand to the right."""
+    """Print a table for people. Columns of numbers are aligned right."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, header in enumerate(headers):
         numeric = all(not row[index] or row[index][0] in "0123456789-–" for row in rows)
         table.add_column(Text(header), justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, row))
-    # A row that is wider than the terminal is wrapped by the terminal: nothing is cut off.
+    # The terminal wraps rows that are too wide for it. Nothing is cut off.
     wide = Console(width=WIDEST)
     width = Measurement.get(wide, wide.options, table).maximum
     Console(width=max(Console().width, width)).print(table, crop=False, markup=False, highlight=False)
@@ -70,7 +70,7 @@ def write_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: st
 
 @contextlib.contextmanager
 def progress_reporter() -> Iterator[Callable[[RunProgress], None]]:
-    """Shows how far a run is: a bar on a terminal, a plain line every now and then elsewhere."""
+    """Show the progress of training: a bar on a terminal, or else a line every ten seconds."""
     if not sys.stderr.isatty():
         yield _Lines()
         return
@@ -108,7 +108,7 @@ def _describe(progress: RunProgress) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """Return a duration in words.
 
     >>> duration(4000)
     '1 h 7 min'

@@ -1,16 +1,15 @@
 """Options that choose an executor and its settings, derived from the declarations of the executors."""
 
-import functools
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from inspect import Parameter
-from types import NoneType
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from nalm.cli.options import Arguments, Command, with_parameters
 from nalm.errors import NalmError
 from nalm.execution.executors import EXECUTORS
 from nalm.execution.executors.scripts import QueueSettings
@@ -19,8 +18,8 @@ from nalm.registry import import_paths
 
 __all__ = ["with_executor", "with_queue"]
 
-Command = Callable[..., None]
-Arguments = dict[str, Any]
+SEVERAL = (list, tuple, dict)
+"""Types of fields that hold several values."""
 
 NAMES: Any = Literal.__getitem__(tuple(EXECUTORS))
 EXECUTOR = Parameter(
@@ -54,30 +53,15 @@ def with_executor(command: Command) -> Command:
         return settings
 
     parameters = [EXECUTOR, *(option.parameter for options in sections.values() for option in options)]
-    return _with_parameters(command, "executor", parameters, read)
+    return with_parameters(command, "executor", parameters, read)
 
 
 def with_queue(command: Command) -> Command:
     """Give a command the options of a queue's jobs. Those that are typed become its argument ``asked``, a mapping."""
     options = list(_options(QueueSettings))
-    return _with_parameters(
+    return with_parameters(
         command, "asked", [option.parameter for option in options], lambda arguments: _typed(options, arguments)
     )
-
-
-def _with_parameters(
-    command: Command, name: str, parameters: Iterable[Parameter], read: Callable[[Arguments], Any]
-) -> Command:
-    """Replace a command's parameter by others. A function takes their values out of the arguments and converts them."""
-    own = [parameter for parameter in inspect.signature(command).parameters.values() if parameter.name != name]
-
-    @functools.wraps(command)
-    def with_options(**arguments: Any) -> None:
-        value = read(arguments)
-        command(**arguments, **{name: value})
-
-    with_options.__signature__ = inspect.Signature([*own, *parameters])  # type: ignore[attr-defined]
-    return with_options
 
 
 class _Option(NamedTuple):
@@ -91,7 +75,7 @@ class _Option(NamedTuple):
 def _options(settings: type[BaseModel], section: str = "") -> Iterable[_Option]:
     for name, field in settings.model_fields.items():
         kind = _kind(field)
-        several = kind in (tuple, dict)
+        several = kind in SEVERAL
         words = [section.replace("-", "_"), name.removesuffix("s") if several else name]
         value: Any = list[str] if several else kind
         annotation = Annotated[value | None, _described(field, several)]
@@ -103,19 +87,21 @@ def _options(settings: type[BaseModel], section: str = "") -> Iterable[_Option]:
 
 def _kind(field: FieldInfo) -> Any:
     """Return the type of a field without None, and without the types of its items."""
-    kind, *_ = [item for item in get_args(field.annotation) if item is not NoneType] or [field.annotation]
-    return get_origin(field.annotation) if get_origin(field.annotation) in (tuple, dict) else kind
+    kind = field.annotation
+    if get_origin(kind) in (Union, UnionType):
+        kind = next(item for item in get_args(kind) if item is not NoneType)
+    return get_origin(kind) if get_origin(kind) in SEVERAL else kind
 
 
 def _described(field: FieldInfo, several: bool) -> Any:
     extra: Any = field.json_schema_extra or {}
     minimum = next((limit.ge for limit in field.metadata if hasattr(limit, "ge")), None)
-    help = field.description or ""
+    text = field.description or ""
     if several:
-        help += " Repeat for more."
+        text += " Repeat for more."
     elif field.default is not None:
-        help += f" Default: {field.default}."
-    return typer.Option(help=help, metavar=extra.get("metavar"), min=minimum)
+        text += f" Default: {field.default}."
+    return typer.Option(help=text, metavar=extra.get("metavar"), min=minimum)
 
 
 def _typed(options: Iterable[_Option], arguments: Arguments) -> dict[str, Any]:

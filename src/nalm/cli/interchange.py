@@ -1,4 +1,4 @@
-"""Commands for what other tools read and wrote."""
+"""Commands that write files for other tools, and read the original's."""
 
 import sys
 from enum import StrEnum
@@ -16,7 +16,7 @@ from nalm.workflows.request import TensorBoardOptions, split_labels
 
 
 class Schema(StrEnum):
-    """Columns of a table."""
+    """Columns of a table for other tools."""
 
     tidy = "tidy"
     original = "original"
@@ -28,18 +28,19 @@ def export(
     request: TensorBoardOptions,
     directory: Directory,
     experiment: Annotated[
-        str | None, typer.Argument(help="An experiment in it; by default all of them.", show_default=False)
+        str | None, typer.Argument(help="Experiment in the directory; by default all of them.", show_default=False)
     ] = None,
     as_csv: AsCsv = False,
     schema: Annotated[
-        Schema, typer.Option(help="Of the CSV: tidy, or the original's columns and names of runs.")
+        Schema, typer.Option(help="Columns of the CSV: tidy, or the original's with its run names.")
     ] = Schema.tidy,
     variants: Variants = None,
 ) -> None:
     """Write results for other tools.
 
-    A CSV table with a row per run and evaluation goes to stdout, shard by shard; with the original's schema, runs that
-    its names cannot express are left out. Other tools can read the Parquet files of a results directory as they are.
+    Print a CSV table to stdout, with a row per run and evaluation, or write TensorBoard logs. With the original's
+    schema, runs that its names cannot express are left out. Other tools can read the Parquet files of a results
+    directory as they are.
 
     Example: nalm export results figure-3 --csv --schema original > figure-3.csv
     """
@@ -68,23 +69,24 @@ def export(
 def import_(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE_OR_FOLDER...", help="CSV files, folders of TensorBoard logs.", show_default=False),
+        typer.Argument(
+            metavar="FILE_OR_FOLDER...", help="CSV files, or folders of TensorBoard logs.", show_default=False
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="The results directory they are added to.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Results directory to add them to.", show_default=False)],
     experiment: Annotated[
         str | None,
-        typer.Option(
-            help="An experiment that `nalm list` shows, or a YAML file, of which they are.", show_default=False
-        ),
+        typer.Option(help="Experiment of the runs: a name from `nalm list`, or a YAML file.", show_default=False),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Of a new experiment that has them; without --experiment.", show_default=False)
+        str | None,
+        typer.Option(help="Name of a new experiment for the runs, without --experiment.", show_default=False),
     ] = None,
 ) -> None:
     """Read results of the original code.
 
     Its CSV files and TensorBoard folders become results that can be summarized, compared and drawn like our own. With
-    an experiment of the catalog or a YAML file, runs get its labels and thresholds, and others are left out.
+    --experiment, runs get the labels and thresholds of that experiment, and other runs are skipped.
 
     Example: nalm import figure-3.csv --out old --experiment figure-3
     """

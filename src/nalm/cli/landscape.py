@@ -18,12 +18,14 @@ OUTPUT = Path("landscape.pdf")
 def landscape(
     modules: Annotated[
         list[str] | None,
-        typer.Argument(metavar="MODULE", help="Such as NRU-train; by default all that can do it."),
+        typer.Argument(metavar="MODULE", help="Modules such as NRU-train; by default all that can learn it."),
     ] = None,
-    target: Annotated[str, typer.Option(help="What shall be learnt: product or quotient.")] = "product",
-    kind: Annotated[str, typer.Option(help="contour, with singularities marked, or surface.")] = "contour",
+    target: Annotated[str, typer.Option(help="Operation to learn: product or quotient.")] = "product",
+    kind: Annotated[
+        str, typer.Option(help="Kind of figure: contour, with singularities marked, or surface.")
+    ] = "contour",
     epsilon: Annotated[
-        float, typer.Option(help="Added to what is multiplied; 1e-7 shows singularities in full.")
+        float, typer.Option(help="Number added to the sums' magnitudes; 1e-7 shows singularities in full.")
     ] = EPSILON,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help=f"FILE.pdf, .png or .svg; {OUTPUT} by default.")
@@ -32,7 +34,7 @@ def landscape(
 ) -> None:
     """Draw loss landscapes.
 
-    The loss of an addition that feeds a module, over one weight of each, as in Figure 9.
+    Each landscape is the loss of an addition followed by a module, over one weight of each, as in Figure 9.
 
     Example: nalm landscape NRU-eval NMRU --target quotient -o landscape.pdf
     """

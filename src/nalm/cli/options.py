@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from inspect import Parameter
 from typing import Any
 
@@ -11,28 +11,52 @@ import typer
 
 from nalm.workflows.options import OptionField, option_field, option_fields
 
-__all__ = ["typed_as", "with_request"]
+__all__ = ["Arguments", "Command", "typed_as", "with_parameters", "with_request"]
 
-KIND = Parameter.POSITIONAL_OR_KEYWORD
+Command = Callable[..., None]
+Arguments = dict[str, Any]
+KIND = Parameter.KEYWORD_ONLY
 
 
-def with_request(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each field of its parameter ``request``, whose annotation is a data class."""
-    own = dict(inspect.signature(command).parameters)
-    request = own.pop("request").annotation
-    fields = {f"no_{field.name}" if field.negated else field.name: field for field in option_fields(request)}
+def with_parameters(
+    command: Command, name: str, parameters: Iterable[Parameter], read: Callable[[Arguments], Any]
+) -> Command:
+    """Replace a command's parameter by others.
+
+    Arguments:
+        command: the command.
+        name: the parameter to replace.
+        parameters: the parameters that people type instead.
+        read: takes their values out of the arguments, and returns the value for the replaced parameter.
+    """
+    own = inspect.signature(command).parameters
+    before, after = list(own).index(name), list(own).index(name) + 1
+    kept = [parameter.replace(kind=KIND) for parameter in own.values()]
 
     @functools.wraps(command)
-    def with_options(**arguments: Any) -> None:
+    def with_others(**arguments: Any) -> None:
+        value = read(arguments)
+        command(**arguments, **{name: value})
+
+    signature = inspect.Signature([*kept[:before], *parameters, *kept[after:]])
+    with_others.__signature__ = signature  # type: ignore[attr-defined]
+    return with_others
+
+
+def with_request(command: Command) -> Command:
+    """Give a command an option for each field of its parameter ``request``, whose annotation is a data class."""
+    request = inspect.signature(command).parameters["request"].annotation
+    fields = {f"no_{field.name}" if field.negated else field.name: field for field in option_fields(request)}
+
+    def read(arguments: Arguments) -> Any:
         typed = {name: arguments.pop(name) for name in fields}
         values = {field.name: not typed[name] if field.negated else typed[name] for name, field in fields.items()}
-        command(request=request(**values), **arguments)
+        return request(**values)
 
-    derived = [Parameter(name, KIND, default=_option(field), annotation=field.type) for name, field in fields.items()]
-    # Python wants parameters without a default first.
-    ordered = sorted([*derived, *own.values()], key=lambda parameter: (parameter.kind, _has_default(parameter)))
-    with_options.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
-    return with_options
+    parameters = [
+        Parameter(name, KIND, default=_option(field), annotation=field.type) for name, field in fields.items()
+    ]
+    return with_parameters(command, "request", parameters, read)
 
 
 def typed_as(request: type, name: str) -> Any:
@@ -46,7 +70,3 @@ def _option(field: OptionField) -> Any:
     if option.positional:
         return typer.Argument(default, metavar=option.metavar, help=option.help, show_default=not required)
     return typer.Option(default, field.flag, metavar=option.metavar, help=option.help, min=option.min)
-
-
-def _has_default(parameter: Parameter) -> bool:
-    return parameter.default is not Parameter.empty

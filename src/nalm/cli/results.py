@@ -21,7 +21,7 @@ __all__ = ["load_results", "write_data"]
 def summary(directory: Directory, experiment: Name = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """Summarize results.
 
-    Success, speed and sparsity per variant and task, and over all tasks of a variant.
+    Print success rate, speed and sparsity of each variant, per task and over all tasks.
 
     Example: nalm summary results figure-3
     """
@@ -35,7 +35,7 @@ def summary(directory: Directory, experiment: Name = None, as_json: AsJson = Fal
 def runs(directory: Directory, experiment: Name = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """List results run by run.
 
-    Solved or not, when, and the errors at the best validation row.
+    Print whether and when each run was solved, and its errors at its best validation error.
 
     Example: nalm runs results figure-3 --csv
     """
@@ -46,10 +46,10 @@ def runs(directory: Directory, experiment: Name = None, as_json: AsJson = False,
 
 
 def write_data(frame: pd.DataFrame, as_json: bool, as_csv: bool) -> bool:
-    """Writes a table as data if that was asked for, and says whether it was.
+    """Print a table as JSON or CSV if one of them was asked for, and return whether one was.
 
     Raises:
-        NalmError: both forms were asked for.
+        NalmError: both were asked for.
     """
     if as_json and as_csv:
         raise NalmError("found --json and --csv, expected one of them")
@@ -61,10 +61,10 @@ def write_data(frame: pd.DataFrame, as_json: bool, as_csv: bool) -> bool:
 
 
 def load_results(directory: Path, experiment: str | None) -> nalm.Results:
-    """Results that are there, and a word on what is missing.
+    """Load results that have finished runs, and print how many runs are missing.
 
     Raises:
-        NalmError: there are none.
+        NalmError: the directory has no finished runs.
     """
     results = nalm.load(directory, experiment)
     say_missing(results, directory)
@@ -87,7 +87,7 @@ def plot(
 ) -> None:
     """Draw a figure.
 
-    By default the paper's three panels: success rate, iteration at which runs were solved, and sparsity error.
+    The default kind is the paper's three panels: success rate, iteration at which runs were solved, and sparsity error.
 
     Example: nalm plot results figure-3 --kind curves --variants NMRU,NRU -o curves.pdf
     """
@@ -103,13 +103,13 @@ def show(
     directory: Directory,
     variant: Annotated[str, typer.Option(help="Label of the variant.")],
     task: Annotated[str, typer.Option(help="Label of the task, such as 'U[1,2)'.")],
-    seed: Annotated[int, typer.Option(min=0)],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the run.")],
     experiment: Name = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one run.
 
-    Its weights, its history, the expression it learnt, and how it came to be.
+    Print its weights, its history, the expression it learnt, and where and how it was trained.
 
     Example: nalm show results --variant NMRU --task 'U[1,2)' --seed 0
     """
@@ -131,9 +131,9 @@ def report(
 ) -> None:
     """Write a page of all results.
 
-    What was trained and what it cost, and for every experiment a figure, its tables, and what is published. HTML is one
-    file, which also says which seeds failed, what they learnt instead, and where the results come from; Markdown has
-    its figures in `figures` beside it.
+    The page shows what was trained and its cost, and for every experiment a figure, tables, and published numbers.
+    HTML is one file. It also shows which seeds failed, what they learnt instead, and where results were trained.
+    Markdown stores its figures beside it, in the folder `figures`.
 
     Example: nalm report results -o report.html
     """

@@ -1,4 +1,4 @@
-"""Tables of results for people to read."""
+"""Tables of results that people read."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
@@ -17,14 +17,14 @@ Row = Mapping[Hashable, Any]
 
 
 def say_missing(results: nalm.Results, directory: Path) -> None:
-    """Says how many runs of an experiment are not there, if any."""
+    """Print how many runs of an experiment are missing, if any."""
     if results.missing:
         missing = f"{results.missing} of {results.experiment.runs} runs (variants × tasks × seeds)"
         say(f"nalm: {missing} of {results.experiment.name} are not in {directory}")
 
 
 def show_summary(summary: pd.DataFrame, title: str) -> None:
-    """Prints a summary, a line per variant and task and one for all tasks together."""
+    """Print a summary: a line per variant and task, and one per variant for all tasks."""
     headers = ["variant", "task", "solved", "success [95 %]", "iteration: median", "mean [95 %]", "sparsity [95 %]"]
     rows, last = [], None
     for row in summary.to_dict(orient="records"):
@@ -34,7 +34,7 @@ def show_summary(summary: pd.DataFrame, title: str) -> None:
 
 
 def show_runs(runs: pd.DataFrame) -> None:
-    """Prints a line per run."""
+    """Print a line per run."""
     errors = ("validation_error", "test_error", "sparsity_error")
     rows = [
         [
@@ -52,7 +52,7 @@ def show_runs(runs: pd.DataFrame) -> None:
 
 
 def show_comparison(table: pd.DataFrame) -> None:
-    """Prints ours beside what is published, a table per experiment."""
+    """Print our results beside published ones, a table per experiment."""
     headers = ["variant", "task", "solved", "success [95 %]", "published", "source", "difference [95 %]", "verdict"]
 
     def cells(row: Row) -> list[str]:
@@ -70,7 +70,7 @@ def show_comparison(table: pd.DataFrame) -> None:
 
 
 def show_pairs(table: pd.DataFrame) -> None:
-    """Prints what became of pairs of runs in two sets of results, a table per experiment."""
+    """Print how pairs of runs ended in two sets of results, a table per experiment."""
     counts = ["both", "first_only", "second_only", "neither"]
     headers = ["variant", "task", "pairs", *(count.replace("_", " ") for count in counts)]
 

@@ -1,4 +1,4 @@
-"""Commands about success thresholds and the gold test errors that some of them are."""
+"""Commands about success thresholds, and about the test errors of gold weights."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,18 +13,16 @@ from nalm.cli.results import write_data
 from nalm.figures.gold_errors import gold_error_figure
 from nalm.figures.saving import save
 
-ThresholdsOf = Annotated[
-    str | None, typer.Argument(metavar="EXPERIMENT", help="A name that `nalm list` shows, or a YAML file.")
-]
-Figure = Annotated[Path | None, typer.Option("-o", "--output", help="Draw the figure too: FILE.pdf, .png or .svg")]
+ThresholdsOf = Annotated[str | None, typer.Argument(metavar="EXPERIMENT", help="Name from `nalm list`, or YAML file.")]
+Figure = Annotated[Path | None, typer.Option("-o", "--output", help="Also draw the figure: FILE.pdf, .png or .svg.")]
 
 
 @app.command()
 def thresholds(experiment: ThresholdsOf = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """Show success thresholds.
 
-    Of an experiment: what test errors must be below, for every variant and task. Without one: those of networks of two
-    layers, simulated anew beside the published values, which takes about 20 seconds.
+    For an experiment, print the threshold of the test error for every variant and task. Without one, simulate the
+    thresholds of two-layer networks and print them beside the published values, which takes about 20 seconds.
 
     Example: nalm thresholds figure-3 --csv
     """
@@ -35,8 +33,8 @@ def thresholds(experiment: ThresholdsOf = None, as_json: AsJson = False, as_csv:
 def gold_error(output: Figure = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """Measure test errors of gold weights.
 
-    What the division modules are off by with perfect weights when they divide by small numbers, beside the published
-    values: Figure 5.
+    Print the test errors of the division modules with perfect weights when they divide by small numbers, beside the
+    published values, as in Figure 5.
 
     Example: nalm gold-error --output figure-5.pdf
     """

@@ -1,1 +1,1 @@
-"""Plans, dispatches, trains and watches shards."""
+"""Planning, training and status of shards."""

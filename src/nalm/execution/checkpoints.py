@@ -1,4 +1,4 @@
-"""Checkpoints: what a long shard has come to, so that nothing but the last few iterations is ever trained twice."""
+"""Checkpoints: saved states of half-trained shards, so that an interruption costs only the last few iterations."""
 
 import io
 import platform
@@ -21,17 +21,17 @@ __all__ = ["Checkpoint", "checkpoint_path"]
 
 FORMAT = 2
 SECONDS_AT_LEAST = 1.0
-"""From one checkpoint to the next."""
+"""Shortest time between checkpoints."""
 TIMES_ITS_COST = 60.0
-"""How much longer training lasts, from one checkpoint to the next, than the writing of one."""
+"""Shortest time between checkpoints, as a multiple of the time that writing the last one took."""
 SHARE_OF_TRAINING = 1 / 20
-"""Of the iterations that have been made, how many a kill can cost at most, where those limits are shorter."""
+"""Share of the finished iterations after which the next checkpoint is due, once the shortest times have passed."""
 SECONDS_AT_MOST = 60.0
-"""From one checkpoint to the next, where that share would be longer."""
+"""Time after which the next checkpoint is due even if that share has not been trained."""
 
 
 class _Saved(BaseModel):
-    """What is in a checkpoint; ``state`` is checked by the ensemble that takes it."""
+    """Content of a checkpoint. The ensemble that loads ``state`` checks it."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -45,22 +45,22 @@ class _Saved(BaseModel):
 
 
 class Checkpoint:
-    """The checkpoint of a shard, ``running/<shard>.checkpoint``: there while the shard is trained, and after a stop.
+    """Checkpoint of a shard, ``running/<shard>.checkpoint``. The file exists during training and after an interruption.
 
-    A line with the hash of the rest, which is what ``torch.save`` writes, loaded as weights only.
+    Its first line is the hash of the rest. The rest is written by ``torch.save``, and loaded as weights only.
 
     Arguments:
         directory: the results directory.
-        shard: whose it is.
-        made_by: what else must be the same for training to go on from it, such as the device.
-        write: writes a file atomically.
+        shard: the shard.
+        made_by: conditions that must be the same to resume, such as the device, besides versions.
+        write: function that writes a file atomically.
     """
 
     def __init__(
         self, directory: Path, shard: Shard, made_by: dict[str, Any], write: Callable[[Path, bytes], None]
     ) -> None:
         self.path = checkpoint_path(directory, shard)
-        self._aside = directory / "damaged" / self.path.name
+        self._damaged_path = directory / "damaged" / self.path.name
         self._shard = shard.name
         self._write = write
         versions = {"nalm": nalm.__version__, "torch": str(torch.__version__), "numpy": np.__version__}
@@ -74,9 +74,12 @@ class Checkpoint:
         self._hosts = [platform.node()]
 
     def resume(self, make: Callable[[], Trainer]) -> Trainer:
-        """A new ensemble, which goes on where the checkpoint is, if there is one that is whole and fits.
+        """Return a new ensemble, resumed from the checkpoint if there is one.
 
-        Another one is set aside, which a notice says.
+        A damaged checkpoint, or one made under other conditions, is moved to ``damaged/`` with a warning.
+
+        Arguments:
+            make: function that makes a new ensemble.
         """
         ensemble = make()
         try:
@@ -84,25 +87,30 @@ class Checkpoint:
         except FileNotFoundError:
             return ensemble
         try:
-            saved = self._checked(content)
+            saved = self._parse(content)
             ensemble.load_state_dict(saved.state)
         except ValueError as error:
-            self._aside.parent.mkdir(exist_ok=True)
-            self.path.replace(self._aside)
-            warn_once(f"{self.path} {error}: it was moved to {self._aside.parent}, and its shard starts anew")
+            self._damaged_path.parent.mkdir(exist_ok=True)
+            self.path.replace(self._damaged_path)
+            warn_once(f"{self.path} {error}: it was moved to {self._damaged_path.parent}, and its shard starts anew")
             return make()
         self._before, self._started = saved.seconds, saved.started
         self._resumed_at = [*saved.resumed_at, ensemble.iteration]
         self._hosts = list(dict.fromkeys([*saved.hosts, *self._hosts]))
         return ensemble
 
-    def _checked(self, content: bytes) -> _Saved:
+    def _parse(self, content: bytes) -> _Saved:
+        """Return the content of a checkpoint file.
+
+        Raises:
+            ValueError: it is damaged, or training cannot resume from it.
+        """
         digest, _, payload = content.partition(b"\n")
         if digest != content_hash(payload).encode():
             raise ValueError("is damaged")
         try:
             loaded = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever torch raises for what it does not want to load
+        except Exception as error:  # torch raises exceptions of many types
             raise ValueError("is no checkpoint") from error
         try:
             saved = _Saved.model_validate(loaded)
@@ -116,15 +124,17 @@ class Checkpoint:
         return saved
 
     def save_if_due(self, ensemble: Trainer) -> None:
-        """Saves the ensemble if that costs little beside what would have to be trained again."""
+        """Save the ensemble if enough was trained since the last checkpoint, compared with the time to write it."""
         now = time.monotonic()
-        iteration, then = self._last = self._last or (ensemble.iteration, now)
-        much = ensemble.iteration - iteration >= SHARE_OF_TRAINING * ensemble.iteration
-        if now - then >= max(SECONDS_AT_LEAST, TIMES_ITS_COST * self._cost) and (much or now - then >= SECONDS_AT_MOST):
+        iteration, saved_at = self._last = self._last or (ensemble.iteration, now)
+        enough = ensemble.iteration - iteration >= SHARE_OF_TRAINING * ensemble.iteration
+        elapsed = now - saved_at
+        shortest = max(SECONDS_AT_LEAST, TIMES_ITS_COST * self._cost)
+        if elapsed >= shortest and (enough or elapsed >= SECONDS_AT_MOST):
             self.save(ensemble)
 
     def save(self, ensemble: Trainer) -> None:
-        """Saves the ensemble; if that is impossible, a notice says so, and the last checkpoint stays."""
+        """Save the ensemble. If that fails, warn and keep the last checkpoint."""
         begun = time.monotonic()
         buffer = io.BytesIO()
         saved = {"made_by": self._made_by, "shard": self._shard, **self.provenance()}
@@ -139,11 +149,11 @@ class Checkpoint:
 
     @property
     def seconds(self) -> float:
-        """That the shard has been trained for, before interruptions and since."""
+        """Training time of the shard so far, before and after interruptions."""
         return self._before + time.monotonic() - self._begun
 
     def provenance(self) -> dict[str, Any]:
-        """When training started, for how long, where, and the iterations at which it went on after an interruption."""
+        """Return when training started, how long it took, on which hosts, and at which iterations it was resumed."""
         return {
             "started": self._started,
             "seconds": self.seconds,
@@ -152,10 +162,10 @@ class Checkpoint:
         }
 
     def remove(self) -> None:
-        """Removes it, because the shard is stored."""
+        """Remove the file, after the shard was stored."""
         self.path.unlink(missing_ok=True)
 
 
 def checkpoint_path(directory: Path, shard: Shard) -> Path:
-    """Where the checkpoint of a shard is."""
+    """Return the path of a shard's checkpoint."""
     return directory / "running" / f"{shard.name}.checkpoint"

@@ -1,4 +1,4 @@
-"""Runs shards on executors that speak ``concurrent.futures``."""
+"""Train shards on an executor, with retries."""
 
 import concurrent.futures
 import contextlib
@@ -10,20 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nalm.errors import NalmError
+from nalm.execution.running import ShardProgress, lease_path
 from nalm.execution.signals import Interrupted
-from nalm.execution.worker import (
-    Held,
-    ShardProgress,
-    lease_path,
-    stored_elsewhere,
-    train_shard,
-)
+from nalm.execution.worker import LeasedElsewhere, train_shard
 from nalm.experiments.runs import Shard
 from nalm.paths import disk_is_full
 from nalm.store.leases import LeaseWatcher, holder
 from nalm.store.store import Store
 
-__all__ = ["ATTEMPTS", "Event", "train_shards"]
+__all__ = ["ATTEMPTS", "Attempt", "train_shards"]
 
 ATTEMPTS = 3
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -34,8 +29,8 @@ Future = concurrent.futures.Future[Any]
 MakeExecutor = Callable[[], AbstractContextManager[Executor]]
 
 
-class Event(NamedTuple):
-    """What became of an attempt to train a shard, and whether it was the last."""
+class Attempt(NamedTuple):
+    """A finished attempt to train a shard: its outcome, and whether it was the last."""
 
     shard: Shard
     outcome: ShardProgress | BaseException
@@ -44,44 +39,44 @@ class Event(NamedTuple):
 
 def train_shards(
     directory: Path, shards: list[Shard], make_executor: MakeExecutor, device: str, compiled: bool
-) -> Generator[Event | None, None, None]:
-    """Trains shards and yields what became of each attempt, and None every now and then in between.
+) -> Generator[Attempt | None, None, None]:
+    """Train shards and yield each finished attempt, and None about twice a second in between.
 
-    What fails is tried again, so and so many times. A worker that dies breaks the pool of its executor: what was not
-    done is submitted to a new one, and counts as failed only if the worker died with its lease. At the last attempt
-    such a shard has an executor of its own, so that one which kills its workers takes no other with it; so have all,
-    when executors break again and again before anything is trained.
+    A shard that fails is tried again, up to `ATTEMPTS` times in all. A worker that dies breaks its executor: unfinished
+    shards are then submitted to a new one. Only shards whose lease was held by a dead process count as failed. Such a
+    shard gets an executor of its own for the last attempt, so that it cannot take down others. All shards do if
+    executors break repeatedly before anything is trained.
     """
     failures: Counter[Shard] = Counter()
     together, alone = deque(shards), deque[Shard]()
-    in_vain = 0
+    vain_rounds = 0
     while together or alone:
         last_attempt = not together
-        group = _Group(directory, together or deque([alone.popleft()]), failures)
+        group = _ShardGroup(directory, together or deque([alone.popleft()]), failures)
         before = _checkpoints(directory)
         with make_executor() as executor:
-            for event in group.train(executor, device, compiled):
-                in_vain = in_vain if event is None else 0
-                yield event
-        together = group.left()
+            for attempt in group.train(executor, device, compiled):
+                vain_rounds = vain_rounds if attempt is None else 0
+                yield attempt
+        together = group.unfinished()
         dead = {shard for shard in group.broken if _owner_is_dead(directory, shard)}
-        in_vain = 0 if dead or _checkpoints(directory) != before else in_vain + 1
+        vain_rounds = 0 if dead or _checkpoints(directory) != before else vain_rounds + 1
         for shard, error in group.broken.items():
-            if last_attempt and in_vain:
-                yield Event(shard, error, True)
+            if last_attempt and vain_rounds:
+                yield Attempt(shard, error, True)
             elif shard in dead:
                 yield group.failed(shard, error)
                 if failures[shard] < ATTEMPTS:
                     (alone if failures[shard] == ATTEMPTS - 1 else together).append(shard)
             else:
-                (alone if in_vain >= ATTEMPTS - 1 else together).append(shard)
+                (alone if vain_rounds >= ATTEMPTS - 1 else together).append(shard)
 
 
 def _checkpoints(directory: Path) -> dict[Path, int]:
-    """When each was written, which tells whether anything was trained."""
+    """Return when each checkpoint was written: a change shows that something was trained."""
     written = {}
     for path in (directory / "running").glob("*.checkpoint"):
-        with contextlib.suppress(OSError):  # its shard has ended
+        with contextlib.suppress(OSError):  # its shard has finished
             written[path] = path.stat().st_mtime_ns
     return written
 
@@ -91,13 +86,13 @@ def _owner_is_dead(directory: Path, shard: Shard) -> bool:
     return found is not None and found.is_dead
 
 
-class _Group:
-    """Shards on one executor, until each is done, or the executor breaks.
+class _ShardGroup:
+    """Shards that train on one executor, until all are finished or the executor breaks.
 
     Arguments:
         directory: the results directory.
-        shards: those that are waiting.
-        failures: how often each has failed.
+        shards: the shards to submit.
+        failures: number of failed attempts of each shard so far.
     """
 
     def __init__(self, directory: Path, shards: deque[Shard], failures: Counter[Shard]) -> None:
@@ -109,8 +104,8 @@ class _Group:
         self._watched: dict[Shard, LeaseWatcher] = {}
         self._looked = time.monotonic()
 
-    def train(self, executor: Executor, device: str, compiled: bool) -> Iterator[Event | None]:
-        """Yields what became of each attempt, and None every now and then."""
+    def train(self, executor: Executor, device: str, compiled: bool) -> Iterator[Attempt | None]:
+        """Yield each finished attempt, and None about twice a second."""
         try:
             while self._waiting or self._pending or self._watched:
                 while self._waiting:
@@ -121,27 +116,27 @@ class _Group:
                         self.broken[shard] = error
                         continue
                     self._pending[future] = shard
-                    if future.done():  # the executor is this process
-                        yield self._ended(future)
+                    if future.done():  # the executor runs in this process
+                        yield self._finish(future)
                 for future in self._done():
-                    yield self._ended(future)
+                    yield self._finish(future)
                 yield None
                 if self.broken and not self._pending:
                     return
-                yield from self._look()
+                yield from self._take_over()
         finally:
             for future in self._pending:
                 future.cancel()
 
-    def left(self) -> deque[Shard]:
-        """Those that are still waiting, because the executor broke."""
+    def unfinished(self) -> deque[Shard]:
+        """Return the shards that are still waiting because the executor broke."""
         return self._waiting + deque(self._watched)
 
-    def failed(self, shard: Shard, error: BaseException) -> Event:
-        """Counts a failure; a full disk stays full, and wrong input wrong."""
+    def failed(self, shard: Shard, error: BaseException) -> Attempt:
+        """Count a failure; a full disk or wrong input makes further attempts useless."""
         self._failures[shard] += 1
-        hopeless = disk_is_full(error) or isinstance(error, NalmError)
-        return Event(shard, error, hopeless or self._failures[shard] == ATTEMPTS)
+        useless = disk_is_full(error) or isinstance(error, NalmError)
+        return Attempt(shard, error, useless or self._failures[shard] == ATTEMPTS)
 
     def _done(self) -> set[Future]:
         if not self._pending:
@@ -151,26 +146,26 @@ class _Group:
         first = concurrent.futures.FIRST_COMPLETED
         return concurrent.futures.wait(self._pending, SECONDS_BETWEEN_LOOKS, return_when=first).done
 
-    def _ended(self, future: Future) -> Event | None:
+    def _finish(self, future: Future) -> Attempt | None:
         shard = self._pending.pop(future)
         outcome = concurrent.futures.CancelledError() if future.cancelled() else future.exception() or future.result()
         if isinstance(outcome, ShardProgress):
-            return Event(shard, outcome, True)
-        if isinstance(outcome, Held | Interrupted):  # somebody trains it, or has to stop training it
+            return Attempt(shard, outcome, True)
+        if isinstance(outcome, LeasedElsewhere | Interrupted):  # another process trains it, or its own had to stop
             self._watched[shard] = LeaseWatcher(lease_path(self._directory, shard))
             return None
         if isinstance(outcome, BrokenExecutor):
             self.broken[shard] = outcome
             return None
-        event = self.failed(shard, outcome)
-        if not event.final and holder(path := lease_path(self._directory, shard)) is not None:
-            self._watched[shard] = LeaseWatcher(path)  # its worker has died elsewhere, or somebody else trains it
-        elif not event.final:
+        attempt = self.failed(shard, outcome)
+        if not attempt.final and holder(path := lease_path(self._directory, shard)) is not None:
+            self._watched[shard] = LeaseWatcher(path)  # its worker died elsewhere, or another process trains it
+        elif not attempt.final:
             self._waiting.append(shard)
-        return event
+        return attempt
 
-    def _look(self) -> Iterator[Event]:
-        """Takes up what others have given up, and counts what they have finished."""
+    def _take_over(self) -> Iterator[Attempt]:
+        """Yield the shards that other processes have stored, and submit those that they gave up."""
         if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
             return
         self._looked = time.monotonic()
@@ -178,6 +173,6 @@ class _Group:
         for shard in [shard for shard, watch in self._watched.items() if watch.is_free()]:
             del self._watched[shard]
             if store.has(shard):
-                yield Event(shard, stored_elsewhere(shard), True)
+                yield Attempt(shard, ShardProgress.stored_elsewhere(shard), True)
             else:
                 self._waiting.append(shard)

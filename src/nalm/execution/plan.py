@@ -1,4 +1,4 @@
-"""Turns an experiment into shards of runs that train together."""
+"""Divide experiments into shards: runs that train together."""
 
 from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["WHOLE", "Part", "Plan", "plan"]
 
 
 class Plan(NamedTuple):
-    """How many different runs experiments have, and the shards that train those that are missing."""
+    """Number of different runs of the experiments, and the shards of the missing runs."""
 
     runs: int
     shards: list[Shard]
@@ -21,7 +21,7 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """The blocks whose position in the whole plan, divided by ``of``, leaves ``index``."""
+    """Part of a plan: the blocks whose position in the whole plan, modulo ``of``, equals ``index``."""
 
     index: int
     of: int
@@ -31,15 +31,20 @@ WHOLE = Part(0, 1)
 
 
 def plan(experiments: Sequence[Experiment], finished: Container[str], part: Part = WHOLE) -> Plan:
-    """Plans what is missing; a run that several experiments share is planned once, with the first of them.
+    """Plan the missing runs. A run that several experiments share is planned once, with the first of them.
 
-    Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together; of sequences, one seed of all
-    tasks that one network learns. A shard is what is missing of a block, so asking for more seeds or variants later
-    trains only those. The longest shards come first, so that workers end at about the same time. Parts do not depend on
-    what is finished: started at any time, they share no run.
+    Blocks are fixed: 25 consecutive seeds of up to nine tasks that can train together. For sequence tasks, a block is
+    one seed of all tasks that one network learns. A shard is the missing runs of a block, so adding seeds or variants
+    later trains only the new runs. The longest shards come first, so that workers end at about the same time. Parts do
+    not depend on which runs are finished: parts that start at different times share no run.
+
+    Arguments:
+        experiments: the experiments.
+        finished: keys of the finished runs.
+        part: the part of the plan to return.
 
     Raises:
-        NalmError: there is no such part.
+        NalmError: the part does not exist.
     """
     if not 0 <= part.index < part.of:
         raise NalmError(f"found part {part.index} of {part.of}, expected a part of 0 to {part.of - 1}")

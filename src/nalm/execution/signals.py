@@ -1,4 +1,4 @@
-"""Being told to stop: by a person, by the system, or by a queue that wants the machine back."""
+"""Interruption: stops training, after a checkpoint, on request of a person, the system or a job queue."""
 
 import contextlib
 import signal
@@ -8,46 +8,46 @@ from collections.abc import Iterator
 __all__ = ["Interrupted", "Interruption", "interruption"]
 
 
-class Interrupted(Exception):  # noqa: N818 – it is what was asked for
-    """Training stopped because this process was told to; what it had come to is in a checkpoint."""
+class Interrupted(Exception):  # noqa: N818 – it is not an error
+    """Training stopped because this process was asked to; a checkpoint holds the state of the shard."""
 
 
 class Interruption:
-    """Whether this process has been told to stop.
+    """Flag that asks this process to stop.
 
-    A shard that is being trained then writes a checkpoint and raises `Interrupted`, within some iterations. Whatever
-    runs ``train_shard`` somewhere else makes ``request`` the handler of the signal by which its system says that time
-    is up, catches `Interrupted`, and queues the shard again.
+    A shard that is being trained then writes a checkpoint and raises `Interrupted`, within some iterations. An executor
+    that runs ``train_shard`` elsewhere makes ``request`` the handler of the signal that its system sends, catches
+    `Interrupted`, and submits the shard again.
     """
 
     def __init__(self) -> None:
         self.requested = False
 
     def request(self, *_: object) -> None:
-        """Asks for it; a handler of signals."""
+        """Ask this process to stop; may be used as a signal handler."""
         self.requested = True
 
-    def take_back(self) -> None:
-        """Goes on, in a process that trains for others later."""
+    def clear(self) -> None:
+        """Withdraw the request, so that this process may train again."""
         self.requested = False
 
     def check(self) -> None:
-        """Stops if that was asked for.
+        """Stop if this process was asked to.
 
         Raises:
-            Interrupted: it was.
+            Interrupted: a stop was requested.
         """
         if self.requested:
             raise Interrupted("told to stop")
 
     @contextlib.contextmanager
-    def by_sigterm(self) -> Iterator[None]:
-        """Has SIGTERM ask for it meanwhile, unless somebody else listens to that signal."""
-        mine = threading.current_thread() is threading.main_thread()
-        if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    def on_sigterm(self) -> Iterator[None]:
+        """Request a stop on SIGTERM within the context, unless the signal has a handler already."""
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
             yield
             return
-        self.take_back()
+        self.clear()
         signal.signal(signal.SIGTERM, self.request)
         try:
             yield

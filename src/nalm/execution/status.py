@@ -1,4 +1,4 @@
-"""How far the experiments of a results directory are, from its files alone."""
+"""Progress of the experiments in a results directory, read from its files alone."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ __all__ = ["FailedShard", "RunningShard", "Status", "status"]
 
 SECONDS_BETWEEN_LOOKS = 0.25
 LONGEST_WATCH = 10.0
-"""Owners of shards show that they are alive more often than that."""
+"""Seconds. Owners of shards write a heartbeat more often."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class RunningShard:
     """A shard that is being trained.
 
     Arguments:
-        shard: its name.
-        variant: label of its variant; None if it is not part of what the experiments lack.
-        runs: how many train together; None before it is known.
-        iteration: updates made of each; None before it is known.
-        iterations: updates to be made; None with the variant.
-        host: where it trains; None if its files do not say.
+        shard: name of the shard.
+        variant: label of its variant; None if no missing shard of the experiments has this name.
+        runs: number of runs that train together; None before its worker reports it.
+        iteration: updates made so far; None before its worker reports it.
+        iterations: updates to make in total; None if the variant is unknown.
+        host: machine that trains it; None if the files do not say.
         alive: whether its files changed while they were watched.
     """
 
@@ -47,7 +47,7 @@ class RunningShard:
 
 @dataclass(frozen=True)
 class FailedShard:
-    """A shard that failed, and the last line of its traceback; its variant is None if it is not lacking any more."""
+    """A shard that failed, with the last line of its traceback. Its variant is None if it is no longer missing."""
 
     shard: str
     variant: str | None
@@ -56,18 +56,19 @@ class FailedShard:
 
 @dataclass(frozen=True)
 class Status:
-    """How far experiments are.
+    """Progress of experiments.
 
     Arguments:
-        experiments: their names.
-        runs: different trainings of all of them.
-        finished: of them, those that are saved.
-        shards: blocks of runs that train together.
-        done: of them, those that are saved as a whole.
-        waiting: of them, those that neither train nor failed.
+        experiments: names of the experiments.
+        runs: number of different runs.
+        finished: number of runs that are stored.
+        shards: number of blocks of runs that train together.
+        done: number of blocks whose runs are all stored.
+        waiting: number of missing shards that neither train nor failed.
         running: shards that are being trained.
         failed: shards that failed.
-        seconds_left: estimate with the shards that are trained at once now; None if none are, though some are missing.
+        seconds_left: estimated time for the missing shards, if as many train at once as now. None if some are missing
+            but none is being trained.
     """
 
     experiments: list[str]
@@ -82,11 +83,14 @@ class Status:
 
 
 def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
-    """How far the experiments of a results directory are; it is only read, and clocks are not compared.
+    """Return the progress of the experiments in a results directory.
+
+    The directory is only read. Clocks are not compared.
 
     Arguments:
         directory: the results directory.
-        watch: seconds after which a shard is given up whose files have not changed; it ends when all have.
+        watch: seconds to wait for changes in the files of running shards. Shards without a change count as not alive.
+            Watching ends early when all have changed.
 
     Raises:
         NalmError: the directory has no results, or they cannot be read.
@@ -127,7 +131,7 @@ def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
 
 
 def _watch(directory: Path, seconds: float) -> tuple[dict[str, dict[str, bytes]], set[str]]:
-    """Signs of life of the shards that are being trained now, and those whose signs changed while this looked."""
+    """Return the signs of life of all running shards, and the names of those whose signs changed meanwhile."""
     first = latest = _signs(directory)
     alive: set[str] = set()
     end = time.monotonic() + seconds
@@ -139,14 +143,14 @@ def _watch(directory: Path, seconds: float) -> tuple[dict[str, dict[str, bytes]]
 
 
 def _signs(directory: Path) -> dict[str, dict[str, bytes]]:
-    """What the owners of shards write again and again: how far they are, and heartbeats in their leases."""
+    """Return the files that owners of shards keep rewriting: progress reports, and heartbeats in leases."""
     signs: dict[str, dict[str, bytes]] = {}
     for pattern in ("*.json", "*.lease/*/heartbeat"):
         for path in (directory / "running").glob(pattern):
-            with contextlib.suppress(OSError):  # it ended in between
+            with contextlib.suppress(OSError):  # the shard has ended
                 shard = path.relative_to(directory / "running").parts[0].partition(".")[0]
                 signs.setdefault(shard, {})[path.name] = path.read_bytes()
-    signs.pop("", None)  # what is being written
+    signs.pop("", None)  # files that are being written
     return signs
 
 
@@ -155,7 +159,7 @@ def _running(
 ) -> RunningShard:
     about: dict[str, Any] = {}
     for content in signs.values():
-        with contextlib.suppress(ValueError, TypeError):  # it is being written
+        with contextlib.suppress(ValueError, TypeError):  # the file is half written
             about |= dict(json.loads(content))
     return RunningShard(
         shard=name,

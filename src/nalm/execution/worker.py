@@ -1,4 +1,4 @@
-"""What a worker does: trains one shard, says how far it is, and saves it."""
+"""The worker: trains one shard, reports its progress, and stores it."""
 
 import contextlib
 import json
@@ -7,84 +7,62 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nalm.execution.checkpoints import Checkpoint
+from nalm.execution.running import ShardProgress, lease_path, progress_path
 from nalm.execution.signals import Interrupted, interruption
 from nalm.experiments.runs import Shard
 from nalm.log import hide_warnings, warnings_given
-from nalm.store.leases import Lease, LeaseLost, LeaseWatcher, acquire
+from nalm.store.leases import Lease, LeaseLost, acquire
 from nalm.store.store import Store
 from nalm.tasks import start_training
 from nalm.training.trainer import Trainer
 
-__all__ = [
-    "Held",
-    "ShardProgress",
-    "clear_running",
-    "lease_path",
-    "progress_path",
-    "read_progress",
-    "start_worker",
-    "stop_training",
-    "stored_elsewhere",
-    "train_shard",
-]
+__all__ = ["SECONDS_TO_STOP", "LeasedElsewhere", "ProgressWriter", "start_worker", "stop_training", "train_shard"]
 
 SECONDS_BETWEEN_REPORTS = 1.0
 SECONDS_TO_STOP = 10.0
-"""Workers that have been told to stop are killed after so long: one that compiles does not listen."""
+"""Time for workers to stop before they are killed: a worker that compiles cannot react to signals."""
 STOPPED = 128 + signal.SIGTERM
-"""Exit code of a worker that did."""
+"""Exit code of a worker that stopped when it was asked to."""
 
 
 @dataclass(frozen=True)
-class ShardProgress:
-    """How far a shard is: updates made of each run, runs that are solved as of now, and what its worker has to say.
-
-    A shard that another process has stored meanwhile has none that were solved now.
-    """
-
-    iteration: int
-    runs: int
-    solved: int
-    warnings: list[str]
-
-
-@dataclass(frozen=True)
-class Held:
-    """A shard that was not trained, because another process trains it."""
+class LeasedElsewhere:
+    """The result for a shard that was not trained because another process trains it."""
 
 
 _IS_WORKER = threading.Event()
-"""Set in a process that does nothing but train shards, and ends when it is told to stop."""
-_ONE_AT_A_TIME = threading.Lock()
-"""Seeds, precision and threads are set for a whole process: in an executor of threads, shards take turns."""
+"""Set in worker processes: they only train shards, and exit when asked to stop."""
+_TRAINING = threading.Lock()
+"""Held while a shard trains: seeds, precision and thread counts belong to the process, so threads take turns."""
 
 
 def start_worker() -> None:
-    """Prepares a worker process.
+    """Prepare a worker process.
 
-    Interrupts are left to the process that started it; told to stop, or left alone, it writes a checkpoint and ends.
+    It ignores SIGINT, which the parent process handles. On SIGTERM, or when the parent dies, it writes a checkpoint and
+    exits.
     """
     _IS_WORKER.set()
     hide_warnings()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
 def _stop(*_: object) -> None:
     interruption.request()
-    if not _ONE_AT_A_TIME.locked():  # it waits for work
+    if not _TRAINING.locked():  # it waits for work
         os._exit(STOPPED)
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -94,40 +72,40 @@ def _end_with_parent() -> None:
 
 
 def stop_training() -> None:
-    """Has this process write a checkpoint of the shard that it trains, and waits for that; later it may train again."""
+    """Interrupt the shard that trains in this process and wait for its checkpoint; later shards may train."""
     interruption.request()
-    if _ONE_AT_A_TIME.acquire(timeout=SECONDS_TO_STOP):
-        _ONE_AT_A_TIME.release()
-    interruption.take_back()
+    if _TRAINING.acquire(timeout=SECONDS_TO_STOP):
+        _TRAINING.release()
+    interruption.clear()
 
 
-def train_shard(directory: Path, shard: Shard, device: str, compiled: bool) -> ShardProgress | Held:
-    """Trains a shard, saves it, and returns how it ended; goes on where a checkpoint is.
+def train_shard(directory: Path, shard: Shard, device: str, compiled: bool) -> ShardProgress | LeasedElsewhere:
+    """Train a shard, from its checkpoint if there is one, store it, and return its final progress.
 
     Raises:
-        Interrupted: this process was told to stop; what the shard had come to is in a checkpoint.
-        OSError: the results cannot be saved.
+        Interrupted: this process was asked to stop; a checkpoint holds the state of the shard.
+        OSError: the results cannot be written.
     """
     try:
-        with _ONE_AT_A_TIME:
+        with _TRAINING:
             interruption.check()
             lease = acquire(lease_path(directory, shard))
             if lease is None:
-                return Held()
+                return LeasedElsewhere()
             with lease:
                 return _train(Store(directory), shard, device, compiled, lease)
     except LeaseLost:
-        return Held()
+        return LeasedElsewhere()
     finally:
-        if _IS_WORKER.is_set() and interruption.requested:  # whatever came out is in the directory
+        if _IS_WORKER.is_set() and interruption.requested:  # the results directory holds the outcome
             os._exit(STOPPED)
 
 
 def _train(store: Store, shard: Shard, device: str, compiled: bool, lease: Lease) -> ShardProgress:
     checkpoint = Checkpoint(store.path, shard, {"device": device, "compiled": compiled}, lease.write)
-    if store.has(shard):  # since it was planned
+    if store.has(shard):  # another process stored it after the plan was made
         checkpoint.remove()
-        return stored_elsewhere(shard)
+        return ShardProgress.stored_elsewhere(shard)
 
     def pause(ensemble: Trainer) -> None:
         if lease.lost:
@@ -147,13 +125,8 @@ def _train(store: Store, shard: Shard, device: str, compiled: bool, lease: Lease
         return _progress(ensemble, shard)
 
 
-def stored_elsewhere(shard: Shard) -> ShardProgress:
-    """How a shard ended that another process has stored."""
-    return ShardProgress(shard.recipe.iterations + 1, len(shard.runs), 0, [])
-
-
-class _Report:
-    """Writes the progress of a shard to a file, every now and then."""
+class ProgressWriter:
+    """Writes the progress of a shard to its file, about once a second."""
 
     def __init__(self, path: Path, shard: Shard, lease: Lease) -> None:
         self.path = path
@@ -162,18 +135,19 @@ class _Report:
         self.last = -SECONDS_BETWEEN_REPORTS
 
     def __call__(self, ensemble: Trainer) -> None:
+        """Write the progress if it is due."""
         if time.monotonic() - self.last >= SECONDS_BETWEEN_REPORTS:
             report = json.dumps(asdict(_progress(ensemble, self.shard))).encode()
-            with contextlib.suppress(OSError):  # it is only for people to see
+            with contextlib.suppress(OSError):  # training does not need the file
                 self.lease.write(self.path, report, durable=False)
             self.last = time.monotonic()
 
 
 @contextlib.contextmanager
-def _reporting(directory: Path, shard: Shard, lease: Lease) -> Iterator[_Report]:
+def _reporting(directory: Path, shard: Shard, lease: Lease) -> Iterator[ProgressWriter]:
     path = progress_path(directory, shard)
     try:
-        yield _Report(path, shard, lease)
+        yield ProgressWriter(path, shard, lease)
     finally:
         if not lease.lost:
             path.unlink(missing_ok=True)
@@ -188,35 +162,3 @@ def _progress(ensemble: Trainer, shard: Shard) -> ShardProgress:
         for index, (run, end) in enumerate(zip(shard.runs, ends, strict=True))
     )
     return ShardProgress(ensemble.iteration, len(shard.runs), solved, warnings_given())
-
-
-def clear_running(directory: Path) -> None:
-    """Removes what processes that were killed have left, but for checkpoints of shards that are not stored."""
-    stored = {path.stem.partition("-")[0] for path in (directory / "shards").glob("*-*.parquet")}
-    for path in (directory / "running").glob("[!.]*"):
-        if LeaseWatcher(path.with_suffix(".lease")).is_free() and (
-            path.suffix == ".json" or (path.suffix == ".checkpoint" and path.stem in stored)
-        ):
-            path.unlink(missing_ok=True)
-
-
-def lease_path(directory: Path, shard: Shard) -> Path:
-    """The lease of a shard."""
-    return directory / "running" / f"{shard.name}.lease"
-
-
-def progress_path(directory: Path, shard: Shard) -> Path:
-    """Where the worker of a shard says how far it is."""
-    return directory / "running" / f"{shard.name}.json"
-
-
-def read_progress(directory: Path, shards: Iterable[Shard]) -> dict[Shard, ShardProgress]:
-    """Progress of those of the shards that are being trained."""
-    found = {}
-    reporting = {path.stem for path in (directory / "running").glob("*.json")}
-    for shard in shards:
-        if shard.name not in reporting:
-            continue
-        with contextlib.suppress(OSError, ValueError, TypeError):  # it has ended, or is seen half over a network
-            found[shard] = ShardProgress(**json.loads(progress_path(directory, shard).read_text()))
-    return found

@@ -55,7 +55,7 @@ class Range(BaseModel):
             return Interval(intervals=(tuple(value),))
         if isinstance(value, dict) and len(value) == 1:
             ((name, written),) = value.items()
-            if name in DISTRIBUTIONS.names() or ":" in str(name):
+            if name in DISTRIBUTIONS or ":" in str(name):
                 return DISTRIBUTIONS[name].read(written)
         *forms, last = [Interval.form, *(DISTRIBUTIONS[name].form for name in DISTRIBUTIONS)]
         raise ValueError(f"expected {', '.join(forms)} or {last}")

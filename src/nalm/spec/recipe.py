@@ -23,6 +23,7 @@ from nalm.modules import MODULES, TwoLayers, build, canonical, option_defaults, 
 from nalm.modules.base import ArithmeticModule
 from nalm.modules.cells import CELLS
 from nalm.spec.criteria import CRITERIA
+from nalm.spec.names import STORED, known
 from nalm.spec.optimizers import OPTIMIZERS
 from nalm.spec.schedules import Term
 
@@ -33,9 +34,6 @@ PARAMETER_NORMS = {"l1": 1, "l2": 2}
 
 HIDDEN_SIZE = 2
 """Default number of outputs of the first of two layers: one sum for each of two operands."""
-
-STORED = "stored"
-"""Validation context for stored specifications. They were checked before, so their modules are not imported."""
 
 
 class ModuleChoice(BaseModel):
@@ -121,10 +119,10 @@ class Recipe(BaseModel):
 
     module: ModuleChoice
     second: ModuleChoice | None = None
-    criterion: Annotated[str, AfterValidator(CRITERIA.check_name)] = "mse"
+    criterion: Annotated[str, AfterValidator(known(CRITERIA))] = "mse"
     pcc_iterations: StrictInt = Field(25_000, ge=0)
     regularizers: dict[str, Term] = {}
-    optimizer: Annotated[str, AfterValidator(OPTIMIZERS.check_name)] = "adam"
+    optimizer: Annotated[str, AfterValidator(known(OPTIMIZERS))] = "adam"
     learning_rate: StrictFloat = Field(1e-3, gt=0)
     momentum: StrictFloat = Field(0.0, ge=0, lt=1)
     clip_gradient_norm: StrictFloat | None = Field(None, gt=0)

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationInfo, model_validator
 
 from nalm.registry import Registry
+from nalm.spec.names import STORED
 
 __all__ = ["SCHEDULES", "Exponential", "Growth", "Ramp", "Schedule", "Term"]
 
@@ -109,7 +110,8 @@ SCHEDULES: Registry[type[Schedule]] = Registry(
     {"ramp": Ramp, "exponential": Exponential, "growth": Growth},
     example="mypackage.schedules:Cosine",
 )
-"""Schedules by name. Built-in ones are fields of a term; others are named in the term's field ``schedule``."""
+"""Schedules by name. Those in ``FIELDS`` are fields of a term; others are named in the term's field ``schedule``."""
+FIELDS = ("ramp", "exponential", "growth")
 
 
 class Term(BaseModel):
@@ -131,13 +133,13 @@ class Term(BaseModel):
     below: StrictFloat | None = Field(None, gt=0)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        given = [name for name in (*SCHEDULES, "schedule") if getattr(self, name) is not None]
+    def _check(self, info: ValidationInfo) -> Self:
+        given = [name for name in (*FIELDS, "schedule") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"found the schedules {' and '.join(given)}, expected at most one")
         if self.ramp is not None and not 0 <= self.ramp[0] < self.ramp[1]:
             raise ValueError(f"found ramp {list(self.ramp)}, expected [start, end] with 0 <= start < end")
-        if self.schedule is not None:
+        if self.schedule is not None and info.context != STORED:
             self._schedule()
         return self
 
@@ -160,7 +162,7 @@ class Term(BaseModel):
         if self.schedule is not None:
             ((name, written),) = self.schedule.items()
             return SCHEDULES[name].read(written)
-        for name in SCHEDULES:
+        for name in FIELDS:
             if (written := getattr(self, name)) is not None:
                 return SCHEDULES[name].read(written)
         return None

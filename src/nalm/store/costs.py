@@ -35,10 +35,10 @@ class Costs:
     """The training time of experiments in a directory.
 
     Arguments:
-        experiments: a row per experiment, with the number of its finished ``runs``, the number of those that no
-            experiment before it has (``new``), and their training time (``core_seconds``).
+        experiments: a row per experiment: number of finished ``runs``, number of runs that no experiment before it has
+            (``new``), and training time of the new ones (``core_seconds``).
         core_seconds: training time of all shards with runs of the experiments, each trained by one thread.
-        wall_seconds: time in which at least one of these shards was training.
+        wall_seconds: time during which at least one of these shards was training.
         versions: versions of the libraries that made the shards, by name; several versions are joined by "and".
     """
 

@@ -82,7 +82,7 @@ class Store:
     def runs(self, keys: Collection[str] | None = None) -> Iterator[tuple[pa.Table, dict[str, Any]]]:
         """Yield the rows of every finished shard, and what its file says about how they were made.
 
-        A notice tells if shards were made by different versions.
+        A warning tells if shards were made by different versions.
 
         Arguments:
             keys: keys of the runs to return; shards without any of them are skipped. By default all runs.

@@ -3,7 +3,9 @@
 A family is one folder, whose ``task.py`` has a subclass of :class:`nalm.spec.task.Task`, and one line here.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -34,8 +36,14 @@ FAMILIES: Registry[type[Task]] = Registry(
 
 def family_of(fields: Any) -> type[Task]:
     """Return the family that the fields of an experiment file belong to."""
-    families = [FAMILIES[name] for name in FAMILIES.names() if name != DEFAULT] if isinstance(fields, dict) else []
+    families = _claiming_families(tuple(sys.path)) if isinstance(fields, dict) else []
     return next((family for family in families if family.claims(fields)), FAMILIES[DEFAULT])
+
+
+@lru_cache(maxsize=1)
+def _claiming_families(path: tuple[str, ...]) -> list[type[Task]]:
+    """Return all families except the default, cached per ``sys.path`` because it is needed for every task."""
+    return [FAMILIES[name] for name in FAMILIES.names() if name != DEFAULT]
 
 
 def parse_task(fields: dict[str, Any], context: Any = None) -> Task:

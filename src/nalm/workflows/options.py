@@ -13,7 +13,7 @@ __all__ = ["Option", "OptionField", "arguments_of", "option_field", "option_fiel
 
 @dataclass(frozen=True)
 class Option:
-    """What people read and write for one field.
+    """The option of one field: its name, its help and its limits.
 
     Arguments:
         help: what the option does.

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nalm.analysis.results import Results, load
-from nalm.execution.run import Experiments, Progress, run
+from nalm.execution.progress import Progress
+from nalm.execution.run import Experiments, run
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.figures.draw import write_figure

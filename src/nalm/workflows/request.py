@@ -46,7 +46,7 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What may change about an experiment before it is trained, and how its models train."""
+    """Changes to an experiment, and the device and mode of its training."""
 
     iterations: Annotated[int | None, Option("Last iteration; N makes N + 1 updates, like the original.", min=0)] = None
     evaluate_every: Annotated[int | None, Option("Iterations between evaluations.", min=1)] = None
@@ -182,7 +182,7 @@ class TensorBoardOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest(TensorBoardOptions, Request):
-    """Experiments that this process trains, or gives to an executor."""
+    """Experiments to train now, here or by an executor."""
 
     workers: Annotated[int | None, Option("Worker processes of one thread each; by default one per core.", min=0)] = (
         None

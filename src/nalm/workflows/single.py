@@ -1,11 +1,9 @@
-"""Trains one module ad hoc."""
+"""Train one module, without storing anything."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from pydantic import BaseModel
 from torch import nn
 
 from nalm.errors import NalmError
@@ -29,14 +27,12 @@ SEQUENCE_EXPERIMENTS = {
     "div": "sequential-mnist-quotient",
 }
 
-M = TypeVar("M", bound=BaseModel)
-
 
 @dataclass(frozen=True)
 class SingleRun:
     """A trained module, whether it solved its task or diverged, and its errors after the last update.
 
-    ``solved`` is None where only other runs could tell.
+    ``solved`` is None if the success threshold depends on other runs.
     """
 
     module: nn.Module
@@ -59,25 +55,23 @@ def single_run(
     subset_ratio: float | None = None,
     overlap_ratio: float = 0.0,
 ) -> Experiment:
-    """An experiment of one run, with the module's usual recipe; every operand is one input, unless told otherwise.
+    """Return an experiment of one run, with the module's usual recipe. By default, each operand is one input.
 
     Arguments:
-        module: what learns, or the first layer.
-        operation: what it learns.
-        train: ends of the training range.
-        test: ends of the test range.
-        inputs: how many there are.
-        seed: of the run.
-        second: the second layer, if there is one.
-        hidden_size: of what there are between two layers.
+        module: name or import path of the module, or of the first layer.
+        operation: operation to learn.
+        train: lower and upper end of the training range.
+        test: lower and upper end of the test range.
+        inputs: number of inputs.
+        seed: seed of the run.
+        second: name or import path of the second layer, if there is one.
+        hidden_size: number of values between two layers.
         subset_ratio: share of the inputs that each operand sums.
-        overlap_ratio: share of an operand's inputs that the next one sums too.
+        overlap_ratio: share of an operand's inputs that the next operand also sums.
 
     Raises:
         NalmError: the module, the operation or a range is wrong.
     """
-    if not 0 <= seed <= LARGEST_SEED:
-        raise NalmError(f"found seed {seed}, expected 0 to {LARGEST_SEED}")
     operands = min(2, inputs)
     fields = {
         "operation": operation,
@@ -91,34 +85,25 @@ def single_run(
     }
     task = valid(SubsetTask, fields)
     recipe = valid(Recipe, default_recipe(module, second))
-    _check(recipe, task)
     label = module if second is None else recipe.architecture
-    return Experiment(
-        name="single",
-        title=f"{label} learns {operation}",
-        variants={label: recipe},
-        tasks={task.label: task},
-        seeds=(seed,),
-    )
+    return _experiment(label, f"{label} learns {operation}", recipe, task, seed)
 
 
 def single_sequence_run(
     module: str, operation: str, length: int, test_length: int | None = None, seed: int = 0
 ) -> Experiment:
-    """An experiment of one run on sequences of digits, with the recipe of the catalog's, if one trains the module.
+    """Return an experiment of one run on sequences of digits, with the catalog's recipe for the module if it has one.
 
     Arguments:
-        module: its name, or that of a cell.
+        module: name of a module or of a cell.
         operation: ``add``, ``mul`` or ``div``.
-        length: of the sequences that it is trained on.
-        test_length: of those that it is tested on; ten times as long if none is given.
-        seed: of the run.
+        length: length of the training sequences.
+        test_length: length of the test sequences; by default ten times ``length``.
+        seed: seed of the run.
 
     Raises:
         NalmError: the module, the operation or a length is wrong.
     """
-    if not 0 <= seed <= LARGEST_SEED:
-        raise NalmError(f"found seed {seed}, expected 0 to {LARGEST_SEED}")
     digits = "0-9" if operation == "add" else "1-9"
     tested = 10 * length if test_length is None else test_length
     fields = {"operation": operation, "length": length, "test_length": tested, "digits": digits}
@@ -126,14 +111,15 @@ def single_sequence_run(
     known = load_experiment(SEQUENCE_EXPERIMENTS[operation]).variants.values()
     usual = valid(Recipe, {"module": module, "batch_size": 64, "iterations": 3000, "evaluate_every": 100})
     recipe = next((recipe for recipe in known if recipe.module.name == module), usual)
+    return _experiment(module, f"{module} learns {operation} of digits", recipe, task, seed)
+
+
+def _experiment(label: str, title: str, recipe: Recipe, task: Task, seed: int) -> Experiment:
+    """Return an experiment of one run, after checking it."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise NalmError(f"found seed {seed}, expected 0 to {LARGEST_SEED}")
     _check(recipe, task)
-    return Experiment(
-        name="single",
-        title=f"{module} learns {operation} of digits",
-        variants={module: recipe},
-        tasks={task.label: task},
-        seeds=(seed,),
-    )
+    return Experiment(name="single", title=title, variants={label: recipe}, tasks={task.label: task}, seeds=(seed,))
 
 
 def _check(recipe: Recipe, task: Task) -> None:
@@ -144,7 +130,7 @@ def _check(recipe: Recipe, task: Task) -> None:
 
 
 def one_input_each(inputs: int) -> float:
-    """The subset ratio with which every operand is one input, in spite of rounding."""
+    """Return the subset ratio for operands of exactly one input, in spite of rounding."""
     return min(1.0, math.nextafter(1 / inputs, 2))
 
 
@@ -154,12 +140,12 @@ def train_single(
     compiled: bool = True,
     on_evaluation: Callable[[int, float, float], None] | None = None,
 ) -> SingleRun:
-    """Trains the one run of an experiment and returns its module; nothing is stored.
+    """Train the only run of an experiment, and return its module. Nothing is stored.
 
     Arguments:
-        experiment: of one variant, task and seed.
-        device: where it trains.
-        compiled: whether to compile where that is possible.
+        experiment: an experiment with one variant, one task and one seed.
+        device: device to train on.
+        compiled: whether to compile if possible.
         on_evaluation: called with iteration, validation error and test error.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A Slurm of one's own: one node of two cores, with its own key, ports and directories, while tests need it."""
+"""A Slurm cluster for tests: one node of two cores, with its own key, ports and directories."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ SECONDS_TO_STOP = 20
 
 
 def missing() -> str | None:
-    """Why Slurm cannot be started here, if it cannot."""
+    """Return the reason why Slurm cannot start here, or None if it can."""
     absent = [name for name in ("munged", "slurmctld", "slurmd", "setpriv") if shutil.which(name) is None]
     if absent:
         return f"{', '.join(absent)} not installed: make slurm"
@@ -55,13 +55,13 @@ def missing() -> str | None:
 
 @contextlib.contextmanager
 def slurm() -> Iterator[Path]:
-    """Starts munge, the controller and the node, yields the configuration file when jobs can run, and stops them."""
+    """Start munge, the controller and the node; yield the configuration file when jobs can run; stop them."""
     home = Path(tempfile.mkdtemp(prefix="nalm-slurm-"))
     munge, host = home / "munge", platform.node().partition(".")[0]
     for directory, owner in ((munge, "munge"), (home / "state", "slurm"), (home / "spool", "slurm")):
         directory.mkdir()
         shutil.chown(directory, owner, owner)
-        directory.chmod(0o755)  # as munge wants it
+        directory.chmod(0o755)  # as munge requires
     home.chmod(0o755)
     key = munge / "key"
     key.touch(mode=0o400)
@@ -95,7 +95,7 @@ def slurm() -> Iterator[Path]:
         yield configuration
     finally:
         _ask(configuration, "scancel", "--user=root", "--signal=KILL", "--full")
-        for daemon in reversed(daemons):  # each needs those before it to end well
+        for daemon in reversed(daemons):  # each needs the earlier ones in order to end
             daemon.terminate()
             try:
                 daemon.wait(SECONDS_TO_STOP)

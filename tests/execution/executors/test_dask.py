@@ -26,7 +26,7 @@ def local() -> list[str]:
 
 @contextlib.contextmanager
 def dask(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of Dask's own command."""
+    """Start a command of Dask in its own process."""
     command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
@@ -37,7 +37,7 @@ def dask(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextlib.contextmanager
 def scheduling() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A scheduler, and its address."""
+    """Start a scheduler; yield its process and its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -46,7 +46,7 @@ def scheduling() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 
 
 @pytest.mark.slow
-def test_the_shard_of_a_worker_that_is_killed_is_trained_by_another(local: list[str], tmp_path: Path) -> None:
+def test_another_worker_trains_the_shard_of_a_killed_worker(local: list[str], tmp_path: Path) -> None:
     results = tmp_path / "results"
     directories = [("--local-directory", str(tmp_path / name)) for name in ("first", "second")]
     with (
@@ -64,7 +64,7 @@ def test_the_shard_of_a_worker_that_is_killed_is_trained_by_another(local: list[
 
 
 @pytest.mark.slow
-def test_a_cluster_of_this_machine_trains_the_same(local: list[str], tmp_path: Path) -> None:
+def test_a_local_cluster_trains_the_same_runs(local: list[str], tmp_path: Path) -> None:
     with Command("run", *FIGURE, "--executor", "dask", "--workers", 2, "--out", tmp_path / "results") as command:
         _, said = command.ended()
     assert "WARNING" not in said
@@ -72,7 +72,7 @@ def test_a_cluster_of_this_machine_trains_the_same(local: list[str], tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_command_that_is_told_to_stop_has_its_workers_write_checkpoints(tmp_path: Path) -> None:
+def test_the_workers_of_a_stopped_command_write_checkpoints(tmp_path: Path) -> None:
     results = tmp_path / "results"
     with Command("run", *FIGURE, "--executor", "dask", "--workers", 2, "--out", results) as command:
         wait_until(lambda: len(list(results.glob("running/*.json"))) == 2)
@@ -82,7 +82,7 @@ def test_a_command_that_is_told_to_stop_has_its_workers_write_checkpoints(tmp_pa
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_is_lost_ends_the_command(tmp_path: Path) -> None:
+def test_losing_the_scheduler_ends_the_command(tmp_path: Path) -> None:
     results = tmp_path / "results"
     with (
         scheduling() as (process, address),
@@ -104,13 +104,13 @@ def test_a_scheduler_that_does_not_answer_is_wrong_input(tmp_path: Path) -> None
     assert not (tmp_path / "results").exists()
 
 
-def test_a_scheduler_decides_how_many_workers_there_are() -> None:
+def test_a_number_of_workers_is_refused_for_a_scheduler() -> None:
     settings = ExecutorSettings(executor="dask", dask=DaskSettings(scheduler="tcp://127.0.0.1:1"))
     with pytest.raises(NalmError, match="found 2 workers for a scheduler of Dask"), open_executor(settings, 2):
         pass
 
 
-def test_without_distributed_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_says_how_to_install_distributed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(NalmError, match=r"needs distributed: pip install 'nalm\[dask\]'"),

@@ -1,4 +1,4 @@
-"""Scripts for queues: what they ask for, and that their jobs train every shard once."""
+"""Scripts for queues: the resources they request, and that their jobs train every shard once."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def run_job(text: str, **environment: str) -> None:
         ("pbs", ["-J 1-3%5", "-l walltime=01:30:00", "-l select=1:ncpus=2:mem=4gb", "-q short"]),
     ],
 )
-def test_a_script_asks_for_what_was_wanted_in_the_schedulers_words(
+def test_a_script_requests_resources_in_the_syntax_of_the_scheduler(
     scheduler: str, options: list[str], tmp_path: Path
 ) -> None:
     text = script(scheduler, tmp_path)
@@ -57,13 +57,13 @@ def test_a_script_asks_for_what_was_wanted_in_the_schedulers_words(
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_script_leaves_to_the_queue_what_was_not_asked_for(scheduler: str, tmp_path: Path) -> None:
+def test_a_script_requests_nothing_that_has_no_setting(scheduler: str, tmp_path: Path) -> None:
     words = " ".join(asked(script(scheduler, tmp_path, QueueSettings())))
     assert not re.search(r"mem|partition|-q|%|-M", words)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_job_of_an_array_has_another_part_and_its_own_log(scheduler: str, tmp_path: Path) -> None:
+def test_every_job_of_an_array_has_its_own_part_and_log(scheduler: str, tmp_path: Path) -> None:
     text = script(scheduler, tmp_path, QueueSettings())
     for index in range(3):
         run_job(text, **{VARIABLES[scheduler]: str(FIRST[scheduler] + index)})
@@ -72,21 +72,21 @@ def test_every_job_of_an_array_has_another_part_and_its_own_log(scheduler: str, 
         assert log.read_text() == f"it's trained --index {index} --of 3\n"
 
 
-def test_one_job_of_pbs_is_no_array(tmp_path: Path) -> None:
+def test_a_single_job_of_pbs_is_not_an_array(tmp_path: Path) -> None:
     text = script("pbs", tmp_path, QueueSettings(), jobs=1)
     assert not any(option.startswith("-J") for option in asked(text))
     run_job(text)
     assert (tmp_path / "some where" / "logs" / "0.log").read_text() == "it's trained --index 0 --of 1\n"
 
 
-def test_settings_of_the_executor_for_slurm_serve_its_scripts(tmp_path: Path) -> None:
+def test_settings_of_the_executor_for_slurm_apply_to_its_scripts(tmp_path: Path) -> None:
     slurm = SlurmSettings(partition="main", memory="2G", options={"account": "me", "exclusive": None}, setup=("true",))
     text = script("slurm", tmp_path, settings_of_slurm(slurm))
     assert {"--partition=main", "--mem=2G", "--account=me", "--exclusive"} <= set(asked(text))
     assert "\ntrue\n" in text
 
 
-def test_an_unknown_scheduler_or_no_job_at_all_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_scheduler_and_zero_jobs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NalmError, match="found unknown scheduler 'sge', expected one of: slurm, lsf, pbs"):
         script("sge", tmp_path)
     with pytest.raises(NalmError, match="found 0 jobs, expected at least 1"):

@@ -1,5 +1,7 @@
-"""Which executor trains: the configuration file, and what is typed."""
+"""Settings of executors, from the configuration file and the command line."""
 
+import inspect
+import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -9,6 +11,7 @@ from subprocess import CompletedProcess
 import pytest
 
 import nalm
+from nalm.cli.executors import with_executor
 from nalm.errors import NalmError
 from nalm.execution.executors.settings import ExecutorSettings, load_settings, open_executor, settings_path
 from nalm.execution.executors.slurm import SlurmSettings
@@ -39,14 +42,16 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
     return write
 
 
-def test_without_a_file_shards_train_on_local_workers() -> None:
+def test_without_a_configuration_file_shards_train_on_local_workers() -> None:
     settings = load_settings()
     assert settings == ExecutorSettings()
     with open_executor(settings) as executor:
         assert executor is None
 
 
-def test_the_file_lies_in_the_users_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configuration_file_is_in_the_users_configuration_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert settings_path() == tmp_path / "nalm" / "config.yaml"
     monkeypatch.delenv("XDG_CONFIG_HOME")
@@ -54,7 +59,7 @@ def test_the_file_lies_in_the_users_configuration(tmp_path: Path, monkeypatch: p
     assert settings_path() == tmp_path / "home" / ".config" / "nalm" / "config.yaml"
 
 
-def test_what_is_typed_comes_before_the_file(configure: Configure) -> None:
+def test_typed_settings_override_the_file(configure: Configure) -> None:
     configure(FILE)
     settings = load_settings({"slurm": {"time": 5, "options": {"account": "you", "qos": "low"}}})
     assert settings.executor == "slurm"
@@ -80,7 +85,7 @@ def test_what_is_typed_comes_before_the_file(configure: Configure) -> None:
         ("[1, 2]", ":1: found [1, 2], expected a mapping of fields"),
     ],
 )
-def test_a_mistake_in_the_file_is_named_with_its_line(configure: Configure, text: str, sentence: str) -> None:
+def test_an_error_in_the_file_names_its_line(configure: Configure, text: str, sentence: str) -> None:
     path = configure(text)
     with pytest.raises(NalmError) as error:
         load_settings()
@@ -94,7 +99,7 @@ def test_a_file_that_is_empty_or_holds_only_comments_sets_nothing(configure: Con
     assert load_settings({"slurm": {"time": 5}}).slurm.time == 5
 
 
-def test_an_executor_may_be_an_import_path_unless_these_are_forbidden(configure: Configure) -> None:
+def test_an_executor_may_be_an_import_path_unless_imports_are_forbidden(configure: Configure) -> None:
     configure("executor: nalm.execution.executors.local:EXECUTOR")
     with open_executor(load_settings()) as executor:
         assert executor is None
@@ -109,7 +114,7 @@ def test_an_executor_may_be_an_import_path_unless_these_are_forbidden(configure:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[ExecutorSettings]:
-    """Settings with which commands would have trained."""
+    """Collect the settings with which commands would have opened executors."""
     found: list[ExecutorSettings] = []
 
     def take(settings: ExecutorSettings, workers: int | None) -> AbstractContextManager[None]:
@@ -144,13 +149,21 @@ def test_options_of_the_command_line_become_settings(
     )
 
 
-def test_commands_train_as_the_file_says(
+def test_commands_use_the_executor_of_the_file(
     nalm_cli: Callable[..., CompletedProcess[str]], tiny: Path, opened: list[ExecutorSettings], configure: Configure
 ) -> None:
     configure(FILE)
     assert nalm_cli("run", tiny).returncode == 0
     assert nalm_cli("run", tiny, "--executor", "local").returncode == 0
     assert [settings.executor for settings in opened] == ["slurm", "local"]
+
+
+def test_the_documentation_lists_every_option_of_slurm() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "clusters.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(--slurm-[a-z]+)` \| `([a-z]+)` \|", page, re.MULTILINE)
+    parameters = inspect.signature(with_executor(lambda executor: None)).parameters
+    options = [f"--{name.replace('_', '-')}" for name in parameters if name.startswith("slurm_")]
+    assert listed == list(zip(options, SlurmSettings.model_fields, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -172,13 +185,13 @@ def test_wrong_options_of_an_executor(
     assert refused("run", tiny, *options).startswith(sentence)
 
 
-def test_without_submitit_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_says_how_to_install_submitit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(NalmError, match=r"needs submitit: pip install 'nalm\[slurm\]'"):
         open_executor(nalm.ExecutorSettings(executor="slurm"))
 
 
-def test_away_from_a_cluster_slurm_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_slurm_is_refused_on_a_machine_without_srun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NalmError, match="found no command srun, expected a machine that can submit jobs to Slurm"):
         open_executor(nalm.ExecutorSettings(executor="slurm"))

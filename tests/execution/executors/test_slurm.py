@@ -1,4 +1,4 @@
-"""The executor for Slurm, on a real one."""
+"""The executor for Slurm, on a real cluster."""
 
 import contextlib
 import signal
@@ -32,7 +32,7 @@ def configuration() -> Iterator[Path]:
 
 @pytest.fixture
 def cluster(configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process submits to Slurm; what jobs are handed lies in ``state``."""
+    """Let this process submit to Slurm, with the calls of jobs in ``state``."""
     monkeypatch.setenv("SLURM_CONF", str(configuration))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
@@ -42,19 +42,19 @@ def ask(*command: str) -> str:
 
 
 def jobs() -> dict[str, str]:
-    """States of all jobs that Slurm remembers."""
+    """Return the states of all jobs that Slurm remembers."""
     lines = ask("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T").splitlines()
     return dict(line.strip().split("|") for line in lines)
 
 
-def went_on(directory: Path) -> bool:
-    """Whether a shard was taken up again where it had been interrupted."""
+def resumed(directory: Path) -> bool:
+    """Return whether a shard was resumed from a checkpoint."""
     return any(iteration > 0 for _, about in Store(directory).runs() for iteration in about["resumed_at"])
 
 
 @contextlib.contextmanager
 def training(out: Path) -> Iterator[tuple[Command, list[str]]]:
-    """The command that trains on Slurm, and its jobs that do."""
+    """Start a command that trains on Slurm; yield it with its running jobs."""
     before = set(jobs())
     with Command("run", *FIGURE, *ON_SLURM, "--out", out) as command:
         wait_until(lambda: bool(list(out.glob("running/*.json"))))
@@ -62,9 +62,7 @@ def training(out: Path) -> Iterator[tuple[Command, list[str]]]:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_figure_trained_as_a_job_array_is_the_local_one_although_a_job_was_cancelled(
-    local: list[str], tmp_path: Path
-) -> None:
+def test_a_job_array_trains_the_same_runs_although_a_job_was_cancelled(local: list[str], tmp_path: Path) -> None:
     with training(tmp_path / "results") as (command, running):
         array = running[0].partition("_")[0]
         assert {name for name in jobs() if name.startswith(array)} == {f"{array}_{index}" for index in range(SHARDS)}
@@ -73,22 +71,22 @@ def test_a_figure_trained_as_a_job_array_is_the_local_one_although_a_job_was_can
     assert jobs()[running[0]] == "CANCELLED"
     assert [name for name in jobs() if int(name.partition("_")[0]) > int(array)]  # its shard was submitted again
     assert rows(tmp_path / "results") == local
-    assert went_on(tmp_path / "results")
+    assert resumed(tmp_path / "results")
     assert not list((tmp_path / "results").rglob("*.pkl"))
     assert not list((tmp_path / "results" / "running").iterdir())
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_job_that_slurm_warns_is_queued_again_and_trains_to_the_end(local: list[str], tmp_path: Path) -> None:
+def test_a_job_that_slurm_warns_is_queued_again_and_finishes(local: list[str], tmp_path: Path) -> None:
     with training(tmp_path / "results") as (command, running):
-        with contextlib.suppress(subprocess.TimeoutExpired):  # it goes on trying when the job is back in the queue
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it keeps trying once the job is back in the queue
             subprocess.run(["scancel", "--signal=USR2", running[0]], check=False, timeout=5)
         wait_until(lambda: jobs()[running[0]] == "PENDING")
-        ask("scontrol", "update", f"JobId={running[0]}", "StartTime=now")  # Slurm makes it wait for two minutes
+        ask("scontrol", "update", f"JobId={running[0]}", "StartTime=now")  # otherwise Slurm waits for two minutes
         command.ended()
     assert jobs()[running[0]] == "COMPLETED"
     assert rows(tmp_path / "results") == local
-    assert went_on(tmp_path / "results")
+    assert resumed(tmp_path / "results")
 
 
 @pytest.mark.usefixtures("cluster")
@@ -101,7 +99,7 @@ def test_an_interrupted_command_cancels_its_jobs(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_partition_that_is_not_there_is_wrong_input(tmp_path: Path) -> None:
+def test_an_unknown_partition_is_wrong_input(tmp_path: Path) -> None:
     options = ("--executor", "slurm", "--slurm-partition", "none", "--out", tmp_path / "results")
     with Command("run", *FIGURE, *options) as command:
         _, said = command.ended(2)

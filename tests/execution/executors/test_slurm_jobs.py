@@ -1,4 +1,4 @@
-"""How the executor for Slurm follows its jobs, with a stand-in for submitit and for Slurm's commands."""
+"""How the executor for Slurm follows its jobs, with stand-ins for submitit and for Slurm's commands."""
 
 import contextlib
 import itertools
@@ -28,7 +28,7 @@ class Job:
 
 
 class Submitit:
-    """Takes jobs, and keeps what they are to call; each batch is an array."""
+    """A stand-in for submitit that records the calls of jobs; each batch is an array."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,22 +48,22 @@ class Submitit:
 
 
 class Cluster:
-    """An executor, what it has submitted, and what the queue is to answer: None when it does not."""
+    """An executor, its submitted jobs, and the states that the queue answers (None: no answer)."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder = folder
         self.submitit = Submitit(folder)
         self.queue: dict[str, str] | None = {}
-        self.questions: list[float] = []
+        self.queries: list[float] = []
         self.executor: SlurmExecutor
 
     def states(self, jobs: object) -> dict[str, str] | None:
-        self.questions.append(time.monotonic())
+        self.queries.append(time.monotonic())
         return self.queue
 
     def leave(self, job: str, *result: object) -> None:
-        """What a job writes when it ends."""
+        """Write the result of a job that ends."""
         path = self.folder / f"{job}_0_result.pkl"
         path.with_suffix(".new").write_bytes(pickle.dumps(result))
         path.with_suffix(".new").rename(path)
@@ -91,7 +91,7 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(QUICK / 2)
 
 
-def test_what_is_submitted_together_goes_as_one_array(cluster: Cluster) -> None:
+def test_calls_submitted_together_form_one_array(cluster: Cluster) -> None:
     futures = [cluster.executor.submit(pow, 2, exponent) for exponent in range(3)]
     wait_until(lambda: cluster.submitit.arrays)
     cluster.queue = dict.fromkeys(["1_0", "1_1", "1_2"], "RUNNING")
@@ -104,7 +104,7 @@ def test_what_is_submitted_together_goes_as_one_array(cluster: Cluster) -> None:
     assert not cluster.folder.exists()
 
 
-def test_no_more_jobs_are_in_the_queue_than_an_array_may_have(cluster: Cluster) -> None:
+def test_the_queue_never_holds_more_jobs_than_an_array_may_have(cluster: Cluster) -> None:
     futures = [cluster.executor.submit(abs, number) for number in range(6)]
     wait_until(lambda: cluster.submitit.arrays)
     cluster.queue = {f"1_{index}": "PENDING" for index in range(4)}
@@ -119,7 +119,7 @@ def test_no_more_jobs_are_in_the_queue_than_an_array_may_have(cluster: Cluster) 
     assert [future.done() for future in futures] == [True, True, False, False, False, False]
 
 
-def test_what_a_function_raises_arrives_with_its_traceback(cluster: Cluster) -> None:
+def test_an_exception_of_a_function_arrives_with_its_traceback(cluster: Cluster) -> None:
     future = cluster.executor.submit(int, "seven")
     wait_until(lambda: cluster.submitit.arrays)
     ((call,),) = cluster.submitit.arrays
@@ -158,26 +158,26 @@ def test_a_job_is_not_lost_while_the_queue_has_it_or_does_not_answer(
 ) -> None:
     cluster.queue = queue
     future = cluster.executor.submit(abs, 1)
-    wait_until(lambda: len(cluster.questions) >= 4)
+    wait_until(lambda: len(cluster.queries) >= 4)
     assert not future.done()
     cluster.leave("1_0", "success", 1)
     assert future.result(20) == 1
 
 
-def test_a_result_that_shows_up_late_counts(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_result_counts(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "SECONDS_UNTIL_LOST", 60.0)
     cluster.queue = {"1_0": "COMPLETED"}
     future = cluster.executor.submit(abs, 1)
-    wait_until(lambda: len(cluster.questions) >= 4)
+    wait_until(lambda: len(cluster.queries) >= 4)
     cluster.leave("1_0", "success", 1)
     assert future.result(20) == 1
 
 
-def test_the_queue_is_asked_ever_more_rarely(cluster: Cluster) -> None:
+def test_pauses_between_queries_of_the_queue_grow(cluster: Cluster) -> None:
     cluster.queue = {"1_0": "RUNNING"}
     cluster.executor.submit(abs, 1)
-    wait_until(lambda: len(cluster.questions) == 6)
-    pauses = [later - earlier for earlier, later in itertools.pairwise(cluster.questions)]
+    wait_until(lambda: len(cluster.queries) == 6)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(cluster.queries)]
     assert pauses[4] > 2 * pauses[1]
 
 
@@ -190,7 +190,7 @@ def test_jobs_that_sbatch_refuses_fail_with_its_reason(cluster: Cluster) -> None
         assert str(error) == "sbatch refused the jobs: sbatch: error: no such partition"
 
 
-def test_what_goes_wrong_cancels_the_jobs(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_cancels_the_jobs(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
     monkeypatch.setattr("subprocess.run", lambda command, check: commands.append(command))
     cluster.queue = {"1_0": "RUNNING", "1_1": "PENDING"}
@@ -199,7 +199,7 @@ def test_what_goes_wrong_cancels_the_jobs(cluster: Cluster, monkeypatch: pytest.
         with cluster.executor as executor:
             executor.submit(abs, 0)
             executor.submit(abs, 1)
-            wait_until(lambda: cluster.submitit.arrays and cluster.questions)
+            wait_until(lambda: cluster.submitit.arrays and cluster.queries)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -215,7 +215,7 @@ def test_what_goes_wrong_cancels_the_jobs(cluster: Cluster, monkeypatch: pytest.
         ("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1", None),
     ],
 )
-def test_the_queues_answer_is_read(
+def test_answers_of_the_queue_are_parsed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, states: dict[str, str] | None
 ) -> None:
     command = tmp_path / "squeue"

@@ -202,7 +202,7 @@ def test_an_operation_needs_as_many_subsets_as_it_has_operands(operation: str) -
 @pytest.mark.parametrize("operation", ["pow", "Div", "", "log"])
 def test_an_unknown_operation_is_told_the_known_ones(operation: str) -> None:
     known = "add, sub, mul, div, squared, root, reciprocal"
-    with pytest.raises(ValueError, match=f"unknown operation '{operation}', expected one of: {known}"):
+    with pytest.raises(ValueError, match=rf"unknown operation '{operation}'.*, expected one of: {known}"):
         make_task(operation=operation)
 
 

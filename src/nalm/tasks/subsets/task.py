@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, ValidationInfo, model_validator
 from torch import nn
 
 from nalm.modules.operations import OPERATIONS
+from nalm.spec.names import STORED, known
 from nalm.spec.ranges import Range
 from nalm.spec.recipe import HIDDEN_SIZE, Recipe
 from nalm.spec.task import Task
@@ -24,12 +25,6 @@ TYPICAL_SECONDS_PER_INPUT = 0.5e-6
 """Typical time of one compiled iteration of one run, per input, on one core of 2026. `nalm bench` measures it."""
 
 
-def _known_operation(name: str) -> str:
-    if name not in OPERATIONS:
-        raise ValueError(f"found unknown operation {name!r}, expected one of: {', '.join(OPERATIONS)}")
-    return name
-
-
 class SumsTask(Task):
     """An operation whose operands are sums over slices of an input vector.
 
@@ -38,7 +33,7 @@ class SumsTask(Task):
     has 4 inputs and the slices [0, 4) and [0, 2). ``hidden_size`` is the number of units between two layers.
     """
 
-    operation: Annotated[str, AfterValidator(_known_operation)]
+    operation: Annotated[str, AfterValidator(known(OPERATIONS))]
     train: Range
     test: Range
     input_size: StrictInt = Field(2, ge=1)
@@ -58,7 +53,7 @@ class SumsTask(Task):
         return value
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self, info: ValidationInfo) -> Self:
         slices = self.slices(0)
         if self.simple and self.input_size != 4:
             raise ValueError(f"the simple layout has 4 inputs, found input_size {self.input_size}")
@@ -74,8 +69,7 @@ class SumsTask(Task):
                 f"{self.overlap_ratio:g}) need {end} inputs, expected at most input_size "
                 f"{self.input_size}"
             )
-        needed = OPERATIONS[self.operation].operands
-        if len(slices) < needed:
+        if info.context != STORED and len(slices) < (needed := OPERATIONS[self.operation].operands):
             raise ValueError(f"{self.operation} needs {needed} subsets, found {len(slices)}")
         return self
 
