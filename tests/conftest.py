@@ -17,9 +17,7 @@ from nalm.cli import main
 from nalm.experiments.experiment import Experiment
 from nalm.log import LOGGER
 from nalm.training.history import History
-
-Cli = Callable[..., CompletedProcess[str]]
-Contents = dict[str, bytes | None]
+from tests.fixture_types import Cli, Contents
 
 TINY = """\
 title: Tiny

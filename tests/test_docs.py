@@ -23,13 +23,7 @@ from nalm.experiments.catalog import load_experiment
 from nalm.figures import FIGURES
 from nalm.modules import MODULES, describe
 from nalm.spec.recipe import Recipe, Restart
-
-ROOT = Path(__file__).parent.parent
-
-
-def blocks(document: str, language: str) -> list[str]:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+from tests.documents import ROOT, blocks
 
 
 def test_the_example_of_the_readme_learns_to_divide() -> None:

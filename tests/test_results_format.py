@@ -18,7 +18,7 @@ import nalm
 from nalm.export.csv_files import TIDY_COLUMNS
 from nalm.original.files import ORIGINAL_COLUMNS
 from nalm.store.columns import COLUMNS, MODULE_COLUMNS
-from tests.test_docs import ROOT, blocks
+from tests.documents import ROOT, blocks
 
 DOCUMENT = "docs/results-format.md"
 TYPES = {

@@ -1,10 +1,16 @@
-"""Commands that read results, whatever these are of."""
+"""Commands that read results, and their options."""
 
-__all__ = ["readers"]
+__all__ = ["one_run", "readers"]
+
+
+def one_run(**changed: str) -> list[str]:
+    """Return the options of ``nalm show`` for a run of the tiny experiment, some of them changed."""
+    labels = {"variant": "NMRU", "task": "U[1,2)", "seed": "0"} | changed
+    return [word for name, label in labels.items() for word in (f"--{name}", label)]
 
 
 def readers(task: str) -> list[tuple[str, ...]]:
-    """All of them, for results in `out` with variants NAU and LSTM."""
+    """Return every command that reads results, for results in `out` with variants NAU and LSTM."""
     return [
         ("summary", "out"),
         ("runs", "out", "--csv"),

@@ -5,19 +5,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
+from tests.cli.reading import one_run
+from tests.fixture_types import Cli, Contents, Refused
 
 import nalm
 from nalm.store.experiments import StoredExperiments
 
-Cli = Callable[..., CompletedProcess[str]]
-Refused = Callable[..., str]
-Contents = dict[str, bytes | None]
-
 EAGERLY = ("--no-compile", "--workers", 0)
-ONE_RUN = {"--variant": "NMRU", "--task": "U[1,2)", "--seed": "0"}
 
 
 # Experiments
@@ -211,7 +207,7 @@ def test_a_disk_that_is_full_after_training(
 @pytest.mark.parametrize("directory", ["nowhere", "file", "."])
 def test_a_directory_with_no_results(refused: Refused, tmp_path: Path, command: str, directory: str) -> None:
     (tmp_path / "file").write_text("mine")
-    options = [word for pair in ONE_RUN.items() for word in pair] if command == "show" else []
+    options = one_run() if command == "show" else []
     assert refused(command, directory, *options) == (
         f"found no results in '{directory}', expected a directory that `nalm run` has written to"
     )
@@ -219,7 +215,7 @@ def test_a_directory_with_no_results(refused: Refused, tmp_path: Path, command: 
 
 @pytest.mark.parametrize("command", ["summary", "runs", "show"])
 def test_an_experiment_that_is_not_in_the_directory(refused: Refused, results: Path, command: str) -> None:
-    options = [word for pair in ONE_RUN.items() for word in pair] if command == "show" else []
+    options = one_run() if command == "show" else []
     sentence = refused(command, "results", "figure-3", *options)
     assert sentence == "found unknown experiment 'figure-3' in 'results', expected one of: tiny"
 
@@ -229,21 +225,20 @@ def test_a_directory_holding_several_experiments(
     refused: Refused, results: Path, write_yaml: Callable[..., Path], command: str
 ) -> None:
     nalm.run(str(write_yaml()), results, workers=0, compiled=False)
-    options = [word for pair in ONE_RUN.items() for word in pair] if command == "show" else []
+    options = one_run() if command == "show" else []
     assert refused(command, "results", *options) == "'results' holds several experiments, name one of: mine, tiny"
 
 
 @pytest.mark.parametrize(
     ("option", "value", "sentence"),
     [
-        ("--variant", "X", "found unknown variant 'X', expected one of: NMRU, NRU"),
-        ("--task", "X", "found unknown task 'X', expected one of: U[1,2), negative"),
-        ("--seed", "7", "found no run of seed 7, expected one of: 0, 1, 2"),
+        ("variant", "X", "found unknown variant 'X', expected one of: NMRU, NRU"),
+        ("task", "X", "found unknown task 'X', expected one of: U[1,2), negative"),
+        ("seed", "7", "found no run of seed 7, expected one of: 0, 1, 2"),
     ],
 )
 def test_a_run_that_is_not_there(refused: Refused, results: Path, option: str, value: str, sentence: str) -> None:
-    options = [word for pair in (ONE_RUN | {option: value}).items() for word in pair]
-    assert refused("show", "results", *options) == sentence
+    assert refused("show", "results", *one_run(**{option: value})) == sentence
 
 
 @pytest.mark.parametrize("command", ["summary", "runs"])

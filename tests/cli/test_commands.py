@@ -12,12 +12,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests.cli.reading import one_run
 from tests.columns import RUN_COLUMNS, SUMMARY_COLUMNS
+from tests.fixture_types import Cli, Contents
 
 import nalm
-
-Cli = Callable[..., CompletedProcess[str]]
-Contents = dict[str, bytes | None]
 
 COMMANDS = [
     "list",
@@ -42,7 +41,6 @@ COMMANDS = [
     "gold-error",
     "landscape",
 ]
-ONE_RUN = ("--variant", "NMRU", "--task", "U[1,2)", "--seed", 0)
 
 
 def data(done: CompletedProcess[str]) -> Any:
@@ -235,7 +233,7 @@ def test_missing_runs_are_counted_on_stderr(nalm_cli: Cli, results: Path, comman
 
 
 def test_a_run_is_shown_with_its_outcome_weights_expression_and_history(nalm_cli: Cli, results: Path) -> None:
-    shown = data(nalm_cli("show", results, *ONE_RUN, "--json"))
+    shown = data(nalm_cli("show", results, *one_run(), "--json"))
     assert list(shown)[: len(RUN_COLUMNS)] == RUN_COLUMNS
     assert (shown["variant"], shown["task"], shown["seed"], shown["solved"]) == ("NMRU", "U[1,2)", 0, False)
     module = nalm.load(results).module("NMRU", "U[1,2)", 0)
@@ -247,7 +245,7 @@ def test_a_run_is_shown_with_its_outcome_weights_expression_and_history(nalm_cli
 
 
 def test_a_run_is_shown_to_people_with_a_line_per_evaluation(nalm_cli: Cli, results: Path) -> None:
-    done = nalm_cli("show", results, "tiny", *ONE_RUN)
+    done = nalm_cli("show", results, "tiny", *one_run())
     assert (done.returncode, done.stderr) == (0, "")
     assert "x1/x2" in done.stdout
     assert [line.split()[0] for line in done.stdout.splitlines()[-3:]] == ["0", "10", "20"]
@@ -257,7 +255,7 @@ def test_no_number_of_a_wide_history_is_cut(
     nalm_cli: Cli, train_tiny: Cli, write_yaml: Callable[..., Path], tmp_path: Path
 ) -> None:
     train_tiny(write_yaml(task="task: {operation: div, input_size: 10, subset_ratio: 0.1}"))
-    done = nalm_cli("show", tmp_path / "results", *ONE_RUN)
+    done = nalm_cli("show", tmp_path / "results", *one_run())
     assert done.returncode == 0
     assert "…" not in done.stdout
     assert "weight.19" in done.stdout

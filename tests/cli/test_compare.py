@@ -3,16 +3,12 @@
 import csv
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
+from tests.fixture_types import Cli, Refused
 
 import nalm
-
-Cli = Callable[..., CompletedProcess[str]]
-Refused = Callable[..., str]
 
 
 @pytest.fixture(scope="module")

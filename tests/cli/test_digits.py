@@ -3,12 +3,10 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 from tests.cli.reading import readers
-
-Cli = Callable[..., CompletedProcess[str]]
+from tests.fixture_types import Cli, Refused
 
 SEQUENCES = """\
 title: Sums
@@ -102,7 +100,7 @@ def test_one_run_shows_its_weights_and_what_it_learnt(train_tiny: Cli, nalm_cli:
 
 
 def test_what_cannot_be_is_one_sentence(
-    refused: Callable[..., str], sums: Path, mnist: Path, tiny: Path, write_yaml: Callable[..., Path]
+    refused: Refused, sums: Path, mnist: Path, tiny: Path, write_yaml: Callable[..., Path]
 ) -> None:
     assert refused("run", tiny, "--mnist", mnist) == (
         "found --mnist with tiny, expected it with sequences of digits only"
@@ -129,9 +127,7 @@ def test_one_module_is_trained_ad_hoc(nalm_cli: Cli, mnist: Path) -> None:
     assert len(trained["weights"]["weight"][0]) == 2
 
 
-def test_ad_hoc_training_that_makes_no_sense_is_refused(
-    refused: Callable[..., str], nalm_cli: Cli, mnist: Path
-) -> None:
+def test_ad_hoc_training_that_makes_no_sense_is_refused(refused: Refused, nalm_cli: Cli, mnist: Path) -> None:
     assert "expected 'add', 'mul' or 'div'" in refused("train", "NAU", "--length", 2, "--operation", "root")
     assert "found unknown module 'NMUX'" in refused("train", "NMUX", "--length", 2)
     assert "sequences of digits only" in refused("train", "NMU", "--operation", "mul", "--mnist", mnist)

@@ -1,20 +1,16 @@
 """The commands for other tools: what goes to stdout, what is said, and what is refused."""
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
+from tests.fixture_types import Cli, Refused
 
 import nalm
 from nalm.experiments.experiment import Experiment
 from nalm.export.csv_files import TIDY_COLUMNS
 from nalm.original.files import ORIGINAL_COLUMNS
 from nalm.store.store import Store
-
-Cli = Callable[..., CompletedProcess[str]]
-Refused = Callable[..., str]
 
 
 @pytest.mark.parametrize(("arguments", "columns"), [((), TIDY_COLUMNS), (("--schema", "original"), ORIGINAL_COLUMNS)])

@@ -1,16 +1,13 @@
 """The command that draws loss landscapes."""
 
 import io
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pandas as pd
 import pytest
+from tests.fixture_types import Cli, Refused
 
 import nalm
-
-Cli = Callable[..., CompletedProcess[str]]
 
 
 def test_a_landscape_is_drawn_and_said_to_be(nalm_cli: Cli, tmp_path: Path) -> None:
@@ -45,5 +42,5 @@ def test_the_grid_is_written_as_csv_and_nothing_is_drawn(nalm_cli: Cli, tmp_path
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_wrong_input_is_one_sentence(refused: Callable[..., str], arguments: tuple[str, ...], sentence: str) -> None:
+def test_wrong_input_is_one_sentence(refused: Refused, arguments: tuple[str, ...], sentence: str) -> None:
     assert refused("landscape", *arguments).startswith(sentence)

@@ -1,14 +1,11 @@
 """Commands on sequences of anything but images."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 from tests.cli.reading import readers
-
-Cli = Callable[..., CompletedProcess[str]]
+from tests.fixture_types import Cli, Refused
 
 SHORT = ("--seeds", "0-1", "--iterations", 2, "--evaluate-every", 1, "--set", "*.batch_size=4")
 VECTORS = """\
@@ -71,7 +68,7 @@ def test_the_experiment_on_vectors_runs_and_its_thresholds_are_simulated(train_t
     assert max(add) < min(mul)
 
 
-def test_what_makes_no_sense_with_vectors_is_one_sentence(refused: Callable[..., str], vectors: Path) -> None:
+def test_what_makes_no_sense_with_vectors_is_one_sentence(refused: Refused, vectors: Path) -> None:
     found = refused("run", vectors, "--stop-when-solved")
     assert found == "NAU: found stop_when_solved with sequences of vectors, expected none"
     assert refused("run", vectors, "--mnist", "torchvision") == (

@@ -4,15 +4,12 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
+from tests.fixture_types import Cli, Refused
 
 import nalm
 from nalm.tasks.subsets import thresholds
-
-Cli = Callable[..., CompletedProcess[str]]
-Refused = Callable[..., str]
 
 
 def test_thresholds_of_an_experiment_are_shown_as_a_table(nalm_cli: Cli, tiny: Path) -> None:

@@ -6,6 +6,7 @@ Written out here from those, apart from the catalog's own recipes: golden runs e
 from typing import Any, NamedTuple
 
 import pytest
+from tests.experiments.known import names_of_experiments_on_rows
 
 import nalm
 from nalm.spec.recipe import Recipe
@@ -192,7 +193,7 @@ EXPERIMENTS = {
 
 
 def test_there_are_facts_of_every_experiment_with_two_layers() -> None:
-    assert set(EXPERIMENTS) == {name for name in nalm.experiment_names() if name.startswith("two-layer")}
+    assert set(EXPERIMENTS) == names_of_experiments_on_rows(two_layers=True)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

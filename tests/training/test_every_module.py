@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.training.ensemble.test_loop import errors
+from tests.training.histories import errors
 
 from nalm.log import LOGGER
 from nalm.modules import MODULES, ArithmeticModule, build

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from inspect import Parameter
-from types import NoneType
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -17,6 +17,9 @@ from nalm.execution.executors.settings import SECTIONS, ExecutorSettings, load_s
 from nalm.registry import import_paths
 
 __all__ = ["with_executor", "with_queue"]
+
+SEVERAL = (list, tuple, dict)
+"""Types of fields that hold several values."""
 
 NAMES: Any = Literal.__getitem__(tuple(EXECUTORS))
 EXECUTOR = Parameter(
@@ -72,7 +75,7 @@ class _Option(NamedTuple):
 def _options(settings: type[BaseModel], section: str = "") -> Iterable[_Option]:
     for name, field in settings.model_fields.items():
         kind = _kind(field)
-        several = kind in (tuple, dict)
+        several = kind in SEVERAL
         words = [section.replace("-", "_"), name.removesuffix("s") if several else name]
         value: Any = list[str] if several else kind
         annotation = Annotated[value | None, _described(field, several)]
@@ -84,19 +87,21 @@ def _options(settings: type[BaseModel], section: str = "") -> Iterable[_Option]:
 
 def _kind(field: FieldInfo) -> Any:
     """Return the type of a field without None, and without the types of its items."""
-    kind, *_ = [item for item in get_args(field.annotation) if item is not NoneType] or [field.annotation]
-    return get_origin(field.annotation) if get_origin(field.annotation) in (tuple, dict) else kind
+    kind = field.annotation
+    if get_origin(kind) in (Union, UnionType):
+        kind = next(item for item in get_args(kind) if item is not NoneType)
+    return get_origin(kind) if get_origin(kind) in SEVERAL else kind
 
 
 def _described(field: FieldInfo, several: bool) -> Any:
     extra: Any = field.json_schema_extra or {}
     minimum = next((limit.ge for limit in field.metadata if hasattr(limit, "ge")), None)
-    help = field.description or ""
+    text = field.description or ""
     if several:
-        help += " Repeat for more."
+        text += " Repeat for more."
     elif field.default is not None:
-        help += f" Default: {field.default}."
-    return typer.Option(help=help, metavar=extra.get("metavar"), min=minimum)
+        text += f" Default: {field.default}."
+    return typer.Option(help=text, metavar=extra.get("metavar"), min=minimum)
 
 
 def _typed(options: Iterable[_Option], arguments: Arguments) -> dict[str, Any]:

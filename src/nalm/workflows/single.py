@@ -3,9 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from pydantic import BaseModel
 from torch import nn
 
 from nalm.errors import NalmError
@@ -28,8 +26,6 @@ SEQUENCE_EXPERIMENTS = {
     "mul": "sequential-mnist-product",
     "div": "sequential-mnist-quotient",
 }
-
-M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -76,8 +72,6 @@ def single_run(
     Raises:
         NalmError: the module, the operation or a range is wrong.
     """
-    if not 0 <= seed <= LARGEST_SEED:
-        raise NalmError(f"found seed {seed}, expected 0 to {LARGEST_SEED}")
     operands = min(2, inputs)
     fields = {
         "operation": operation,
@@ -91,15 +85,8 @@ def single_run(
     }
     task = valid(SubsetTask, fields)
     recipe = valid(Recipe, default_recipe(module, second))
-    _check(recipe, task)
     label = module if second is None else recipe.architecture
-    return Experiment(
-        name="single",
-        title=f"{label} learns {operation}",
-        variants={label: recipe},
-        tasks={task.label: task},
-        seeds=(seed,),
-    )
+    return _experiment(label, f"{label} learns {operation}", recipe, task, seed)
 
 
 def single_sequence_run(
@@ -117,8 +104,6 @@ def single_sequence_run(
     Raises:
         NalmError: the module, the operation or a length is wrong.
     """
-    if not 0 <= seed <= LARGEST_SEED:
-        raise NalmError(f"found seed {seed}, expected 0 to {LARGEST_SEED}")
     digits = "0-9" if operation == "add" else "1-9"
     tested = 10 * length if test_length is None else test_length
     fields = {"operation": operation, "length": length, "test_length": tested, "digits": digits}
@@ -126,14 +111,15 @@ def single_sequence_run(
     known = load_experiment(SEQUENCE_EXPERIMENTS[operation]).variants.values()
     usual = valid(Recipe, {"module": module, "batch_size": 64, "iterations": 3000, "evaluate_every": 100})
     recipe = next((recipe for recipe in known if recipe.module.name == module), usual)
+    return _experiment(module, f"{module} learns {operation} of digits", recipe, task, seed)
+
+
+def _experiment(label: str, title: str, recipe: Recipe, task: Task, seed: int) -> Experiment:
+    """Return an experiment of one run, after checking it."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise NalmError(f"found seed {seed}, expected 0 to {LARGEST_SEED}")
     _check(recipe, task)
-    return Experiment(
-        name="single",
-        title=f"{module} learns {operation} of digits",
-        variants={module: recipe},
-        tasks={task.label: task},
-        seeds=(seed,),
-    )
+    return Experiment(name="single", title=title, variants={label: recipe}, tasks={task.label: task}, seeds=(seed,))
 
 
 def _check(recipe: Recipe, task: Task) -> None:

@@ -17,6 +17,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -28,6 +29,7 @@ class ThreadSettings(Settings):
     count: int = Field(1, ge=1, description="Number of threads.")
     names: tuple[str, ...] = Field((), description="Name of a thread.")
     limits: dict[str, int] = Field({}, description="Limit of a thread.")
+    speed: Literal["fast", "slow"] | None = Field(None, description="Speed of all threads.")
 
 
 @contextmanager
@@ -60,12 +62,12 @@ def test_an_installed_executor_has_options_and_a_section_of_the_configuration_fi
     (package / "nalm" / "config.yaml").write_text("executor: threads\nthreads: {count: 5, names: [a, b]}\n")
     paths = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": paths, "XDG_CONFIG_HOME": str(package)}
-    options = ("--threads-count", "2", "--threads-limit", "a=3")
+    options = ("--threads-count", "2", "--threads-limit", "a=3", "--threads-speed", "slow")
     command = launch("-m", "nalm", "run", tiny, "--no-compile", *options, cwd=package, env=environment)
     _, said = command.communicate(timeout=300)
     assert command.returncode == 0, said
     settings = json.loads((package / "opened.json").read_text())
-    assert settings == {"count": 2, "names": ["a", "b"], "limits": {"a": 3}}
+    assert settings == {"count": 2, "names": ["a", "b"], "limits": {"a": 3}, "speed": "slow"}
     assert nalm.load(package / "results").missing == 0
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 import torch._inductor.inductor_prims
+from tests.training.histories import errors
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -45,12 +46,6 @@ every_module_compiled = pytest.mark.parametrize(
 def recipe(module: str, iterations: int = 40, /, **changes: Any) -> Recipe:
     fields = default_recipe(module) | {"iterations": iterations, "evaluate_every": 20} | changes
     return Recipe.model_validate(fields)
-
-
-def errors(history: History) -> Array:
-    """All errors, ``(evaluations, 3, runs)``."""
-    series = (history.validation_errors, history.test_errors, history.criteria)
-    return np.stack([np.stack(values) for values in series], axis=1)
 
 
 def final_parameters(history: History) -> dict[str, Array]:
