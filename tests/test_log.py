@@ -26,7 +26,7 @@ class MyUnit(torch.nn.Linear):
 
 
 def printed(*lines: str) -> str:
-    """What a program that uses nalm as a library writes to stderr."""
+    """Run a program that uses nalm as a library, and return its stderr."""
     program = "\n".join(["import logging", "from nalm.log import warn_once", *lines])
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr
 

@@ -1,4 +1,4 @@
-"""The command ``nalm`` in processes of its own, for tests of executors."""
+"""Run the command ``nalm`` in processes of its own, for tests of executors."""
 
 import functools
 import tempfile
@@ -9,12 +9,12 @@ from tests.execution.processes import launch, rows
 __all__ = ["FIGURE", "SHARDS", "Command", "trained_locally"]
 
 FIGURE = ("figure-3", "--seeds", "0", "--iterations", "1500", "--evaluate-every", "150", "--no-compile")
-"""A small Figure 3: four shards of nine runs each, each of which trains for some seconds."""
+"""A small Figure 3: four shards of nine runs, each of which takes some seconds."""
 SHARDS = 4
 
 
 class Command:
-    """The command, which ends with the test at the latest."""
+    """A running command, which is killed when the context ends."""
 
     def __init__(self, *arguments: object) -> None:
         self.process = launch("-m", "nalm", *arguments)
@@ -27,7 +27,7 @@ class Command:
         self.process.communicate()
 
     def ended(self, code: int = 0) -> tuple[str, str]:
-        """What it wrote to stdout and to stderr, when it has ended with that code."""
+        """Wait for the expected exit code, and return stdout and stderr."""
         written = self.process.communicate(timeout=300)
         assert self.process.returncode == code, written
         return written
@@ -35,7 +35,7 @@ class Command:
 
 @functools.cache
 def trained_locally() -> list[str]:
-    """What becomes of the small figure on local workers."""
+    """Return the rows of the small figure, trained by local workers."""
     with tempfile.TemporaryDirectory() as directory, Command("run", *FIGURE, "--out", directory) as command:
         command.ended()
         return rows(Path(directory))

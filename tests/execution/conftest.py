@@ -1,4 +1,4 @@
-"""What the tests of faults share: processes that do not outlive them."""
+"""Fixture for tests that start processes."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from tests.execution.processes import Process, launch
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Process]]:
-    """Starts processes, and kills them in the end."""
+    """Start processes that are killed after the test."""
     started: list[Process] = []
 
     def call(*command: object, **options: Any) -> Process:

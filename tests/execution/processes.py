@@ -1,4 +1,4 @@
-"""Processes that run experiments, to be killed and stopped."""
+"""Start processes that run experiments, for tests that kill or stop them."""
 
 import signal
 import subprocess
@@ -26,19 +26,19 @@ descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 advance = Ensemble._advance
 
 def counted(ensemble, steps):
-    os.write(descriptor, b"%d\\n" % steps)  # before they are made: those that a kill cuts short count in full
+    os.write(descriptor, b"%d\\n" % steps)  # logged first: iterations cut short by a kill count in full
     advance(ensemble, steps)
 
 Ensemble._advance = counted
 nalm.run(experiment, out, workers=0, compiled=compiled == "compiled")
 """
-"""Runs an experiment, and logs the iterations that it executes."""
+"""Program that runs an experiment and logs the iterations that it executes."""
 
 
 def launch(*command: object, prepare: Callable[[], None] | None = None, **options: Any) -> Process:
-    """Starts Python, which listens to interrupts, although a shell that runs tests in its background has not let it."""
+    """Start Python with the default handler of SIGINT, which background jobs of a shell ignore."""
 
-    def listen() -> None:
+    def reset_sigint() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if prepare is not None:
             prepare()
@@ -48,7 +48,7 @@ def launch(*command: object, prepare: Callable[[], None] | None = None, **option
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=listen,
+        preexec_fn=reset_sigint,
         **options,
     )
 
@@ -62,7 +62,7 @@ def run_command(path: Path, out: Path, *options: object) -> list[object]:
 
 
 def ended(process: Process) -> str:
-    """Waits for a process and returns what it said."""
+    """Wait for a process and return its stderr."""
     said: str = process.communicate(timeout=1800)[1]
     return said
 
@@ -75,7 +75,7 @@ def wait_until(condition: Callable[[], Any], process: Process | None = None, sec
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
-        assert process is None or process.poll() is None, "it ended before the test was done with it"
+        assert process is None or process.poll() is None, "the process ended too early"
         time.sleep(0.02)
 
 
@@ -84,7 +84,7 @@ def files(directory: Path, pattern: str) -> list[Path]:
 
 
 def rows(directory: Path) -> list[str]:
-    """Every run without its times, as text, in which NaN is NaN."""
+    """Return every run without its times, as text, so that NaN equals NaN."""
     tables = [table.drop_columns(["wall_time"]) for table, _ in Store(directory).runs()]
     return sorted(str(row) for table in tables for row in table.to_pylist())
 

@@ -1,4 +1,4 @@
-"""Checkpoints: kept while a shard is trained, gone once it is stored, and read only if they are whole and fit."""
+"""Checkpoints: kept during training, deleted once the shard is stored, and loaded only if they are valid."""
 
 import io
 import pickle
@@ -27,7 +27,7 @@ from nalm.training.ensemble.loop import Ensemble
 
 Contents = dict[str, bytes | None]
 STOP_AT = 20
-"""The iteration before which a shard is interrupted, of 21."""
+"""Iteration, of 21, before which a shard is interrupted."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def shard(tiny_experiment: Experiment) -> Shard:
 
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> "Interrupt":
-    """Trains a shard until it is told to stop, and returns its checkpoint."""
+    """Train a shard until it is told to stop, and return the path of its checkpoint."""
 
     def train(directory: Path, shard: Shard, at: int = STOP_AT) -> Path:
         advance = Ensemble._advance
@@ -68,12 +68,12 @@ Interrupt = Callable[..., Path]
 
 
 def trained(directory: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of the one shard of a directory without their times, and how it came to be."""
+    """Return the rows of the only shard of a directory without their times, and its provenance."""
     ((table, about),) = Store(directory).runs()
     return table.drop_columns(["wall_time"]).to_pylist(), about
 
 
-def test_a_shard_that_was_interrupted_goes_on_where_it_was(
+def test_an_interrupted_shard_resumes_from_its_checkpoint(
     directory: Path, shard: Shard, interrupt: Interrupt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = interrupt(directory, shard)
@@ -105,7 +105,7 @@ def pq_wall_times(directory: Path) -> list[float]:
     return times
 
 
-def test_seconds_count_what_was_trained_before(
+def test_seconds_include_the_time_before_an_interruption(
     directory: Path, shard: Shard, interrupt: Interrupt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = interrupt(directory, shard)
@@ -114,18 +114,18 @@ def test_seconds_count_what_was_trained_before(
     assert 5000 < trained(directory)[1]["seconds"] < 5100
 
 
-def test_a_shard_goes_on_however_often_it_was_interrupted(directory: Path, shard: Shard, interrupt: Interrupt) -> None:
+def test_a_shard_resumes_after_any_number_of_interruptions(directory: Path, shard: Shard, interrupt: Interrupt) -> None:
     for iteration in (10, 20):
         interrupt(directory, shard, iteration)
     train_shard(directory, shard, "cpu", False)
     assert trained(directory)[1]["resumed_at"] == [10, 20]
 
 
-# Checkpoints that are of no use
+# Invalid checkpoints
 
 
 def change(path: Path, update: Callable[[dict[str, Any]], Any]) -> None:
-    """Changes what is in a checkpoint, and makes it whole again."""
+    """Change the content of a checkpoint, and update its hash."""
     saved = torch.load(io.BytesIO(path.read_bytes().partition(b"\n")[2]), weights_only=True)
     buffer = io.BytesIO()
     torch.save(update(saved), buffer)
@@ -147,7 +147,7 @@ def flip_a_bit(path: Path) -> None:
 
 
 class Bomb:
-    """Runs code when it is unpickled."""
+    """Object that runs code when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -188,7 +188,7 @@ UNUSABLE: list[tuple[Callable[[Path], Any], str]] = [
 
 
 @pytest.mark.parametrize(("damage", "reason"), UNUSABLE, ids=map(str, range(len(UNUSABLE))))
-def test_a_checkpoint_of_no_use_is_set_aside_and_its_shard_starts_anew(
+def test_an_invalid_checkpoint_is_moved_aside_and_its_shard_starts_anew(
     directory: Path,
     shard: Shard,
     interrupt: Interrupt,
@@ -214,14 +214,14 @@ def test_a_checkpoint_of_no_use_is_set_aside_and_its_shard_starts_anew(
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The monotonic clock of checkpoints, in seconds."""
+    """Replace the monotonic clock of checkpoints by a list with one entry, in seconds."""
     now = [0.0]
     monkeypatch.setattr("nalm.execution.checkpoints.time.monotonic", lambda: now[0])
     return now
 
 
 def saved_at(directory: Path, shard: Shard, clock: list[float], cost: float, seconds: int) -> list[float]:
-    """Trains for some simulated seconds, and returns those at which checkpoints were written, at a given cost."""
+    """Train for some simulated seconds, and return the times of the checkpoints, each of which takes ``cost``."""
     found = []
 
     def write(path: Path, content: bytes) -> None:
@@ -273,7 +273,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_training(
     assert caplog.messages == [f"cannot write checkpoints into {str(directory / 'running')!r}: No space left on device"]
 
 
-def test_checkpoints_of_a_whole_experiment_are_gone_in_the_end(
+def test_no_checkpoints_are_left_after_an_experiment(
     tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "SECONDS_AT_LEAST", 0.0)

@@ -1,4 +1,4 @@
-"""Where shards are trained: anything with ``submit``, and worker processes that may die."""
+"""Training shards on executors: anything with ``submit``, and worker processes that may die."""
 
 import concurrent.futures
 import subprocess
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.execution.processes import wait_until
 
 import nalm
 from nalm.errors import NalmError
@@ -47,7 +48,7 @@ class Mortal(nn.Linear):
 
 
 class Submits:
-    """Has ``submit`` and nothing else."""
+    """An executor with ``submit`` and nothing else."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -66,7 +67,7 @@ def test_anything_with_submit_is_an_executor(
     assert nalm.load(tmp_path / "results").missing == 0
 
 
-def test_an_executor_that_was_lent_can_be_used_again(tiny_experiment: Experiment, tmp_path: Path) -> None:
+def test_the_callers_executor_stays_open(tiny_experiment: Experiment, tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as executor:
         for seeds in ([0], [1]):
             nalm.run(tiny_experiment.narrowed(seeds), tmp_path / "results", executor=executor, compiled=False)
@@ -74,7 +75,7 @@ def test_an_executor_that_was_lent_can_be_used_again(tiny_experiment: Experiment
     assert nalm.load(tmp_path / "results").experiment.seeds == (0, 1)
 
 
-def test_it_does_not_matter_who_trained_a_run(results: Path, tiny_experiment: Experiment, tmp_path: Path) -> None:
+def test_results_do_not_depend_on_the_executor(results: Path, tiny_experiment: Experiment, tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as executor:  # seeds and precision are set for the whole process: threads take turns
         nalm.run(tiny_experiment, tmp_path / "threads", executor=executor, compiled=False)
     assert nalm.load(tmp_path / "threads").runs().equals(nalm.load(results).runs())
@@ -84,7 +85,7 @@ def test_it_does_not_matter_who_trained_a_run(results: Path, tiny_experiment: Ex
 
 
 class FailsFor:
-    """Trains every shard but those of one module, for which it raises; it counts what it was given."""
+    """An executor that raises for the shards of one module, trains the others, and counts submissions."""
 
     def __init__(self, module: str, error: Exception) -> None:
         self.module = module
@@ -129,7 +130,7 @@ def test_a_shard_that_raises_is_reported_in_one_sentence_and_the_others_are_save
 
 
 class Pool:
-    """A process pool as its caller sees it: when a worker dies, everything that is not done is broken.
+    """A process pool as its caller sees it: when a worker dies, every unfinished future fails.
 
     Shards are trained in the order of submission; the worker dies at those of one module, either once all are there
     or, ``at_once``, while others are still being submitted.
@@ -177,7 +178,7 @@ def test_a_pool_that_breaks_while_shards_are_submitted_is_replaced_too(
     assert all(isinstance(outcome, ShardProgress) for outcome in found.values())
 
 
-def test_a_shard_that_kills_every_worker_is_given_up(tiny_experiment: Experiment, tmp_path: Path) -> None:
+def test_a_shard_that_kills_every_worker_fails_in_the_end(tiny_experiment: Experiment, tmp_path: Path) -> None:
     log: list[str] = []
     found = outcomes(tiny_experiment, tmp_path, lambda: Pool("NRU", log))
     assert isinstance(found["NMRU"], ShardProgress)
@@ -185,15 +186,13 @@ def test_a_shard_that_kills_every_worker_is_given_up(tiny_experiment: Experiment
     assert log.count("NRU") == ATTEMPTS
 
 
-def test_a_shard_that_kills_every_worker_does_not_take_the_others_with_it(
-    tiny_experiment: Experiment, tmp_path: Path
-) -> None:
+def test_a_shard_that_kills_every_worker_does_not_fail_the_others(tiny_experiment: Experiment, tmp_path: Path) -> None:
     found = outcomes(tiny_experiment, tmp_path, lambda: Pool("NMRU", []))
     assert isinstance(found["NMRU"], BrokenProcessPool)
     assert isinstance(found["NRU"], ShardProgress)
 
 
-def test_a_pool_that_breaks_counts_against_the_shard_whose_worker_died_alone(
+def test_a_broken_pool_counts_only_against_the_shard_whose_worker_died(
     tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards = plan([tiny_experiment], set()).shards
@@ -214,7 +213,7 @@ def test_a_pool_that_breaks_counts_against_the_shard_whose_worker_died_alone(
 
 
 class InTurn:
-    """What a shard's attempts come to, one after the other."""
+    """An executor with given outcomes for the attempts of a shard, in turn."""
 
     def __init__(self, *outcomes: object) -> None:
         self.outcomes = list(outcomes)
@@ -245,7 +244,7 @@ DONE = ShardProgress(1, 1, 0, [])
         ([ValueError()] * ATTEMPTS, [ValueError] * ATTEMPTS),
     ],
 )
-def test_a_shard_is_tried_again_until_it_is_done_or_has_failed_too_often(
+def test_a_shard_is_retried_until_it_is_finished_or_has_no_attempts_left(
     tiny_experiment: Experiment,
     tmp_path: Path,
     outcomes: list[object],
@@ -261,7 +260,7 @@ def test_a_shard_is_tried_again_until_it_is_done_or_has_failed_too_often(
     assert executor.outcomes == []
 
 
-def test_what_is_waiting_is_cancelled_when_a_run_ends_early(tiny_experiment: Experiment, tmp_path: Path) -> None:
+def test_waiting_shards_are_cancelled_when_a_run_ends_early(tiny_experiment: Experiment, tmp_path: Path) -> None:
     futures: list[Future[Any]] = [Future(), Future()]
 
     class Slow:
@@ -284,7 +283,7 @@ def test_what_is_waiting_is_cancelled_when_a_run_ends_early(tiny_experiment: Exp
 
 
 @pytest.mark.processes
-def test_a_worker_that_dies_in_the_middle_is_replaced_and_its_shard_trained(
+def test_a_worker_that_dies_while_training_is_replaced_and_its_shard_is_trained(
     write_yaml: WriteYaml,
     user_module: Callable[[str, str], None],
     tmp_path: Path,
@@ -325,16 +324,9 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path: Path
     run.kill()
     run.wait()
 
-    def is_silent() -> bool:
+    def is_unchanged() -> bool:
         before = {path: path.stat().st_mtime_ns for path in progress.glob("*.json")}
         time.sleep(2)
         return before == {path: path.stat().st_mtime_ns for path in progress.glob("*.json")}
 
-    wait_until(is_silent)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    wait_until(is_unchanged)

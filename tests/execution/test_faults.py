@@ -31,7 +31,7 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
 
-def test_a_full_disk_is_one_sentence_and_with_room_the_run_goes_on(
+def test_a_full_disk_ends_the_run_with_one_sentence_and_with_free_space_it_resumes(
     write_yaml: WriteYaml, start: Start, tmp_path: Path, results: Path
 ) -> None:
     path = write_yaml(recipe="recipe: {iterations: 30, evaluate_every: 5}")
@@ -52,9 +52,7 @@ def test_a_full_disk_is_one_sentence_and_with_room_the_run_goes_on(
 
 
 @pytest.mark.slow
-def test_a_disk_without_room_stops_workers_with_one_sentence(
-    write_yaml: WriteYaml, start: Start, tmp_path: Path
-) -> None:
+def test_a_full_disk_stops_workers_with_one_sentence(write_yaml: WriteYaml, start: Start, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)], capture_output=True)
@@ -93,7 +91,7 @@ main()
 @pytest.mark.parametrize(
     "command", [["summary"], ["runs"], ["show", "--variant", "NMRU", "--task", "negative", "--seed", "1"]]
 )
-def test_results_that_are_read_only_are_read(results: Path, start: Start, command: list[str]) -> None:
+def test_read_only_results_are_read(results: Path, start: Start, command: list[str]) -> None:
     name, *options = command
     process = start("-c", READS_ONLY, name, results, *options)
     printed, said = process.communicate(timeout=120)
@@ -101,7 +99,7 @@ def test_results_that_are_read_only_are_read(results: Path, start: Start, comman
     assert "NMRU" in printed
 
 
-def test_results_that_are_read_only_are_not_trained_into(results: Path, tiny: Path, start: Start) -> None:
+def test_read_only_results_cannot_be_trained_into(results: Path, tiny: Path, start: Start) -> None:
     process = start("-c", READS_ONLY, *run_command(tiny, results, "--seeds", "7")[2:])
     said = ended(process)
     assert process.returncode == 2
@@ -123,11 +121,11 @@ def test_results_on_a_disk_that_is_mounted_read_only_are_summarized(results: Pat
 # Clocks
 
 
-def test_a_clock_that_is_set_back_changes_nothing_but_times(
+def test_setting_the_clock_back_changes_only_times(
     results: Path, tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backwards = itertools.count(2_000_000_000, -3600)
-    for name in ("time.time", "nalm.training.ensemble.loop.time"):
+    for name in ("time.time", "nalm.training.ensemble.recording.time"):
         monkeypatch.setattr(name, lambda: float(next(backwards)))
     told: list[nalm.Progress] = []
     out = tmp_path / "backwards"
@@ -139,11 +137,11 @@ def test_a_clock_that_is_set_back_changes_nothing_but_times(
     assert all(0 < about["seconds"] < 600 for _, about in Store(out).runs())
 
 
-# A sweep that fails at random
+# Random failures
 
 
 class FailsAtRandom:
-    """An attempt in five fails: before training, or after the shard was interrupted by what it raises."""
+    """An executor on which one attempt in five fails, before training or during it."""
 
     def __init__(self) -> None:
         self.chance = random.Random(2)
@@ -162,7 +160,7 @@ class FailsAtRandom:
         return future
 
 
-def test_a_sweep_of_a_hundred_shards_of_which_a_fifth_fail_ends_and_reports_them(
+def test_a_run_of_a_hundred_shards_ends_and_reports_a_fifth_that_fail(
     write_yaml: WriteYaml, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_yaml(

@@ -1,4 +1,4 @@
-"""Processes that are killed, told to stop, stopped, or not alone: nothing is lost, and nothing is stored twice."""
+"""Processes that are killed, asked to stop, suspended, or concurrent: no run is lost or stored twice."""
 
 import os
 import random
@@ -33,7 +33,7 @@ WriteYaml = Callable[..., Path]
 
 
 def kill_again_and_again(start: Start, path: Path, out: Path, log: Path, kills: int, updates: int, **how: Any) -> None:
-    """Kills a run at random moments all over its way, each after a checkpoint, and lets the last one end."""
+    """Kill a run at random moments, each after a checkpoint, and let the last process finish."""
     moments = random.Random(kills)
     for _ in range(kills):
         enough = iterations(log) + moments.uniform(0.3, 0.9) * updates / kills
@@ -46,7 +46,7 @@ def kill_again_and_again(start: Start, path: Path, out: Path, log: Path, kills: 
     assert ended(last) == ""
 
 
-def test_a_run_that_is_killed_again_and_again_ends_to_the_bit_as_if_nothing_had_been(
+def test_a_run_that_is_killed_repeatedly_has_bit_equal_results(
     write_yaml: WriteYaml, start: Start, tmp_path: Path
 ) -> None:
     updates = 3000
@@ -83,7 +83,7 @@ def test_ten_kills_cost_less_than_three_tenths_of_a_compiled_run(
 
 @pytest.mark.slow
 @pytest.mark.processes
-def test_nothing_is_lost_when_the_process_that_started_the_workers_is_killed(
+def test_no_run_is_lost_when_the_parent_of_the_workers_is_killed(
     write_yaml: WriteYaml, start: Start, tmp_path: Path
 ) -> None:
     path = write_yaml(recipe="recipe: {iterations: 3000, evaluate_every: 100}", seeds="seeds: 0-49")
@@ -107,7 +107,7 @@ def test_nothing_is_lost_when_the_process_that_started_the_workers_is_killed(
     ("number", "code", "how"), [(signal.SIGTERM, 143, "told to stop"), (signal.SIGINT, 130, "interrupted")]
 )
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_run_that_is_told_to_stop_writes_checkpoints_and_says_how_to_go_on(
+def test_a_run_that_is_told_to_stop_writes_checkpoints_and_says_how_to_resume(
     write_yaml: WriteYaml, start: Start, tmp_path: Path, number: int, code: int, how: str, workers: int
 ) -> None:
     path = write_yaml(recipe="recipe: {iterations: 1000000, evaluate_every: 100}", seeds="seeds: 0-49")
@@ -146,7 +146,7 @@ def test_workers_that_are_told_to_stop_are_replaced_and_no_shard_counts_as_faile
 
 
 def children(pid: int) -> list[int]:
-    """Workers of a process; its resource tracker is none."""
+    """Return the ids of the workers of a process, without its resource tracker."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -175,7 +175,7 @@ def test_two_runs_into_one_directory_share_the_work(write_yaml: WriteYaml, start
     assert sum(map(iterations, logs)) == updates * shards
 
 
-def test_the_shard_of_a_stopped_owner_is_taken_over_and_stored_once(
+def test_the_shard_of_a_suspended_owner_is_taken_over_and_stored_once(
     write_yaml: WriteYaml, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NALM_PATIENCE", "1.5")
@@ -209,11 +209,11 @@ def test_no_experiment_is_lost_when_several_are_added_at_once(tiny_experiment: E
     assert Store(tmp_path / "results").experiments.read("tiny").seeds == tuple(seeds)
 
 
-def test_a_shard_that_was_stored_since_it_was_planned_is_not_trained_again(
+def test_a_shard_that_was_stored_after_planning_is_not_trained_again(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     class Late:
-        """Has every shard trained by somebody else before it begins."""
+        """Store every shard from elsewhere before its training begins."""
 
         def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
             function(*arguments)

@@ -24,7 +24,7 @@ def keys(experiments: list[Experiment], finished: set[str], part: Part) -> list[
 
 
 @pytest.mark.parametrize("of", [1, 2, 7, 50])
-def test_parts_have_every_run_once(of: int) -> None:
+def test_every_run_is_in_exactly_one_part(of: int) -> None:
     parts = [plan(FIGURES, set(), Part(index, of)) for index in range(of)]
     trained = [run.key for part in parts for shard in part.shards for run in shard.runs]
     assert sorted(trained) == sorted(keys(FIGURES, set(), Part(0, 1)))
@@ -41,14 +41,14 @@ def test_a_part_does_not_depend_on_what_is_finished(data: st.DataObject, index: 
     assert sorted(keys(FIGURES[1:], finished, Part(index, 3))) == sorted(set(own) - finished)
 
 
-def test_parts_have_about_as_much_to_do() -> None:
+def test_parts_have_about_the_same_amount_of_work() -> None:
     many = [figure.narrowed(range(110)) for figure in FIGURES]
     work = [sum(shard.work for shard in plan(many, set(), Part(index, 4)).shards) for index in range(4)]
     assert max(work) < 1.5 * min(work)
 
 
 @pytest.mark.parametrize(("index", "of"), [(4, 4), (-1, 4), (0, 0), (1, 1)])
-def test_a_part_that_is_none_is_refused(
+def test_a_part_that_does_not_exist_is_refused(
     refused: Callable[..., str], tiny: Path, tiny_experiment: Experiment, index: int, of: int
 ) -> None:
     sentence = f"found part {index} of {of}, expected "

@@ -83,21 +83,21 @@ def test_every_field_of_recipes_and_tasks_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("field", OTHER_RECIPES)
-def test_another_recipe_is_another_run(field: str) -> None:
+def test_each_field_of_a_recipe_changes_the_key_of_a_run(field: str) -> None:
     assert run({field: OTHER_RECIPES[field]}).key != run().key
 
 
 @pytest.mark.parametrize("field", OTHER_TASKS)
-def test_another_task_is_another_run(field: str) -> None:
+def test_each_field_of_a_task_changes_the_key_of_a_run(field: str) -> None:
     assert run(task={field: OTHER_TASKS[field]}).key != run().key
 
 
-def test_another_seed_is_another_run() -> None:
+def test_the_seed_changes_the_key_of_a_run() -> None:
     assert run(seed=1).key != run(seed=0).key
 
 
 @pytest.mark.parametrize("field", JUDGING)
-def test_what_judges_runs_does_not_make_others_of_them_unless_they_end_when_solved(field: str) -> None:
+def test_thresholds_change_the_key_of_a_run_only_with_early_stopping(field: str) -> None:
     judged = {field: JUDGING[field]}
     assert run(task=judged).key == run().key
     stopped = {"stop_when_solved": True}
@@ -105,21 +105,21 @@ def test_what_judges_runs_does_not_make_others_of_them_unless_they_end_when_solv
 
 
 @pytest.mark.parametrize("defaults", SAID_DEFAULTS)
-def test_saying_what_is_the_default_anyway_does_not_make_another_run(defaults: dict[str, Any]) -> None:
+def test_an_explicit_default_does_not_change_the_key_of_a_run(defaults: dict[str, Any]) -> None:
     assert run(defaults).key == run().key
 
 
-def test_a_task_that_says_its_defaults_is_the_same() -> None:
+def test_a_task_with_explicit_defaults_is_the_same() -> None:
     said = {"overlap_ratio": 0, "subsets": 2, "simple": False}
     assert run(task=said).key == run().key
 
 
-def test_the_order_of_regularizers_does_not_make_another_run() -> None:
+def test_the_order_of_regularizers_does_not_change_the_key_of_a_run() -> None:
     one, two = {"coefficient": 1}, {"coefficient": 2}
     assert run({"regularizers": {"l1": one, "l2": two}}).key == run({"regularizers": {"l2": two, "l1": one}}).key
 
 
-def test_labels_do_not_make_other_runs(write_yaml: Callable[..., Path]) -> None:
+def test_labels_do_not_change_the_keys_of_runs(write_yaml: Callable[..., Path]) -> None:
     one = nalm.load_experiment(str(write_yaml("one")))
     two = nalm.load_experiment(
         str(
@@ -161,7 +161,7 @@ def test_the_runs_of_a_shard_share_their_recipe_and_are_at_most_225(figure_3: Ex
     assert all(run.recipe == shard.recipe for shard in shards for run in shard.runs)
 
 
-def test_asking_for_more_seeds_plans_only_those_that_are_missing(figure_3: Experiment) -> None:
+def test_more_seeds_plan_only_the_missing_runs(figure_3: Experiment) -> None:
     first = shards_of(figure_3.narrowed(range(5), ["NMRU"]), set())
     then = shards_of(figure_3.narrowed(range(25), ["NMRU"]), set(keys(first)))
     assert len(keys(first)) == 5 * 9
@@ -170,7 +170,7 @@ def test_asking_for_more_seeds_plans_only_those_that_are_missing(figure_3: Exper
 
 
 @given(st.lists(st.sets(st.integers(0, 60), min_size=1, max_size=12), min_size=1, max_size=5))
-def test_whatever_was_asked_before_every_run_is_planned_once(asked: list[set[int]]) -> None:
+def test_every_run_is_planned_once_whatever_was_trained_before(asked: list[set[int]]) -> None:
     experiment = nalm.load_experiment("figure-3").narrowed(variants=["NRU"])
     experiment = experiment.model_copy(update={"tasks": dict(list(experiment.tasks.items())[:2])})
     finished: set[str] = set()
@@ -182,7 +182,7 @@ def test_whatever_was_asked_before_every_run_is_planned_once(asked: list[set[int
     assert len(trained) == len(set(trained)) == 2 * len(set.union(*asked))
 
 
-def test_blocks_of_seeds_do_not_shift_with_the_first_seed_that_is_asked(figure_3: Experiment) -> None:
+def test_blocks_of_seeds_do_not_depend_on_the_first_seed(figure_3: Experiment) -> None:
     one = figure_3.narrowed(range(50), ["NMRU"])
     late = figure_3.narrowed(range(20, 50), ["NMRU"])
     first, second = shards_of(late, set())
@@ -191,7 +191,7 @@ def test_blocks_of_seeds_do_not_shift_with_the_first_seed_that_is_asked(figure_3
     assert {run.seed for run in second.runs} == set(range(20, 25))
 
 
-def test_nothing_is_planned_when_all_is_finished(figure_3: Experiment) -> None:
+def test_nothing_is_planned_when_all_runs_are_finished(figure_3: Experiment) -> None:
     assert shards_of(figure_3, set(keys(shards_of(figure_3, set())))) == []
 
 
@@ -218,7 +218,7 @@ def test_runs_that_cannot_train_together_are_in_different_shards(write_yaml: Cal
         start_training(shard.recipe, [(run.task, run.seed) for run in shard.runs], compiled=False)
 
 
-def test_what_experiments_share_is_planned_once_and_counted_once(figure_3: Experiment) -> None:
+def test_runs_that_experiments_share_are_planned_and_counted_once(figure_3: Experiment) -> None:
     part = figure_3.narrowed(range(5), ["NMRU", "NRU"]).model_copy(update={"name": "part"})
     other = figure_3.narrowed(range(3, 7), ["NRU"]).model_copy(update={"name": "other"})
     planned = plan([part, other], set())

@@ -23,7 +23,7 @@ Train = Callable[..., list[nalm.Progress]]
 
 @pytest.fixture
 def train(tmp_path: Path) -> Train:
-    """Trains eagerly and in this process into ``results``, and returns what was told on the way."""
+    """Train eagerly and in this process into ``results``, and return every progress."""
 
     def call(experiment: Experiment | str, replace: bool = False) -> list[nalm.Progress]:
         told: list[nalm.Progress] = []
@@ -55,7 +55,7 @@ def test_a_run_writes_a_shard_per_recipe_and_the_experiment(
     ]
 
 
-def test_a_run_of_an_experiment_that_is_there_changes_nothing(
+def test_running_a_finished_experiment_again_changes_nothing(
     results: Path, tiny_experiment: Experiment, train: Train, contents: Callable[[Path], Contents]
 ) -> None:
     before = contents(results)
@@ -63,7 +63,7 @@ def test_a_run_of_an_experiment_that_is_there_changes_nothing(
     assert contents(results) == before
 
 
-def test_more_seeds_train_only_what_is_missing(
+def test_more_seeds_train_only_the_missing_runs(
     results: Path, tiny_experiment: Experiment, train: Train, shards: Shards
 ) -> None:
     before = shards()
@@ -74,12 +74,12 @@ def test_more_seeds_train_only_what_is_missing(
     assert nalm.load(results).experiment.seeds == tuple(range(5))
 
 
-def test_fewer_seeds_forget_nothing(results: Path, tiny_experiment: Experiment, train: Train) -> None:
+def test_fewer_seeds_keep_the_other_runs(results: Path, tiny_experiment: Experiment, train: Train) -> None:
     train(tiny_experiment.narrowed([1]))
     assert nalm.load(results).experiment == tiny_experiment
 
 
-def test_more_variants_train_only_what_is_missing(
+def test_more_variants_train_only_the_missing_runs(
     tiny_experiment: Experiment, train: Train, shards: Shards, tmp_path: Path
 ) -> None:
     train(tiny_experiment.narrowed(variants=["NMRU"]))
@@ -101,9 +101,7 @@ def test_a_run_that_two_experiments_share_is_trained_once(
     assert mine.runs()["test_error"].tolist() == nalm.load(results, "tiny").runs()["test_error"].tolist()[:2]
 
 
-def test_the_same_shard_trained_again_is_the_same_to_the_bit(
-    results: Path, tiny_experiment: Experiment, train: Train
-) -> None:
+def test_a_shard_that_is_trained_again_is_bit_equal(results: Path, tiny_experiment: Experiment, train: Train) -> None:
     columns = ["key", "validation_error", "test_error", "final_test_error", "parameter.weight"]
 
     def rows() -> list[object]:
@@ -141,7 +139,7 @@ def test_replacing_a_recipe_keeps_the_old_runs_and_trains_the_new(
     assert len(Store(results).finished()) == 18
 
 
-def test_another_threshold_judges_the_old_runs_anew_without_training(
+def test_another_threshold_applies_to_old_runs_without_training(
     results: Path, write_yaml: Callable[..., Path], train: Train, shards: Shards
 ) -> None:
     before = shards()
@@ -157,14 +155,12 @@ def test_progress_ends_with_everything_done(tiny_experiment: Experiment, train: 
     assert last.solved == 6  # every NRU, and no NMRU, within 20 iterations
 
 
-def test_progress_counts_what_was_there_before_as_saved(
-    results: Path, tiny_experiment: Experiment, train: Train
-) -> None:
+def test_progress_counts_earlier_runs_as_finished(results: Path, tiny_experiment: Experiment, train: Train) -> None:
     told = train(tiny_experiment.narrowed(range(4)))
     assert (told[-1].runs, told[-1].finished) == (16, 16)
 
 
-def test_reports_of_running_shards_are_gone_in_the_end_also_those_of_a_run_that_was_killed(
+def test_progress_files_are_removed_in_the_end_also_those_of_a_killed_run(
     tiny_experiment: Experiment, train: Train, tmp_path: Path
 ) -> None:
     store = Store(tmp_path / "results")
@@ -176,7 +172,7 @@ def test_reports_of_running_shards_are_gone_in_the_end_also_those_of_a_run_that_
     assert list((store.path / "running").iterdir()) == []
 
 
-def test_what_a_kill_after_storing_has_left_is_removed_and_checkpoints_of_other_shards_stay(
+def test_files_left_by_a_kill_after_storing_are_removed_and_checkpoints_of_other_shards_stay(
     results: Path, tiny_experiment: Experiment, train: Train, tmp_path: Path
 ) -> None:
     running = results / "running"
@@ -199,7 +195,7 @@ def test_a_forecast_counts_runs_and_shards_and_writes_nothing(tiny_experiment: E
     assert not (tmp_path / "results").exists()
 
 
-def test_a_forecast_leaves_out_what_is_there(results: Path, tiny_experiment: Experiment) -> None:
+def test_a_forecast_skips_finished_runs(results: Path, tiny_experiment: Experiment) -> None:
     forecast = nalm.forecast(tiny_experiment.narrowed(range(4)), results)
     assert (forecast.runs, forecast.missing, forecast.shards) == (16, 4, 2)
     assert nalm.forecast(tiny_experiment, results).seconds == 0
@@ -224,7 +220,7 @@ def test_a_forecast_is_made_from_long_compiled_shards(
     assert forecast.seconds == pytest.approx(5.0 + 6 * 21 * 120.0 / 400)
 
 
-def test_diverged_runs_are_saved_with_what_they_had(
+def test_diverged_runs_are_stored_with_their_evaluations_so_far(
     write_yaml: Callable[..., Path], train: Train, tmp_path: Path
 ) -> None:
     variants = "variants: [{label: A, recipe: {module: 'torch.nn:Linear', optimizer: sgd, learning_rate: 1e30}}]"

@@ -30,7 +30,7 @@ def test_import_paths_can_be_refused(refused: Callable[..., str], evil: Path, co
     assert "evil_layers" not in sys.modules
 
 
-def test_import_paths_are_refused_wherever_they_are_written(
+def test_import_paths_are_refused_in_options_too(
     refused: Callable[..., str], write_yaml: Callable[..., Path], user_module: WriteModule
 ) -> None:
     user_module("evil_layers", EVIL)
@@ -38,14 +38,14 @@ def test_import_paths_are_refused_wherever_they_are_written(
     assert said == f"NMRU: module: {SENTENCE}"
 
 
-def test_the_function_refuses_them_too(evil: Path, tmp_path: Path) -> None:
+def test_the_function_refuses_import_paths_too(evil: Path, tmp_path: Path) -> None:
     with pytest.raises(NalmError, match="imports are not allowed"):
         nalm.run(str(evil), tmp_path / "results", imports=False)
     assert not (tmp_path / "results").exists()
     assert "evil_layers" not in sys.modules
 
 
-def test_an_experiment_that_is_read_already_is_refused_too(
+def test_an_experiment_that_was_read_before_is_refused_too(
     write_yaml: Callable[..., Path], user_module: WriteModule, tmp_path: Path
 ) -> None:
     user_module("own_layers", "from torch.nn import Linear as Unit")
@@ -62,7 +62,7 @@ def test_names_of_modules_are_never_refused(tiny: Path, nalm_cli: Cli) -> None:
     assert (done.returncode, nalm.load("results").missing) == (0, 0)
 
 
-def test_a_refusal_ends_with_what_it_was_for() -> None:
+def test_import_paths_are_allowed_again_after_the_context() -> None:
     with import_paths(False):
         assert resolve("Linear") is Linear
         with pytest.raises(ValueError, match="imports are not allowed"):
@@ -70,7 +70,7 @@ def test_a_refusal_ends_with_what_it_was_for() -> None:
     assert resolve("nalm.modules:Linear") is Linear
 
 
-def test_results_are_summarized_without_importing_what_they_name(
+def test_results_are_summarized_without_importing_their_modules(
     nalm_cli: Cli, results: Path, user_module: WriteModule
 ) -> None:
     user_module("evil_layers", EVIL)

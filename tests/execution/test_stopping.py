@@ -44,7 +44,7 @@ def results(sums: Path) -> nalm.Results:
     return nalm.load(nalm.run(experiment, sums.parent / "stopped", workers=0, compiled=False).path)
 
 
-def test_solved_runs_end_where_they_are_solved_and_others_where_training_ends(results: nalm.Results) -> None:
+def test_solved_runs_end_when_they_are_solved_and_others_at_the_last_iteration(results: nalm.Results) -> None:
     outcomes = [(run.outcome(), run.iterations[-1]) for run in results.trained]
     assert {outcome["task"] for outcome, _ in outcomes if outcome["solved"]} == {"sub"}
     for outcome, last in outcomes:
@@ -62,14 +62,14 @@ def test_the_history_and_the_module_of_a_retired_run_are_those_of_its_last_evalu
     assert run.final_test_error == history["test_error"].iloc[-1]
 
 
-def test_weights_over_iterations_and_the_figure_are_there_all_the_same(results: nalm.Results, tmp_path: Path) -> None:
+def test_weights_over_iterations_and_the_figure_work_with_early_stopping(results: nalm.Results, tmp_path: Path) -> None:
     table = nalm.weight_histories(results)
     assert set(table["parameter"]) == {"first.weight", "second.weight"}
     nalm.plot(results, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 1000
 
 
-def test_runs_that_stop_are_others_than_those_that_are_trained_to_the_end(sums: Path, tmp_path: Path) -> None:
+def test_early_stopped_runs_are_stored_separately(sums: Path, tmp_path: Path) -> None:
     options = ("--out", tmp_path, "--workers", 0, "--no-compile", "--iterations", 20, "--seeds", "1")
     first = invoke("run", sums, *options, "--tasks", "sub")
     assert first.exit_code == 0
@@ -88,7 +88,7 @@ def test_tasks_can_be_chosen(sums: Path, tmp_path: Path) -> None:
     assert str(wrong.exception) == "found unknown task 'div', expected one of: sub, mul"
 
 
-def test_a_threshold_makes_another_run_only_where_it_decides_when_it_ends() -> None:
+def test_a_threshold_changes_the_key_only_with_early_stopping() -> None:
     def key(stop: bool, threshold: float) -> str:
         task = SubsetTask.model_validate({"operation": "sub", "train": [1, 2], "test": [2, 6], "threshold": threshold})
         return Run(Recipe.model_validate({"module": "NAU", "stop_when_solved": stop}), task, 0).key
@@ -97,7 +97,7 @@ def test_a_threshold_makes_another_run_only_where_it_decides_when_it_ends() -> N
     assert len({key(False, 1e-5), key(True, 1e-5), key(True, 1e-3)}) == 3
 
 
-def test_two_layers_are_trained_ad_hoc() -> None:
+def test_two_layers_can_be_trained_ad_hoc() -> None:
     found = invoke(
         *("train", "NAU", "--second", "NMU", "--operation", "mul", "--inputs", 6, "--subset-ratio", 0.5),
         *("--hidden-size", 3, "--iterations", 10, "--no-compile", "--json"),
@@ -114,7 +114,7 @@ def test_two_layers_are_trained_ad_hoc() -> None:
         (("--second", "NMU", "--subset-ratio", 2), "subset_ratio: found 2.0, expected less than or equal to 1"),
     ],
 )
-def test_what_cannot_be_trained_ad_hoc_is_said_in_one_sentence(arguments: tuple[object, ...], sentence: str) -> None:
+def test_wrong_ad_hoc_training_is_refused_in_one_sentence(arguments: tuple[object, ...], sentence: str) -> None:
     found = invoke("train", "NAU", "--operation", "add", "--inputs", 4, *arguments)
     assert isinstance(found.exception, nalm.NalmError)
     assert sentence in str(found.exception)

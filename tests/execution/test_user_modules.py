@@ -59,7 +59,7 @@ class MyUnit(nn.Linear):
 
 @pytest.fixture
 def train(write_yaml: WriteYaml, user_module: UserModule, tmp_path: Path) -> Callable[[str, str], Results]:
-    """Trains a user's module beside NMRU, eagerly and in this process."""
+    """Train a user's module beside NMRU, eagerly and in this process."""
 
     def call(name: str, source: str) -> Results:
         user_module(name, source)
@@ -120,7 +120,7 @@ def test_a_module_that_cannot_be_vectorized_trains_one_by_one_and_a_warning_says
     assert warning.endswith("): its runs train one by one")
 
 
-def test_a_module_trains_alike_one_by_one_and_together(
+def test_a_module_has_the_same_results_one_by_one_and_together(
     write_yaml: WriteYaml, user_module: UserModule, tmp_path: Path
 ) -> None:
     user_module("together_layers", PLAIN)
@@ -164,7 +164,7 @@ def test_a_users_module_trained_on_its_own_has_the_error_that_is_returned(
     assert error == pytest.approx(trained.test_error, rel=1e-4)  # sums of 10,000 float32 numbers
 
 
-def test_a_module_that_raises_where_it_trains_is_reported_in_one_sentence_and_the_others_are_saved(
+def test_a_module_that_raises_in_training_is_reported_in_one_sentence_and_the_others_are_saved(
     write_yaml: WriteYaml, user_module: UserModule, tmp_path: Path
 ) -> None:
     user_module(
@@ -188,7 +188,7 @@ FROZEN = PLAIN.replace(POWER, f"{POWER}; self.fixed = nn.Parameter(torch.rand(1)
 
 
 @pytest.mark.parametrize(("name", "source"), [("buffered_layers", BUFFERED), ("frozen_layers", FROZEN)])
-def test_what_a_module_does_not_train_is_the_seeds_own_and_stays(train: Train, name: str, source: str) -> None:
+def test_buffers_and_frozen_parameters_depend_on_the_seed_and_stay(train: Train, name: str, source: str) -> None:
     results = train(name, source.replace("return (", "return self.fixed + ("))
     first, second = (results.run("mine", "U[1,2)", seed) for seed in (0, 1))
     values = [trained.module().state_dict()["fixed"].item() for trained in (first, second)]

@@ -63,7 +63,7 @@ def wait_until_free(watcher: LeaseWatcher, at_most: float = 20) -> float:
 
 @pytest.fixture
 def other_process(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process of this machine that holds the lease."""
+    """Start a process of this machine that holds the lease."""
     command = [sys.executable, "-c", HOLD_LEASE, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
