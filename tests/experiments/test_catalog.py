@@ -1,4 +1,4 @@
-"""The catalog: where names of experiments and recipes of modules come from."""
+"""The catalog: experiments by name, and default recipes of modules."""
 
 from collections.abc import Callable
 from pathlib import Path

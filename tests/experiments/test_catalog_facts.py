@@ -37,7 +37,7 @@ IN2_REAL_NPU, IN2, IN10 = (40_000, 50_000), (20_000, 35_000), (50_000, 75_000)
 
 
 def grown(start: float, end: float) -> Fields:
-    """A penalty on the size of weights: times 10 every 10,000 iterations."""
+    """Return a penalty on the size of weights: times 10 every 10,000 iterations."""
     return {"coefficient": 1.0, "growth": {"start": start, "end": end, "factor": 10.0, "every": 10_000}}
 
 
@@ -60,7 +60,7 @@ A14 = real_npu("none", "xavier", l2=grown(1e-7, 1e-5))
 
 
 def a1(span: Span = IN2_REAL_NPU, clip: str = "both", name: str = "RealNPU", attract: str = "signs") -> Fields:
-    """The modified Real NPU."""
+    """Return the recipe of the modified Real NPU."""
     return real_npu(clip, "constrained", name, attract, l1=SLOW, gate=ramp(1, span), weight=ramp(1, span))
 
 

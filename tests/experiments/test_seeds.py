@@ -1,4 +1,4 @@
-"""Seeds as people write them."""
+"""Parsing and formatting of lists of seeds."""
 
 import pytest
 from hypothesis import given, strategies as st

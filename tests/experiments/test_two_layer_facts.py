@@ -123,7 +123,7 @@ def swept(name: str, field: str, *values: float) -> dict[str, Fields]:
 
 
 def inputs(*sizes: int) -> dict[str, Fields]:
-    """The plot of input sizes looks for the best among three times as many rows."""
+    """Return task fields of the plot of input sizes, which searches three times as many rows for the best."""
     return {f"inputs {size}": {"input_size": size, "judged_rows": 15_000} for size in sizes}
 
 

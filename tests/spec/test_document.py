@@ -18,7 +18,7 @@ WriteYaml = Callable[..., Path]
 
 
 def as_yaml(number: float) -> str:
-    """A float as Python writes it, except that YAML's infinities and NaN begin with a dot."""
+    """Format a float as Python writes it, except that YAML's infinities and NaN begin with a dot."""
     return repr(number) if math.isfinite(number) else repr(number).replace("inf", ".inf").replace("nan", ".nan")
 
 

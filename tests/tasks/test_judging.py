@@ -77,7 +77,7 @@ def test_checking_a_task_does_not_simulate(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def born_gold(user_module: UserModule, module: str, name: str, compiled: bool) -> list[tuple[float, Threshold]]:
-    """Test errors of a module that starts with gold weights, in an ensemble, and the thresholds."""
+    """Return the test errors of a module that starts with gold weights, in an ensemble, and the thresholds."""
     tasks = [make_task(**SMALL_NUMBERS[name], train=[0, high], test=[0, high]) for high in HIGHS]
     file = f"born_gold_{module}_{name}_{compiled}"
     user_module(file, BORN_GOLD.format(module=module, operation=tasks[0].operation))

@@ -42,7 +42,7 @@ CATALOGUED = {
 
 
 def catalogued() -> dict[str, Fields]:
-    """Recipes of the catalog by their id in the golden files; what several experiments share must be one recipe."""
+    """Return the catalog's recipes by their id in the golden files; experiments that share an id must agree."""
     found: dict[str, Recipe] = {}
     for experiment, identifiers in CATALOGUED.items():
         variants = load_experiment(experiment).variants
@@ -68,12 +68,12 @@ def real_npu(
 
 
 def late(coefficient: float = 1.0) -> Fields:
-    """A regularizer that is switched on within the first 100 iterations."""
+    """Return a regularizer that is switched on within the first 100 iterations."""
     return {"coefficient": coefficient, "ramp": [0, 100]}
 
 
 def _bounded_units() -> dict[str, Fields]:
-    """Units with bounded weights, with every shape and bound that the original offers."""
+    """Return units with bounded weights, with every shape and bound that the original offers."""
     found: dict[str, Fields] = {}
     for name in ("NAU", "NMU", "NRU", "NMRU"):
         base = {"module": name, "learning_rate": 1e-2, "regularizers": {"weight": late(10)}}
@@ -129,7 +129,7 @@ for _number in (1, 3):
 
 
 def golden_task(configuration: str, train: str, test: str, distribution: str = "uniform") -> SubsetTask:
-    """The task of a golden run."""
+    """Return the task of a golden run."""
     name = configuration.lower()
     operation = "add" if name.startswith(("add", "nau")) else "sub" if name.startswith("sub") else "div"
     if name.startswith(("mul", "nmu", "nalu", "simple")):
@@ -150,7 +150,7 @@ def golden_task(configuration: str, train: str, test: str, distribution: str = "
 
 
 def golden_ranges(train: str, test: str, distribution: str) -> tuple[Any, Any]:
-    """Training and test range as the golden files write them (the original's option texts), as we write them."""
+    """Translate training and test range from the golden files (the original's option texts) to ours."""
     name, *numbers = distribution.split()
     if name == "truncated-normal":
         mean, deviation, test_mean, test_deviation = map(float, numbers)

@@ -1,4 +1,4 @@
-"""Training that is interrupted and goes on."""
+"""A check of training that is interrupted and resumed."""
 
 import io
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ __all__ = ["check_resuming"]
 
 
 def check_resuming(recipe: Recipe, runs: Sequence[tuple[Task, int]]) -> None:
-    """Asserts that what goes on from iteration 3 is what was never interrupted, to the bit."""
+    """Check that training resumed at iteration 3 equals uninterrupted training bit by bit."""
     saved: list[bytes] = []
 
     def keep(training: Trainer) -> None:

@@ -1,4 +1,4 @@
-"""Every module learns in the ensemble: together as one by one, with noise, with late terms and with new starts."""
+"""Every module in the ensemble: vectorized and one by one, with noise, late regularizers and restarts."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def runs_of(operation: str, seeds: int = 3) -> list[tuple[SubsetTask, int]]:
 
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Trains runs as if their module could not be vectorized."""
+    """Train runs as if their module could not be vectorized."""
 
     def train(recipe: Recipe, runs: list[tuple[SubsetTask, int]]) -> History:
         with monkeypatch.context() as patched:
@@ -145,7 +145,7 @@ def test_each_run_has_its_own_condition() -> None:
 
 
 def found(errors_of_run: list[float], rule: Restart, iterations: int, evaluate_every: int = 10) -> list[int]:
-    """Iterations at which one run is found stuck."""
+    """Return the iterations at which one run is found stuck."""
     stuck = RestartTracker(rule, evaluate_every, 1)
     for iteration in range(iterations):
         measured = [np.array([error]) for error in errors_of_run[: iteration // evaluate_every + 1]]
@@ -154,7 +154,7 @@ def found(errors_of_run: list[float], rule: Restart, iterations: int, evaluate_e
 
 
 def expected(errors_of_run: list[float], rule: Restart, iterations: int, evaluate_every: int = 10) -> list[int]:
-    """The rule as it is told: a list to which every iteration adds the error last measured."""
+    """Apply the rule literally: every iteration appends the latest error to a list."""
     remembered: list[float] = []
     starts = []
     for iteration in range(iterations):

@@ -122,7 +122,7 @@ def _relative(ours: Array, reference: Array, floor: float = FLOOR) -> Array:
 
 
 def _in_reach(values: Array) -> Array:
-    """What float32 cannot hold is infinite there: NMRU on ten of Benford's numbers has errors of more than 1e38."""
+    """Make values infinite that float32 cannot hold: NMRU on ten of Benford's numbers has errors of more than 1e38."""
     return np.where(np.abs(values) > np.finfo(np.float32).max, np.inf, values)
 
 
@@ -139,7 +139,7 @@ CASES = _cases()
 
 @pytest.fixture(autouse=True)
 def _without_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here depends on the copies that fill eager ensembles up, and without them they train ten times faster."""
+    """Train without padding, on which nothing here depends: it is ten times faster."""
     monkeypatch.setattr("nalm.training.ensemble.stack.VECTOR", 1)
 
 

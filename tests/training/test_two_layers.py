@@ -98,7 +98,7 @@ def _relative(ours: Array, reference: Array) -> Array:
 
 @pytest.fixture(autouse=True)
 def _without_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here depends on the copies that fill eager ensembles up."""
+    """Train without padding, on which nothing here depends."""
     monkeypatch.setattr("nalm.training.ensemble.stack.VECTOR", 1)
 
 

@@ -40,12 +40,12 @@ def make_sampler(*runs: tuple[SubsetTask, int], batch_size: int = 128, dtype: to
 
 
 def train(sampler: Sampler, batches: int = 1) -> list[tuple[Tensor, Tensor]]:
-    """Inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of the next iterations."""
+    """Return inputs ``(runs, columns, rows)`` and targets ``(runs, rows)`` of the next iterations."""
     return [sampler.batch(drawn, sampler.layout) for drawn in sampler.draw(batches).unbind()]
 
 
 def held_out(sampler: Sampler, kind: str, run: int) -> tuple[Tensor, Tensor]:
-    """Inputs ``(columns, rows)`` and targets ``(rows)`` of one run's evaluation."""
+    """Return inputs ``(columns, rows)`` and targets ``(rows)`` of one run's evaluation."""
     data = getattr(sampler, kind)
     return data.inputs[data.input_index[run]], data.targets[data.target_index[run]]
 
@@ -54,7 +54,7 @@ def held_out(sampler: Sampler, kind: str, run: int) -> tuple[Tensor, Tensor]:
 
 
 def assert_rows_equal(inputs: Tensor, targets: Tensor, rows: Sequence[Row]) -> None:
-    """Equality in float32: the expected numbers are those of float32, printed in full."""
+    """Check equality in float32: the expected numbers are those of float32, printed in full."""
     assert torch.equal(inputs.T[: len(rows)], torch.tensor([x for x, _ in rows]))
     assert torch.equal(targets[: len(rows)], torch.tensor([target for _, target in rows]))
 
@@ -195,7 +195,7 @@ def test_slices_of_a_hundred_inputs_are_the_originals(seed: int, slices: list[tu
 
 
 def sampled(rng: np.random.RandomState, drawn_from: Range, rows: int, columns: int) -> Floats:
-    """What the original draws for a batch, in its own terms (facts 2.3 and 2.4)."""
+    """Draw a batch as the original does (facts 2.3 and 2.4)."""
     assert isinstance(drawn_from, Interval | Union | Halves)
     if drawn_from.kind == "interval":
         ((low, high),) = drawn_from.intervals
@@ -220,7 +220,7 @@ APPLIED: dict[str, Callable[[list[Floats]], Floats]] = {
 def reimplemented(
     task: SubsetTask, drawn_from: Range, seed: int, offset: int, rows: int, batches: int = 1
 ) -> list[tuple[Floats, Floats]]:
-    """Inputs ``(columns, rows)`` and targets ``(rows)``, as numpy alone computes them."""
+    """Return inputs ``(columns, rows)`` and targets ``(rows)``, as numpy alone computes them."""
     rng = np.random.RandomState(seed)
     result = []
     for _ in range(batches):

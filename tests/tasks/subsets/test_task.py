@@ -1,4 +1,4 @@
-"""Tasks and ranges as people write them; and a run's best row."""
+"""Tasks and ranges as experiment files write them, and the best row of a run."""
 
 import json
 import math

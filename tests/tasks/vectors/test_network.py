@@ -26,7 +26,7 @@ def _recipe(module: Any = "NAU", second: Any = "NAU", **fields: Any) -> Recipe:
 
 
 def _solved(task: VectorTask, second: str) -> VectorNetwork:
-    """A cell that keeps its states and adds two inputs to one, the next two to the other, as seed 0 has it."""
+    """Return a cell that keeps its states and adds two inputs to one, the next two to the other, as seed 0 has it."""
     network = VectorNetwork(task, _recipe("NAU", second))
     offset, _ = parent_draws(task, 0)
     weight = torch.zeros(2, 7)

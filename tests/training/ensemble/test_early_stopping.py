@@ -1,4 +1,4 @@
-"""Runs that are retired once they are solved: what is recorded, and that nobody else notices."""
+"""Early stopping: what is recorded of stopped runs, and that the other runs are unaffected."""
 
 from typing import Any
 
@@ -30,20 +30,20 @@ def recipe(stop: bool = True, iterations: int = 700, **fields: Any) -> Recipe:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eager ensembles without copies, which shrink with every run that is retired."""
+    """Make eager ensembles without padding, which shrink with every run that stops."""
     monkeypatch.setattr("nalm.training.ensemble.stack.VECTOR", 1)
 
 
 @pytest.fixture(scope="module")
 def both() -> tuple[Ensemble, History, History]:
-    """The same runs with and without retiring."""
+    """Train the same runs with and without early stopping."""
     stopping = make_ensemble(recipe(), RUNS, compiled=False)
     history = stopping.train()
     return stopping, history, make_ensemble(recipe(stop=False), RUNS, compiled=False).train()
 
 
 def solved_at(history: History, run: int) -> int | None:
-    """When a run is solved first, as runs are judged, by what was measured until then."""
+    """Return when a run is solved first, judged by its evaluations up to then."""
     threshold = Threshold(1e-5, inclusive=False)
     validation, test = (
         np.stack(series)[:, run].tolist() for series in (history.validation_errors, history.test_errors)

@@ -1,4 +1,4 @@
-"""Runs in company: the same run whatever trains beside it (and compiled as well as eager)."""
+"""Ensembles: a run is the same whatever trains beside it, compiled or eager."""
 
 import gc
 import random
@@ -137,7 +137,7 @@ class Opaque(nn.Module):
 
 
 def own(module: type[nn.Module]) -> str:
-    """The import path of a module of this file, which is importable only under the name that pytest gave it."""
+    """Return the import path of a module in this file, which pytest imports under its own name."""
     sys.modules.setdefault("test_ensemble_modules", sys.modules[__name__])
     return f"test_ensemble_modules:{module.__name__}"
 
@@ -265,7 +265,7 @@ def test_training_leaves_torchs_generator_and_default_precision_alone() -> None:
 
 @pytest.fixture
 def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The graphs that are compiled during a test."""
+    """Collect the graphs that are compiled during a test."""
     found: list[Any] = []
     compile_graph = torch._inductor.compile
 
@@ -300,7 +300,7 @@ def test_every_criterion_is_compiled(criterion: str) -> None:
 
 
 def _structures() -> dict[str, tuple[Recipe, SubsetTask]]:
-    """A recipe and a task of the catalog of every structure that is compiled for it."""
+    """Return a recipe and a task for every structure that the catalog compiles."""
     found: dict[str, tuple[Recipe, SubsetTask]] = {}
     for experiment in map(load_experiment, experiment_names()):
         for variant in experiment.variants.values():

@@ -1,4 +1,4 @@
-"""Half-trained ensembles: captured, saved, loaded and restored, they go on to the bit."""
+"""States of half-trained ensembles: captured, saved, loaded and restored, training resumes bit by bit."""
 
 import io
 import sys
@@ -62,7 +62,7 @@ def ensemble(name: str = "NMRU", compiled: bool = False, **changes: Any) -> Ense
 
 
 def states(trained: Ensemble) -> dict[int, bytes]:
-    """Trains, and returns all states on the way, as files have them."""
+    """Train, and return all states on the way, as files store them."""
     found: dict[int, bytes] = {}
 
     def save(ensemble: Ensemble) -> None:
