@@ -1,14 +1,18 @@
 """Another package adds one of everything, each with as many files as CONTRIBUTING says, and people use it."""
 
+import contextlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import nalm
 from nalm.experiments.catalog import load_experiment
 
 EXTENDING = Path(__file__).parent / "extending"
@@ -85,3 +89,31 @@ def test_an_experiment_is_one_file(tmp_path: Path) -> None:
         "variants: [{label: NMRU, recipe: {base: nmru}}]\n"
     )
     assert load_experiment(str(path)).runs == 25
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("variants", "NAU", "criterion"), "hostile:X"),
+        (("variants", "NAU", "optimizer"), "hostile:X"),
+        (("variants", "NAU", "module"), "hostile:X"),
+        (("tasks", "t", "train"), {"hostile:X": {}}),
+        (("tasks", "t", "operation"), "hostile:X"),
+    ],
+    ids=["criterion", "optimizer", "module", "distribution", "operation"],
+)
+def test_reading_results_never_imports_what_they_name_by_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: tuple[str, str, str], value: object
+) -> None:
+    (tmp_path / "hostile.py").write_text("raise SystemExit('the code of a stranger')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    task = {"operation": "add", "train": [1, 2], "test": [2, 6], "threshold": "perturbed"}
+    stored: dict[str, Any] = {"name": "e", "title": "E", "variants": {"NAU": {"module": "NAU"}}, "tasks": {"t": task}}
+    room, label, field = path
+    stored[room][label][field] = value
+    (tmp_path / "results" / "experiments").mkdir(parents=True)
+    (tmp_path / "results" / "experiments" / "e.json").write_text(json.dumps(stored | {"seeds": [0]}))
+    with contextlib.suppress(nalm.NalmError):
+        nalm.load(tmp_path / "results").summary()
+    with contextlib.suppress(nalm.NalmError):
+        nalm.forecast(nalm.load_experiment("figure-3"), tmp_path / "results")

@@ -120,10 +120,10 @@ def prepare(
         check_device(device)
         for experiment in chosen:
             _check_modules(experiment)
-    store = Store(out)
-    for experiment in chosen:
-        store.experiments.merged(experiment, replace)
-    return Prepared(chosen, store, plan(chosen, store.finished(), part))
+        store = Store(out)
+        for experiment in chosen:
+            store.experiments.merged(experiment, replace)
+        return Prepared(chosen, store, plan(chosen, store.finished(), part))
 
 
 def _experiments(item: Experiment | str) -> list[Experiment]:

@@ -69,7 +69,7 @@ def _layers_of_original(name: str) -> Layers:
 
     The package that knows these names builds on this one, so it is imported only when a name is not ours.
     """
-    if name in _REGISTRY or name in CELLS:
+    if name in MODULES or name in CELLS or (":" in name and "--" not in name) or name in _REGISTRY:
         return []
     original = importlib.import_module("nalm.original.units")
     layers: Layers = original.translate(name) if "--" in name or name in original.UNITS else []

@@ -11,10 +11,17 @@ __all__ = ["CRITERIA", "Criterion"]
 Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A loss: maps predictions and targets ``(rows, 1)`` and the weight of PCC (1, later 0) to a scalar."""
 
+
+def _check(path: str, found: object) -> None:
+    if not callable(found):
+        raise ValueError(f"found {type(found).__name__} at {path}, expected a function")
+
+
 CRITERIA: Registry[Criterion] = Registry(
     "criterion",
     "criteria",
     {name: f"nalm.training.loss:{name}" for name in ("mse", "pcc", "pcc_then_mse", "mape")},
-    example="mypackage.criteria:huber",
+    _check,
+    "mypackage.criteria:huber",
 )
 """Criteria by name."""

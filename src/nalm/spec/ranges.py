@@ -55,8 +55,11 @@ class Range(BaseModel):
             return Interval(intervals=(tuple(value),))
         if isinstance(value, dict) and len(value) == 1:
             ((name, written),) = value.items()
-            if name in DISTRIBUTIONS or ":" in str(name):
-                return DISTRIBUTIONS[name].read(written)
+            if name in DISTRIBUTIONS:
+                found = DISTRIBUTIONS[name]
+                if found.kind != name:  # it could not be read back
+                    raise ValueError(f"found the distribution {name!r} of kind {found.kind!r}, expected the same name")
+                return found.read(written)
         *forms, last = [Interval.form, *(DISTRIBUTIONS[name].form for name in DISTRIBUTIONS)]
         raise ValueError(f"expected {', '.join(forms)} or {last}")
 
@@ -223,6 +226,11 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _check(path: str, found: Any) -> None:
+    if not (isinstance(found, type) and issubclass(found, Range)):
+        raise ValueError(f"found {type(found).__name__} at {path}, expected a subclass of nalm.spec.ranges.Range")
+
+
 DISTRIBUTIONS: Registry[type[Range]] = Registry(
     "distribution",
     "distributions",
@@ -233,6 +241,6 @@ DISTRIBUTIONS: Registry[type[Range]] = Registry(
         "exponential": "nalm.spec.distributions:Exponential",
         "benford": "nalm.spec.distributions:Benford",
     },
-    example="mypackage.distributions:Cauchy",
+    check=_check,
 )
-"""Ranges that are written as ``{name: its fields}``."""
+"""Ranges that are written as ``{name: its fields}``; import paths are not looked up, since results store them."""

@@ -104,10 +104,16 @@ def _growth_steps(growth: Growth, steps: int) -> list[float]:
     return values
 
 
+def _check(path: str, found: Any) -> None:
+    if not (callable(getattr(found, "read", None)) and callable(getattr(found, "values", None))):
+        raise ValueError(f"found {type(found).__name__} at {path}, expected a class with read and values")
+
+
 SCHEDULES: Registry[type[Schedule]] = Registry(
     "schedule",
     "schedules",
     {"ramp": Ramp, "exponential": Exponential, "growth": Growth},
+    _check,
     example="mypackage.schedules:Cosine",
 )
 """Schedules by name. Those in ``FIELDS`` are fields of a term; others are named in the term's field ``schedule``."""

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.paths import write_atomically, writing
+from nalm.registry import import_paths
 from nalm.spec.document import sentence
 from nalm.spec.recipe import STORED
 from nalm.store.leases import locked
@@ -33,14 +34,15 @@ class StoredExperiments:
         return sorted(path.stem for path in (self._directory / "experiments").glob("*.json"))
 
     def read(self, name: str) -> Experiment:
-        """Return an experiment, without importing its modules.
+        """Return an experiment. Nothing that an import path names is imported.
 
         Raises:
             NalmError: the experiment cannot be read.
         """
         path = self._path(name)
         try:
-            experiment = Experiment.model_validate_json(path.read_text(encoding="utf-8"), context=STORED)
+            with import_paths(False):
+                experiment = Experiment.model_validate_json(path.read_text(encoding="utf-8"), context=STORED)
         except (ValidationError, UnicodeDecodeError) as error:
             reason = _reason(error)
             raise NalmError(f"{path} is not an experiment that this version of nalm can read: {reason}") from None

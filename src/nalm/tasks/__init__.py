@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from nalm.log import warn_once
 from nalm.registry import Registry
 from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
@@ -20,6 +21,12 @@ __all__ = ["FAMILIES", "check_tasks", "family_of", "parse_task", "start_training
 DEFAULT = "subsets"
 """The family of fields that no other family claims."""
 
+
+def _check(path: str, found: Any) -> None:
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise ValueError(f"found {type(found).__name__} at {path}, expected a subclass of nalm.spec.task.Task")
+
+
 FAMILIES: Registry[type[Task]] = Registry(
     "family of tasks",
     "tasks",
@@ -29,7 +36,7 @@ FAMILIES: Registry[type[Task]] = Registry(
         "vectors": "nalm.tasks.vectors.task:VectorTask",
         DEFAULT: "nalm.tasks.subsets.task:SubsetTask",
     },
-    example="mypackage.mytasks.task:MyTask",
+    check=_check,
 )
 """Families by name. Fields belong to the first family that claims them, or to the default if none does."""
 
@@ -43,7 +50,13 @@ def family_of(fields: Any) -> type[Task]:
 @lru_cache(maxsize=1)
 def _claiming_families(path: tuple[str, ...]) -> list[type[Task]]:
     """Return all families except the default, cached per ``sys.path`` because it is needed for every task."""
-    return [FAMILIES[name] for name in FAMILIES.names() if name != DEFAULT]
+    families = []
+    for name in FAMILIES.names():
+        try:
+            families.append(FAMILIES[name])
+        except ValueError as error:  # a package that is broken must not break the experiments of others
+            warn_once(f"{error}; its tasks are unknown")
+    return [family for family in families if family is not FAMILIES[DEFAULT]]
 
 
 def parse_task(fields: dict[str, Any], context: Any = None) -> Task:

@@ -9,7 +9,6 @@ from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import parse_seeds
-from nalm.export.tensorboard_logs import check_tensorboard
 from nalm.registry import import_paths
 from nalm.workflows.options import Option
 
@@ -174,6 +173,8 @@ class TensorBoardOptions:
             NalmError: TensorBoard is not installed, or an option of logs was given without a folder.
         """
         if self.tensorboard is not None:
+            from nalm.export.tensorboard_logs import check_tensorboard
+
             check_tensorboard()
         elif self.verbose or self.gradients:
             found = "--verbose" if self.verbose else "--gradients"

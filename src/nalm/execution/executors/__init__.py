@@ -16,6 +16,10 @@ __all__ = ["EXECUTORS", "ExecutorKind"]
 def _check(path: str, thing: Any) -> None:
     if not isinstance(thing, ExecutorKind):
         raise ValueError(f"found {type(thing).__name__} at {path}, expected a nalm.execution.executors.ExecutorKind")
+    try:
+        thing.settings()
+    except ValueError as error:
+        raise ValueError(f"the settings of the executor at {path} need a default each: {error}") from None
 
 
 EXECUTORS: Registry[ExecutorKind[Any]] = Registry(
