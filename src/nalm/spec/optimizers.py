@@ -12,4 +12,4 @@ OPTIMIZERS: Registry[Any] = Registry(
     {"adam": "nalm.training.optimizers:Adam", "sgd": "nalm.training.optimizers:SGD"},
     example="mypackage.optimizers:Lion",
 )
-"""Subclasses of :class:`nalm.training.optimizers.Optimizer` by name."""
+"""Classes with the methods of :class:`nalm.training.optimizers.Optimizer`, by name."""
