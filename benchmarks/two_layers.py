@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from nalm.tasks.subsets.mersenne_twister import Twister, twister_problem
-from nalm.workflows.benchmark import OPERATIONS
+from nalm.workflows.benchmark import TWO_LAYER_OPERATIONS
 
 ROWS, INPUTS, HIDDEN = 128, 100, 2
 SECONDS = 1.0
@@ -47,7 +47,7 @@ def main() -> None:
     rate = 2 * 1024**3 / seconds(lambda: matrix @ matrix)
     flops = 2 * 2 * ROWS * INPUTS * HIDDEN  # forwards, and for the gradient of the weights
     print(f"matrix products: {rate / 1e9:.0f} Gflop a second, {flops / rate * 1e6:.2f} us for the {flops:,} of a run")
-    for sharing in (1, len(OPERATIONS)):
+    for sharing in (1, len(TWO_LAYER_OPERATIONS)):
         floor = sampling / sharing + flops / rate
         print(f"floor of a run's iteration, {sharing} of one seed: {floor * 1e6:.1f} us")
 

@@ -8,7 +8,8 @@ from tests.tasks.subsets.small_numbers import BORN_GOLD, SMALL_NUMBERS
 
 from nalm.errors import NalmError
 from nalm.modules import NRU
-from nalm.spec.recipe import STORED, Recipe
+from nalm.spec.names import STORED
+from nalm.spec.recipe import Recipe
 from nalm.spec.thresholds import Threshold
 from nalm.tasks import check_tasks
 from nalm.tasks.subsets import thresholds

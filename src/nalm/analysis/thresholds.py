@@ -22,11 +22,11 @@ def thresholds(experiment: Experiment | str | None = None) -> pd.DataFrame:
             networks in *Neural Arithmetic Units* are simulated, which takes about 20 seconds.
 
     Returns:
-        For an experiment, a row per ``variant`` and ``task`` with the ``kind`` (``flat``, ``gold`` or ``perturbed``),
-        the ``threshold``, and the ``comparison`` that a solved run's test error satisfies. Without an experiment, a row
-        per ``operation`` and ``case`` with the simulated ``threshold``, its ``standard_error`` (the simulation has
-        1,000,000 rows; the published value has an error of the same size), the ``published`` value, and the
-        ``relative_difference`` of the two.
+        For an experiment, a row per ``variant`` and ``task`` with the ``kind`` (``flat``, ``gold``, ``perturbed`` or
+        ``reference``), the ``threshold`` (NaN for ``reference``, which depends on the results), and the ``comparison``
+        that a solved run's test error satisfies. Without an experiment, a row per ``operation`` and ``case`` with the
+        simulated ``threshold``, its ``standard_error`` (the simulation has 1,000,000 rows; the published value has an
+        error of the same size), the ``published`` value, and the ``relative_difference`` of the two.
 
     Raises:
         NalmError: the experiment is unknown or invalid, or a module has no gold weights.

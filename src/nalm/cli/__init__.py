@@ -15,7 +15,7 @@ MODULES = (
     "training",
     "benchmark",
     "cluster",
-    "interchange",
+    "exports",
     "results",
     "compare",
     "thresholds",

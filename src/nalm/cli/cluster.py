@@ -1,4 +1,4 @@
-"""Commands for sweeps on more than one machine."""
+"""Commands for training on several machines."""
 
 import functools
 import sys

@@ -53,7 +53,7 @@ def run(
         device: device to train on, such as ``cpu`` or ``cuda``. With an executor it isn't checked on this machine.
         compiled: whether to compile, where that is possible.
         replace: accept an experiment whose recipes have changed under the same name; old runs stay.
-        imports: whether modules may be named by import paths, which runs their code.
+        imports: whether anything may be named by an import path, which runs that package's code.
         executor: an executor with ``submit`` as in ``concurrent.futures``, instead of local workers.
         part: train only this part of the shards. Parts may be trained at the same time, on one machine or several.
         on_progress: called about twice a second.

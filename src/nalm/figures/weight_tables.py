@@ -15,7 +15,8 @@ from nalm.analysis.selection import selected
 from nalm.errors import NalmError
 from nalm.modules import ArithmeticModule
 from nalm.modules.functional import SATURATED
-from nalm.spec.recipe import STORED, Recipe
+from nalm.spec.names import STORED
+from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
 
 Vector = npt.NDArray[np.float64]

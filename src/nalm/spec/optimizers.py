@@ -19,4 +19,4 @@ OPTIMIZERS: Registry[Any] = Registry(
     _check,
     "mypackage.optimizers:Lion",
 )
-"""Subclasses of :class:`nalm.training.optimizers.Optimizer` by name."""
+"""Classes with the methods of :class:`nalm.training.optimizers.Optimizer`, by name."""

@@ -27,7 +27,7 @@ from nalm.spec.names import STORED, known
 from nalm.spec.optimizers import OPTIMIZERS
 from nalm.spec.schedules import Term
 
-__all__ = ["HIDDEN_SIZE", "PARAMETER_NORMS", "STORED", "ModuleChoice", "Recipe", "Restart"]
+__all__ = ["HIDDEN_SIZE", "PARAMETER_NORMS", "ModuleChoice", "Recipe", "Restart"]
 
 PARAMETER_NORMS = {"l1": 1, "l2": 2}
 """Regularizers that every module has: the sum of its parameters' 1-norms, or of their 2-norms (not squared)."""

@@ -1,6 +1,7 @@
 """Coefficients of regularizers, and schedules that change them over the iterations of a run.
 
-A schedule is one class with ``read`` and ``values``, and one line in ``SCHEDULES``.
+A new schedule is one class with ``read`` and ``values``, and one line in ``SCHEDULES``. It is then named by a term's
+field ``schedule``.
 """
 
 from decimal import Decimal

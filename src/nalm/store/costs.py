@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from nalm.experiments.runs import Shard, runs_of
-from nalm.spec.recipe import STORED, Recipe
+from nalm.spec.names import STORED
+from nalm.spec.recipe import Recipe
 from nalm.store.store import Store
 from nalm.tasks import family_of
 

@@ -11,7 +11,7 @@ from nalm.experiments.experiment import Experiment
 from nalm.paths import write_atomically, writing
 from nalm.registry import import_paths
 from nalm.spec.document import sentence
-from nalm.spec.recipe import STORED
+from nalm.spec.names import STORED
 from nalm.store.leases import locked
 
 __all__ = ["StoredExperiments"]

@@ -12,7 +12,8 @@ import torch
 import nalm
 from nalm.errors import NalmError
 from nalm.experiments.runs import Shard, recipe_fields
-from nalm.spec.recipe import STORED, Recipe
+from nalm.spec.names import STORED
+from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
 from nalm.tasks import parse_task
 

@@ -15,7 +15,8 @@ import torch
 from nalm.errors import NalmError
 from nalm.experiments.catalog import default_recipe, load_experiment
 from nalm.experiments.runs import Run, Shard
-from nalm.modules import ArithmeticModule, operations
+from nalm.modules import ArithmeticModule
+from nalm.modules.operations import OPERATIONS
 from nalm.spec.document import valid
 from nalm.spec.ranges import Interval
 from nalm.spec.recipe import PARAMETER_NORMS, Recipe
@@ -30,7 +31,7 @@ REPETITIONS = 5
 ENSEMBLE_ITERATIONS = 4000
 PLAIN_ITERATIONS = 1000
 SEEDS = 25
-OPERATIONS = ("add", "sub", "mul", "div")
+TWO_LAYER_OPERATIONS = ("add", "sub", "mul", "div")
 """Operations that two layers learn."""
 EVALUATE_EVERY = 1000
 
@@ -90,7 +91,7 @@ def benchmark(
 
 
 def _measure_two_layers(labels: Sequence[str], say: Callable[[str], None]) -> list[dict[str, Any]]:
-    experiment = load_experiment("two-layer").narrowed(range(SEEDS), labels, OPERATIONS)
+    experiment = load_experiment("two-layer").narrowed(range(SEEDS), labels, TWO_LAYER_OPERATIONS)
     tasks = cast(list[SubsetTask], list(experiment.tasks.values()))
     rows = []
     for label, recipe in experiment.variants.items():
@@ -164,14 +165,17 @@ def _time_ensemble(recipe: Recipe, runs: tuple[Run, ...]) -> float:
 
 
 def plain_loop(recipe: Recipe, task: SubsetTask, iterations: int, fused: bool) -> float:
-    """Train one model as people write it in plain PyTorch, and return the seconds per iteration."""
+    """Train one model in plain PyTorch, and return the seconds per iteration.
+
+    The loss is written out here on purpose, as people write it.
+    """
     torch.manual_seed(0)
     module = task.build(recipe)
     optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=fused)
     assert isinstance(task.train, Interval)
     ((low, high),) = task.train.intervals
 
-    compute, slices = operations.OPERATIONS[task.operation].apply, [slice(*ends) for ends in task.slices(0)]
+    compute, slices = OPERATIONS[task.operation].apply, [slice(*ends) for ends in task.slices(0)]
 
     def sample(rng: np.random.RandomState, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
         x = rng.uniform(low, high, (rows, task.columns))

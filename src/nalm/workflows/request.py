@@ -117,7 +117,7 @@ class Request(Changes, Selection):
 
     out: Annotated[Path, Option("Results directory.")] = Path("results")
     replace: Annotated[bool, Option("Continue although a known recipe changed; old runs stay.")] = False
-    imports: Annotated[bool, Option("Refuse modules named by import paths, whose code would run.")] = True
+    imports: Annotated[bool, Option("Refuse anything named by an import path, whose code would run.")] = True
 
     def trained(self) -> list[Experiment]:
         """Return the experiments as they are to be trained, without computed figures.

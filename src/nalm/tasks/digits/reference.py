@@ -22,13 +22,13 @@ Series = Sequence[float]
 
 
 def reference_thresholds(runs: Iterable[tuple[str, Recipe, Task, Series, Series]]) -> dict[str, Threshold]:
-    """Return the thresholds of the tasks whose threshold is ``reference``, by label.
+    """Return the thresholds of tasks with ``threshold: reference``, by the labels of these tasks.
 
-    The threshold is the upper limit of the mean test error of an ``Accumulator`` on the task (see ``upper_limit``). If
-    there are too few such runs it is NaN, which no error meets, and a warning says so.
+    The threshold of a task is the upper limit of the mean test error of its runs with the ``Accumulator`` (see
+    ``upper_limit``). If there are fewer than two such runs, it is NaN: no run counts as solved, and a warning says so.
 
     Arguments:
-        runs: label of the task, recipe, task, validation errors and test errors of each run.
+        runs: for each run, the label of its task, its recipe, its task, its validation errors and its test errors.
     """
     errors: dict[str, list[float]] = {}
     rows: dict[str, int] = {}
@@ -48,7 +48,7 @@ def reference_thresholds(runs: Iterable[tuple[str, Recipe, Task, Series, Series]
 def upper_limit(errors: Sequence[float]) -> float:
     r"""Return the upper end of Student's one-sided 99 % confidence interval of the mean error.
 
-    It is NaN for fewer than two errors.
+    Fewer than two errors give NaN.
 
     .. math:: \bar e + t_{0.99, n - 1} \frac{s}{\sqrt n}
 

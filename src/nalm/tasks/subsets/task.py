@@ -123,7 +123,7 @@ class SubsetTask(SumsTask):
 
     @classmethod
     def claims(cls, fields: dict[str, Any]) -> bool:
-        """Claim all fields, because this is the default family."""
+        """Claim every task: this is the default family."""
         return True
 
     @property

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from nalm.errors import NalmError
 from nalm.modules.base import ArithmeticModule
 from nalm.modules.operations import OPERATIONS
-from nalm.spec.recipe import STORED, Recipe
+from nalm.spec.names import STORED
+from nalm.spec.recipe import Recipe
 from nalm.spec.thresholds import Threshold
 from nalm.tasks.subsets.streams import fixed_test_rows, sample
 from nalm.threads import one_thread
