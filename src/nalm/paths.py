@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nalm.errors import NalmError
 
-__all__ = ["cache_directory", "content_hash", "disk_is_full", "last_line", "write_atomically", "writing"]
+__all__ = ["content_hash", "disk_is_full", "last_line", "user_directory", "write_atomically", "writing"]
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Error numbers of a system without room: on the disk, in the user's quota, under ``ulimit -f``."""
@@ -69,7 +69,12 @@ def write_atomically(path: Path, content: bytes, beside: Path | None = None, dur
             first.unlink(missing_ok=True)
 
 
-def cache_directory() -> Path:
-    """Return the user's directory for what can be fetched or computed again: ``nalm`` in ``$XDG_CACHE_HOME``."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "nalm"
+def user_directory(variable: str, fallback: str) -> Path:
+    """Return nalm's own directory in one of the user's base directories (XDG).
+
+    Arguments:
+        variable: the environment variable that names the base directory, such as ``XDG_CACHE_HOME``.
+        fallback: the base directory within the home directory, where the variable is not set.
+    """
+    base = os.environ.get(variable)
+    return (Path(base) if base else Path.home() / fallback) / "nalm"

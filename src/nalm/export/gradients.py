@@ -10,6 +10,7 @@ from nalm.modules import ArithmeticModule
 from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
 from nalm.training.ensemble.step import VectorizedModels, fixed_state
+from nalm.training.optimizers import iteration_scalars
 
 __all__ = ["recomputed_gradients"]
 
@@ -47,7 +48,7 @@ def recomputed_gradients(
         return None
     x = held_out.inputs[..., : recipe.batch_size][held_out.input_index].transpose(1, 2)
     target = held_out.targets[..., : recipe.batch_size][held_out.target_index].unsqueeze(-1)
-    models, scalars = VectorizedModels(module, recipe), _scalars(recipe, np.array(iterations))
+    models, scalars = VectorizedModels(module, recipe), iteration_scalars(recipe, np.array(iterations))
     found: dict[str, list[Array]] = {name: [] for name in parameters}
     for evaluation in range(len(iterations)):
         per_run = {"validation_error": torch.from_numpy(validation_errors[evaluation]).to(recipe.dtype)}
@@ -60,13 +61,3 @@ def recomputed_gradients(
         for name, gradient in gradients.items():
             found[name].append(gradient.numpy().astype(np.float64))
     return {name: np.stack(values) for name, values in found.items()}
-
-
-def _scalars(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> dict[str, Array]:
-    scalars = {name: term.values(iterations) for name, term in recipe.regularizers.items()}
-    scalars |= {
-        f"{name}.below": np.full(len(iterations), term.below)
-        for name, term in recipe.regularizers.items()
-        if term.below is not None
-    }
-    return scalars | {"pcc": (iterations < recipe.pcc_iterations).astype(np.float64)}

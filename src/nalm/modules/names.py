@@ -69,10 +69,13 @@ def _layers_of_original(name: str) -> Layers:
 
     The package that knows these names builds on this one, so it is imported only when a name is not ours.
     """
-    if name in MODULES or name in CELLS or (":" in name and "--" not in name) or name in _REGISTRY:
+    if name in MODULES or name in CELLS:
         return []
     original = importlib.import_module("nalm.original.units")
-    layers: Layers = original.translate(name) if "--" in name or name in original.UNITS else []
+    # Asking the registry reads what every installed package offers, so it comes last.
+    if "--" not in name and (name not in original.UNITS or name in _REGISTRY):
+        return []
+    layers: Layers = original.translate(name)
     return layers
 
 

@@ -98,13 +98,9 @@ def shard_table(shard: Shard, history: History) -> pa.Table:
     stopped early has those until then.
     """
     kept = [history.evaluations(run) for run in range(len(shard.runs))]
-    values = {column.name: _by_run(getattr(history, column.field), kept) for column in EVALUATION_COLUMNS}
-    values |= {
-        "diverged_at": [end if end >= 0 else None for end in history.diverged_at.tolist()],
-        "restarts": history.restarts,
-        "final_validation_error": history.final_validation_errors,
-        "final_test_error": history.final_test_errors,
-    }
+    values = {column.name: getattr(history, column.field) for column in COLUMNS if column.field}
+    values |= {column.name: _by_run(values[column.name], kept) for column in EVALUATION_COLUMNS}
+    values["diverged_at"] = [end if end >= 0 else None for end in history.diverged_at.tolist()]
     module_values = {PARAMETER + name: _parameter(history, name, kept) for name in history.parameters[0]}
     module_values |= {BUFFER + name: [row.reshape(-1) for row in rows] for name, rows in history.buffers.items()}
     return run_table(shard.runs, values, module_values)

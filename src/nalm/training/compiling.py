@@ -20,7 +20,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_struct
 
 from nalm.log import warn_once
 
-__all__ = ["Compiled", "compiler_problem", "load_cpp", "rare_garbage_collection"]
+__all__ = ["Compiled", "compiler_problem", "first_line", "load_cpp", "rare_garbage_collection"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,7 +106,7 @@ class Compiled(Generic[P, R]):
             try:
                 call = _compile(flat, leaves)
             except Exception as error:  # whatever tracing or the compiler raises
-                warn_once(f"{self._name} cannot be compiled ({_first_line(error)}): it runs eagerly, many times slower")
+                warn_once(f"{self._name} cannot be compiled ({first_line(error)}): it runs eagerly, many times slower")
                 self.compiled = False
         self._call = call
         return call
@@ -223,7 +223,7 @@ def compiler_problem(device_type: str) -> str | None:
     try:
         _compile(lambda x: [x * 2 + 1], [torch.ones(16, device=device_type)])
     except Exception as error:  # any error of the tool chain: no compiler, no headers, no writable cache
-        return _first_line(error)
+        return first_line(error)
     return None
 
 
@@ -238,5 +238,6 @@ def load_cpp(source: str) -> ctypes.CDLL:
     return cast(ctypes.CDLL, CppCodeCache.load(source, needs_vec_isa=True))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its kind if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

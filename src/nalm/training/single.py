@@ -155,13 +155,17 @@ class SingleTraining:
     def _scalars(self) -> Tensors:
         """Return the numbers of this iteration, by name (see ``iteration_scalars``)."""
         values = iteration_scalars(self.recipe, np.array([self.iteration]))
-        return {name: torch.tensor(value.item(), dtype=self.recipe.dtype) for name, value in values.items()}
+        return {name: self._number(value.item()) for name, value in values.items()}
+
+    def _number(self, value: float) -> Tensor:
+        return torch.tensor(value, dtype=self.recipe.dtype, device=self.device)
 
     def _penalty(self, module_inputs: Tensor, scalars: Tensors) -> Tensor:
         """Return the weighted sum of the module's regularizers for the inputs that it had."""
         terms = self.network.regularizers(module_inputs) if self._loss.terms else {}
-        measured = self.history.validation_errors
-        last_error = torch.tensor(measured[-1][0], dtype=self.recipe.dtype) if measured else None
+        last_error = None
+        if self.recipe.asks_for_validation_errors:
+            last_error = self._number(self.history.validation_errors[-1][0])
         return self._loss.penalty(self.network.module, terms, scalars, last_error, module_inputs.new_zeros(()))
 
     def _evaluate(self) -> None:

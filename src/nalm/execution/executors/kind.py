@@ -1,4 +1,4 @@
-"""What an executor declares: its settings, and how it opens."""
+"""The declaration that every executor makes: its settings, and how it opens."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor

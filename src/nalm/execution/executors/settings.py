@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, create_model, field_validator
 
 from nalm.execution.executors import EXECUTORS
 from nalm.execution.executors.kind import Settings
+from nalm.paths import user_directory
 from nalm.spec.document import Document, check, valid
 
 __all__ = ["SECTIONS", "ExecutorSettings", "load_settings", "open_executor", "settings_path"]
@@ -60,8 +60,7 @@ else:
 
 def settings_path() -> Path:
     """Return the path of the configuration file: ``nalm/config.yaml`` in ``$XDG_CONFIG_HOME`` or ``~/.config``."""
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "nalm" / "config.yaml"
+    return user_directory("XDG_CONFIG_HOME", ".config") / "config.yaml"
 
 
 def load_settings(typed: Mapping[str, Any] | None = None) -> ExecutorSettings:

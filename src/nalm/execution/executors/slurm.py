@@ -5,7 +5,6 @@ Results come from the files that jobs leave, and the states of jobs from ``squeu
 
 import concurrent.futures
 import contextlib
-import os
 import secrets
 import shutil
 import subprocess
@@ -32,7 +31,7 @@ from nalm.execution.executors.slurm_queue import (
     max_array_size,
 )
 from nalm.log import warn_once
-from nalm.paths import last_line
+from nalm.paths import last_line, user_directory
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -101,7 +100,7 @@ class SlurmExecutor(concurrent.futures.Executor):
 
     def __init__(self, settings: SlurmSettings) -> None:
         own = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-        self.folder = (settings.folder or _state_directory()) / own
+        self.folder = (settings.folder or user_directory("XDG_STATE_HOME", ".local/state") / "submitit") / own
         self._submitit = _submitit(self.folder, settings)
         self._max_jobs = max_array_size()
         self._waiting: list[_Submitted] = []
@@ -277,11 +276,6 @@ def _submitit(folder: Path, settings: SlurmSettings) -> "submitit.SlurmExecutor"
         **{name: value for name, value in optional.items() if value is not None},
     )
     return executor
-
-
-def _state_directory() -> Path:
-    home = os.environ.get("XDG_STATE_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "state") / "nalm" / "submitit"
 
 
 def _open(settings: SlurmSettings, workers: int | None) -> SlurmExecutor:

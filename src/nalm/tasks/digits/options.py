@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from nalm.errors import NalmError
-from nalm.paths import cache_directory
+from nalm.paths import user_directory
 from nalm.spec.document import sentence
 from nalm.spec.task import Task
 from nalm.tasks.digits.images import DigitImages, download_mnist
@@ -31,7 +31,7 @@ def with_images(tasks: Mapping[str, Task], kind: str, directory: str) -> dict[st
     if not any(isinstance(task, DigitTask) for task in tasks.values()):
         return None
     if kind == "mnist" and directory == TORCHVISION:
-        directory = str(download_mnist(cache_directory() / "mnist"))
+        directory = str(download_mnist(user_directory("XDG_CACHE_HOME", ".cache") / "mnist"))
     try:
         images = DigitImages.model_validate({kind: directory})
     except ValidationError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nalm.training.compiling import load_cpp
+from nalm.training.compiling import first_line, load_cpp
 
 __all__ = ["Twister", "twister_problem"]
 
@@ -108,7 +108,7 @@ def twister_problem() -> str | None:
             if not np.array_equal(drawn, theirs.random_sample((2, 33, 5)).swapaxes(1, 2)):
                 return "it does not draw numpy's numbers"
     except Exception as error:  # any error of the tool chain
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return first_line(error)
     return None
 
 
