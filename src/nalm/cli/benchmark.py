@@ -26,9 +26,7 @@ def bench(
     two_layers: Annotated[
         bool, typer.Option("--two-layers", help="Measure variants of the experiment two-layer, with 100 inputs.")
     ] = False,
-    thorough: Annotated[
-        bool, typer.Option("--thorough", help="Measure four times as long in each repetition.")
-    ] = False,
+    thorough: Annotated[bool, typer.Option("--thorough", help="Repeat longer trainings, of 4,000 iterations.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the speed.
@@ -50,16 +48,10 @@ def bench(
 
 
 def _cell(row: dict[str, Any], name: str) -> str:
-    value = _number(row[name])
-    if name + LOW not in row:
-        return value
-    return f"{value} ({_number(row[name + LOW])}–{_number(row[name + HIGH])})"
-
-
-def _number(value: Any) -> str:
-    """Return a number with at least three digits."""
-    if value is None:
-        return "–"
+    value = row[name]
     if not isinstance(value, float):
-        return str(value)
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+        return "–" if value is None else str(value)
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    if name + LOW not in row:
+        return f"{value:.{digits}f}"
+    return f"{value:.{digits}f} ({row[name + LOW]:.{digits}f}–{row[name + HIGH]:.{digits}f})"

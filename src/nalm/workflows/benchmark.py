@@ -66,7 +66,7 @@ class Procedure:
         return found
 
 
-QUICK = Procedure(ensemble=1000, plain=250, repetitions=11, seconds=60.0)
+QUICK = Procedure(ensemble=1000, plain=100, repetitions=11, seconds=45.0)
 THOROUGH = Procedure(ensemble=TRAINING, plain=1000, repetitions=REPETITIONS, seconds=0.0)
 
 
@@ -88,7 +88,7 @@ def benchmark(
     plain loop trains one model, with the faster of torch's default and fused Adam.
 
     After a warm-up, ensemble and plain loop are measured in turn. A repetition has 1,000 iterations of the ensemble
-    and 250 of the plain loop. There are 5 to 11 repetitions: as many as fit into 60 seconds for all rows, which include
+    and 100 of the plain loop. There are 5 to 11 repetitions: as many as fit into 45 seconds for all rows, which include
     compiling, but at least 5. Each quantity is the median of the repetitions, with the lowest and the highest. The
     ratio is taken within each repetition.
 
