@@ -67,7 +67,7 @@ test-slow: install
 	$(BIN)/pytest -n 2 -m slow
 
 bench: install
-	$(BIN)/nalm bench --floor benchmarks/floor.py
+	$(BIN)/nalm bench --thorough --floor benchmarks/floor.py
 
 parity: install
 	$(BIN)/python benchmarks/parity.py
