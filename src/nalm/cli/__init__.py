@@ -2,11 +2,11 @@
 
 import importlib
 import logging
-import os
 import sys
 
 from nalm.errors import NalmError
 from nalm.log import LOGGER
+from nalm.registry import children_without_working_directory
 
 __all__ = ["main"]
 
@@ -38,12 +38,11 @@ def main() -> None:
 
     for module in MODULES:
         importlib.import_module(f"nalm.cli.{module}")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m nalm` does, so that users' modules are found
     handler = _ShowOnStderr()
     LOGGER.addHandler(handler)
     try:
-        app()
+        with children_without_working_directory():
+            app()
     except NalmError as error:
         print(f"nalm: {error}", file=sys.stderr)
         sys.exit(2)

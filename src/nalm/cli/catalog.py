@@ -10,6 +10,7 @@ from nalm.cli.console import write_json, write_table
 from nalm.errors import NalmError
 from nalm.experiments.catalog import COMPUTED_FIGURES, experiment_names, in_the_papers_order, load_experiment
 from nalm.modules import Description, describe, module_names
+from nalm.registry import import_paths
 
 
 @app.command("list")
@@ -56,7 +57,8 @@ def modules(
     Example: nalm modules NMRU
     """
     try:
-        descriptions = [describe(module) for module in ([name] if name is not None else module_names())]
+        with import_paths(True):
+            descriptions = [describe(module) for module in ([name] if name is not None else module_names())]
     except ValueError as error:
         raise NalmError(str(error)) from None
     if as_json:

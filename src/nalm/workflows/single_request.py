@@ -5,6 +5,7 @@ from typing import Annotated
 
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
+from nalm.registry import import_paths
 from nalm.workflows.options import Option, option_field
 from nalm.workflows.request import Changes
 from nalm.workflows.single import single_run, single_sequence_run
@@ -52,7 +53,8 @@ class SingleRequest(Changes):
         Raises:
             NalmError: an option is wrong, or does not apply.
         """
-        return self.with_images(self.changed(self._usual()))
+        with import_paths(True):
+            return self.with_images(self.changed(self._usual()))
 
     def _usual(self) -> Experiment:
         if self.length is not None:
