@@ -106,7 +106,7 @@ def test_an_import_path_is_found_in_the_working_directory_behind_everything_inst
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     (tmp_path / "here_only.py").write_text("from torch.nn import Linear as Unit")
     (tmp_path / "torch.py").write_text("raise SystemExit('code of somebody else was run')")
-    with pytest.raises(ValueError, match="cannot import module 'here_only:Unit': .*set PYTHONPATH=. if you trust"):
+    with pytest.raises(ValueError, match=r"cannot import module 'here_only:Unit': .*set PYTHONPATH=\. if you trust"):
         resolve("here_only:Unit")
     assert str(tmp_path) not in sys.path
     with import_paths(False), pytest.raises(ValueError, match="imports are not allowed"):

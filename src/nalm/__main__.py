@@ -5,7 +5,7 @@ import sys
 
 
 def _forget_working_directory() -> None:
-    """Take the working directory off the module path, where ``python -m`` puts it first; unless nalm itself is there."""
+    """Take the working directory off the module path, where ``-m`` puts it first, unless nalm itself is there."""
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if not sys.flags.safe_path and sys.path[0] != home:
         del sys.path[0]
