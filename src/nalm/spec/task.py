@@ -1,17 +1,20 @@
 """The abstract base class of tasks."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import torch
 from pydantic import BaseModel, ConfigDict
-from torch import nn
 
 from nalm.spec.recipe import Recipe
 from nalm.spec.thresholds import Threshold
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
     from nalm.training.ensemble.data import HeldOut
     from nalm.training.trainer import Trainer
 
@@ -97,6 +100,8 @@ class Task(BaseModel):
 
     def probe(self, recipe: Recipe) -> nn.Module:
         """Build the network for inspection, without advancing torch's random generator."""
+        import torch
+
         with torch.random.fork_rng(devices=[]):
             return self.build(recipe)
 
@@ -124,7 +129,7 @@ class Task(BaseModel):
     @abstractmethod
     def trainer(
         self, recipe: Recipe, runs: Sequence[tuple[Self, int]], device: torch.device | str, compiled: bool
-    ) -> "Trainer":
+    ) -> Trainer:
         """Prepare the training of a shard.
 
         Arguments:
@@ -138,7 +143,7 @@ class Task(BaseModel):
             NalmError: data cannot be read.
         """
 
-    def validation_rows(self, recipe: Recipe, runs: Sequence[tuple[Self, int]]) -> "HeldOut | None":
+    def validation_rows(self, recipe: Recipe, runs: Sequence[tuple[Self, int]]) -> HeldOut | None:
         """Return the validation data of runs, or None if it is not rows of numbers."""
         return None
 

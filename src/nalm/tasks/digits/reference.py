@@ -4,10 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy import stats
 
 from nalm.log import warn_once
-from nalm.modules.cells import Accumulator
 from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
 from nalm.spec.thresholds import Threshold, best_row
@@ -35,7 +33,7 @@ def reference_thresholds(runs: Iterable[tuple[str, Recipe, Task, Series, Series]
     for label, recipe, task, validation, test in runs:
         if isinstance(task, DigitTask) and task.threshold == "reference":
             measured, rows[label] = errors.setdefault(label, []), task.judged_rows
-            if recipe.module.name == Accumulator.__name__ and len(test):
+            if recipe.module.name == "Accumulator" and len(test):
                 measured.append(test[best_row(validation, task.judged_rows)])
     if any(len(measured) < 2 for measured in errors.values()):
         warn_once("no run counts as solved: thresholds take at least 2 seeds of the variant with the Accumulator")
@@ -55,8 +53,10 @@ def upper_limit(errors: Sequence[float]) -> float:
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
     """
+    from scipy.special import stdtrit
+
     count = len(errors)
     if count < 2:
         return math.nan
-    quantile = float(stats.t.ppf(LEVEL, count - 1))
+    quantile = float(stdtrit(count - 1, LEVEL))
     return float(np.mean(errors) + quantile * np.std(errors, ddof=1) / math.sqrt(count))
