@@ -38,8 +38,9 @@ IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]")
 def fingerprint() -> str:
     """Return the hash of this package's code, of the versions of the libraries that it uses, and of the processor."""
     found = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        found.update(path.read_bytes())
+    for path in sorted(Path(__file__).parent.rglob("*")):
+        if path.suffix in (".py", ".yaml"):
+            found.update(path.read_bytes())
     for library in LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
             found.update(f"{library} {version(library)}".encode())

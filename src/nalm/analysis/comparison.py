@@ -16,8 +16,9 @@ from nalm.analysis.selection import labels
 from nalm.analysis.statistics import Estimate, wilson
 from nalm.analysis.texts import is_missing
 from nalm.errors import NalmError
-from nalm.experiments.catalog import experiment_names, load_experiment
+from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
+from nalm.experiments.index import experiment_names
 from nalm.log import warn_once
 from nalm.store.store import Store
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
-from nalm.experiments.catalog import figures_called
 from nalm.experiments.experiment import Experiment, check_labels
+from nalm.experiments.index import figures_called
 from nalm.experiments.runs import Run, runs_of
 from nalm.spec.thresholds import Threshold, best_row
 from nalm.store.columns import EVALUATION_COLUMNS
