@@ -18,7 +18,18 @@ except SystemExit as end:
     code = end.code or 0
 print(json.dumps([code, sorted(set(sys.modules))]), file=sys.stderr)
 """
-HEAVY = ("torch", "pandas", "scipy.stats", "scipy.optimize", "pyarrow", "plotnine", "matplotlib", "sympy", "numpy", "rich")
+HEAVY = (
+    "torch",
+    "pandas",
+    "scipy.stats",
+    "scipy.optimize",
+    "pyarrow",
+    "plotnine",
+    "matplotlib",
+    "sympy",
+    "numpy",
+    "rich",
+)
 """Libraries that take long to import, the longest first."""
 DATA = {"numpy", "pyarrow"}
 TABLES = {"numpy", "pyarrow", "pandas", "rich"}

@@ -41,6 +41,7 @@ def with_parameters(
 
     signature = inspect.Signature([*kept[:before], *parameters, *kept[after:]])
     with_others.__signature__ = signature  # type: ignore[attr-defined]
+    with_others.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
     return with_others
 
 
