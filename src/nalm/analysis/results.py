@@ -15,11 +15,11 @@ from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment, check_labels
 from nalm.experiments.index import figures_called
 from nalm.experiments.runs import Run, runs_of
+from nalm.spec.task import Judged
 from nalm.spec.thresholds import Threshold, best_row
 from nalm.store.columns import EVALUATION_COLUMNS
 from nalm.store.rows import StoredRun, stored_runs
 from nalm.store.store import Store
-from nalm.tasks.digits.reference import reference_thresholds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,10 +181,13 @@ class Results:
             for variant, task, run in labelled
             if run.key in stored
         ]
-        references = reference_thresholds(
-            (run.task, run.run.recipe, run.run.task, run.validation_errors.tolist(), run.test_errors.tolist())
-            for run in trained
-        )
+        references: dict[str, Threshold] = {}
+        for family in {type(run.run.task) for run in trained}:
+            references |= family.reference_thresholds(
+                Judged(run.task, run.run.task, run.run.recipe, run.validation_errors.tolist(), run.test_errors.tolist())
+                for run in trained
+                if type(run.run.task) is family
+            )
         return [replace(run, reference=references.get(run.task)) for run in trained]
 
     @property

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,7 +18,25 @@ if TYPE_CHECKING:
     from nalm.training.ensemble.data import HeldOut
     from nalm.training.trainer import Trainer
 
-__all__ = ["Task"]
+__all__ = ["Judged", "Task"]
+
+
+class Judged(NamedTuple):
+    """A finished run, as thresholds follow from it.
+
+    Arguments:
+        label: label of its task.
+        task: its task.
+        recipe: its recipe.
+        validation_errors: its validation errors.
+        test_errors: its test errors.
+    """
+
+    label: str
+    task: Any
+    recipe: Recipe
+    validation_errors: Sequence[float]
+    test_errors: Sequence[float]
 
 
 class Task(BaseModel):
@@ -156,6 +174,15 @@ class Task(BaseModel):
         Raises:
             NalmError: the module has no gold weights for the operation, or cannot be built.
         """
+
+    @classmethod
+    def reference_thresholds(cls, runs: Iterable[Judged]) -> dict[str, Threshold]:
+        """Return thresholds that follow from finished runs, by the labels of the tasks that have such; mostly none.
+
+        Arguments:
+            runs: the finished runs of an experiment on tasks of this family.
+        """
+        return {}
 
     # Costs
 

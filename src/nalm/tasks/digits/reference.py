@@ -6,32 +6,28 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from nalm.log import warn_once
-from nalm.spec.recipe import Recipe
-from nalm.spec.task import Task
+from nalm.spec.task import Judged
 from nalm.spec.thresholds import Threshold, best_row
-from nalm.tasks.digits.task import DigitTask
 
 __all__ = ["LEVEL", "reference_thresholds", "upper_limit"]
 
 LEVEL = 0.99
 """Level of confidence of the reference thresholds."""
 
-Series = Sequence[float]
 
-
-def reference_thresholds(runs: Iterable[tuple[str, Recipe, Task, Series, Series]]) -> dict[str, Threshold]:
+def reference_thresholds(runs: Iterable[Judged]) -> dict[str, Threshold]:
     """Return the thresholds of tasks with ``threshold: reference``, by the labels of these tasks.
 
     The threshold of a task is the upper limit of the mean test error of its runs with the ``Accumulator`` (see
     ``upper_limit``). If there are fewer than two such runs, it is NaN: no run counts as solved, and a warning says so.
 
     Arguments:
-        runs: for each run, the label of its task, its recipe, its task, its validation errors and its test errors.
+        runs: runs on tasks of digits.
     """
     errors: dict[str, list[float]] = {}
     rows: dict[str, int] = {}
-    for label, recipe, task, validation, test in runs:
-        if isinstance(task, DigitTask) and task.threshold == "reference":
+    for label, task, recipe, validation, test in runs:
+        if task.threshold == "reference":
             measured, rows[label] = errors.setdefault(label, []), task.judged_rows
             if recipe.module.name == "Accumulator" and len(test):
                 measured.append(test[best_row(validation, task.judged_rows)])

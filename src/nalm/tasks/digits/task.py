@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from nalm.spec.recipe import Recipe
+from nalm.spec.task import Judged
+from nalm.spec.thresholds import Threshold
 from nalm.tasks.digits.images import DigitImages, Digits, load_digits
 from nalm.tasks.recurrent import RecurrentTask, check_cell
 
@@ -165,6 +167,13 @@ class DigitTask(RecurrentTask):
     def gold_operands(self, seed: int | None = None) -> list[int]:
         """Return the inputs to which gold weights apply the operation: the encoder's output and the state."""
         return [1, 0] if self.operation == "div" else [0, 1]
+
+    @classmethod
+    def reference_thresholds(cls, runs: Iterable[Judged]) -> dict[str, Threshold]:
+        """Return the thresholds of tasks with ``threshold: reference``, from runs with the ``Accumulator``."""
+        from nalm.tasks.digits.reference import reference_thresholds
+
+        return reference_thresholds(runs)
 
     def network(self, recipe: Recipe) -> RecurrentNetwork:
         """Build the encoder and the module."""
