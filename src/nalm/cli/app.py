@@ -62,9 +62,10 @@ class _Commands(MutableMapping[str, Any]):
 
     def _load(self, file: str) -> None:
         """Import a file, which adds its commands to the app."""
-        before = len(app.registered_commands)
-        importlib.import_module(f"nalm.cli.{file}")
-        for declared in app.registered_commands[before:]:
+        module = importlib.import_module(f"nalm.cli.{file}").__name__
+        for declared in app.registered_commands:
+            if getattr(declared.callback, "__module__", None) != module:
+                continue
             alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
             alone.registered_commands.append(declared)
             command = typer.main.get_command(alone)

@@ -38,11 +38,15 @@ def _labels(ctx: Any, field: str) -> Names:
     """Return the labels of the experiments that were typed, or of the one in the results directory."""
     from nalm.experiments.index import index
 
-    typed = ctx.params
-    if typed.get("directory") is not None:
-        return _stored_labels(typed["directory"], typed.get("experiment"), field)
+    if "directory" in ctx.params:
+        directory, *rest = (
+            [ctx.params["directory"], ctx.params.get("experiment")] if ctx.params["directory"] else ctx.args
+        )
+        return _stored_labels(Path(directory), rest[0] if rest else None, field)
     found: dict[str, None] = {}
-    for name in typed.get("experiments") or ():
+    for name in (
+        ctx.params.get("experiments") or ctx.args
+    ):  # the parser leaves them in args if an option lacks its value
         if name in index():
             found |= dict.fromkeys(getattr(index()[name], field))
         elif Path(name).is_file():
