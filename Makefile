@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install figure3 results results-nau lint types test slurm browser test-slow bench parity clean
+.PHONY: install figure3 results results-nau lint types check test slurm browser test-slow bench parity clean
 
 install: .venv/installed
 
@@ -40,6 +40,12 @@ lint: install
 types: install
 	$(BIN)/mypy
 
+# For the person who edits: lint, types, and the quick tests of the rooms that differ from main.
+check: lint types
+	@changed=$$($(BIN)/python tests/changed.py); \
+	if [ -z "$$changed" ]; then echo "no room differs from main: no test was run"; exit 0; fi; \
+	$(BIN)/pytest -n 2 -m "not slow and not compiled" $$changed || [ $$? -eq 5 ]
+
 test: lint types
 	$(BIN)/pytest -n 2 -m "not slow"
 
@@ -67,7 +73,7 @@ test-slow: install
 	$(BIN)/pytest -n 2 -m slow
 
 bench: install
-	$(BIN)/nalm bench --floor benchmarks/floor.py
+	$(BIN)/nalm bench --thorough --floor benchmarks/floor.py
 
 parity: install
 	$(BIN)/python benchmarks/parity.py
