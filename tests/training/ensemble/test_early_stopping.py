@@ -34,12 +34,28 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nalm.training.ensemble.stack.VECTOR", 1)
 
 
+Sizes = list[tuple[int, int, int]]
+"""Numbers of runs present, of models, and of streams of random numbers, at each evaluation."""
+
+
 @pytest.fixture(scope="module")
-def both() -> tuple[Ensemble, History, History]:
+def stopping() -> tuple[Ensemble, History, Sizes]:
+    """Train with early stopping."""
+    sizes: Sizes = []
+
+    def look(ensemble: Ensemble) -> None:
+        drawn = ensemble.stack.sampler.draw(0).shape[1]
+        sizes.append((len(ensemble.stack.present), len(ensemble.stack.state.diverged_at), drawn))
+
+    ensemble = make_ensemble(recipe(), RUNS, compiled=False)
+    return ensemble, ensemble.train(on_evaluation=look), sizes
+
+
+@pytest.fixture(scope="module")
+def both(stopping: tuple[Ensemble, History, Sizes]) -> tuple[Ensemble, History, History]:
     """Train the same runs with and without early stopping."""
-    stopping = make_ensemble(recipe(), RUNS, compiled=False)
-    history = stopping.train()
-    return stopping, history, make_ensemble(recipe(stop=False), RUNS, compiled=False).train()
+    ensemble, history, _ = stopping
+    return ensemble, history, make_ensemble(recipe(stop=False), RUNS, compiled=False).train()
 
 
 def solved_at(history: History, run: int) -> int | None:
@@ -110,14 +126,8 @@ def test_training_ends_when_all_are_retired() -> None:
     assert len(history.criteria) == len(history.iterations)
 
 
-def test_the_ensemble_shrinks_to_the_runs_that_are_left() -> None:
-    sizes: list[tuple[int, int, int]] = []
-
-    def look(ensemble: Ensemble) -> None:
-        drawn = ensemble.stack.sampler.draw(0).shape[1]
-        sizes.append((len(ensemble.stack.present), len(ensemble.stack.state.diverged_at), drawn))
-
-    history = make_ensemble(recipe(iterations=2000), RUNS, compiled=False).train(on_evaluation=look)
+def test_the_ensemble_shrinks_to_the_runs_that_are_left(stopping: tuple[Ensemble, History, Sizes]) -> None:
+    _, history, sizes = stopping
     assert sizes[0] == (12, 12, 6)
     left = int((history.stopped_at >= history.iterations[-1]).sum() + (history.stopped_at < 0).sum())
     assert left <= sizes[-1][0] < 12
@@ -130,7 +140,7 @@ def test_without_the_option_nobody_is_retired(both: tuple[Ensemble, History, His
     assert np.isfinite(np.stack(usual.test_errors)).all()
 
 
-@pytest.mark.parametrize("pause", [1, 17, 18, 25, 33])
+@pytest.mark.parametrize("pause", [25, *(pytest.param(pause, marks=pytest.mark.slow) for pause in (1, 17, 18, 33))])
 def test_an_interrupted_ensemble_retires_the_same_runs_at_the_same_time(
     both: tuple[Ensemble, History, History], pause: int
 ) -> None:

@@ -34,13 +34,10 @@ TASKS = [SubsetTask(operation="div", train=train, test=test) for train, test in 
 NINE_RUNS: Runs = [(task, seed) for task in TASKS for seed in range(3)]
 
 
-every_module_compiled = pytest.mark.parametrize(
-    "module",
-    [
-        name if name in ("RealNPU", "NRU", "NMRU") else pytest.param(name, marks=pytest.mark.slow, id=name)
-        for name in MODULES
-    ],
-)
+def every_module(*quick: str) -> pytest.MarkDecorator:
+    """Parametrize a test over every module, and mark all but some as slow."""
+    names = [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in MODULES]
+    return pytest.mark.parametrize("module", names)
 
 
 def recipe(module: str, iterations: int = 40, /, **changes: Any) -> Recipe:
@@ -142,7 +139,7 @@ def own(module: type[nn.Module]) -> str:
     return f"test_ensemble_modules:{module.__name__}"
 
 
-@pytest.mark.parametrize("module", list(MODULES))
+@every_module("Linear", "NALU", "NMU", "RealNPU", "NRU", "NMRU")
 def test_a_run_is_the_same_alone_in_company_and_in_any_order(module: str) -> None:
     together = make_ensemble(recipe(module), NINE_RUNS, compiled=False).train()
     shuffled = random.Random(0).sample(range(len(NINE_RUNS)), len(NINE_RUNS))
@@ -278,7 +275,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.mark.compiled
-@every_module_compiled
+@every_module("NMRU")
 def test_compiled_training_is_eager_training_within_rounding(module: str) -> None:
     changes = {"NRU": {"learning_rate": 1e-2}, "DMU": {"learning_rate": 1e-3}}.get(module, {})  # rounding grows faster
     compiled = make_ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=True)
@@ -291,6 +288,7 @@ def test_compiled_training_is_eager_training_within_rounding(module: str) -> Non
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["pcc", "mape", "pcc_then_mse"])
 def test_every_criterion_is_compiled(criterion: str) -> None:
     ensemble = make_ensemble(recipe("NMRU", 3, criterion=criterion), NINE_RUNS, compiled=True)
@@ -338,6 +336,7 @@ def test_recipes_that_differ_in_numbers_share_their_compiled_graphs(graphs: list
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [{"name": "NMU", "noise": [1, 5]}, {"name": "NALU", "gate": "gumbel"}])
 def test_compiled_runs_with_noise_train_to_the_end_as_eager_ones(
     module: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -398,7 +397,7 @@ def test_garbage_is_collected_as_before_when_training_ends_in_an_error() -> None
 
 
 @pytest.mark.compiled
-@every_module_compiled
+@every_module("NMRU")
 def test_a_compiled_run_is_bit_equal_in_any_company(module: str) -> None:
     company = [(task, seed) for task in TASKS for seed in range(25)]
     shuffled = random.Random(1).sample(range(len(company)), len(company))
