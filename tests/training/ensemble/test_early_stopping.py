@@ -1,5 +1,6 @@
 """Early stopping: what is recorded of stopped runs, and that the other runs are unaffected."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,12 @@ def recipe(stop: bool = True, iterations: int = 700, **fields: Any) -> Recipe:
     return Recipe.model_validate(usual | fields | {"iterations": iterations, "stop_when_solved": stop})
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _small() -> Iterator[None]:
     """Make eager ensembles without padding, which shrink with every run that stops."""
-    monkeypatch.setattr("nalm.training.ensemble.stack.VECTOR", 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nalm.training.ensemble.stack.VECTOR", 1)
+        yield
 
 
 Sizes = list[tuple[int, int, int]]
