@@ -168,7 +168,7 @@ def test_an_owner_without_heartbeats_loses_its_lease_after_the_patience(path: Pa
 
 def test_unreadable_heartbeats_are_allowed_the_same_patience(path: Path) -> None:
     start = time.monotonic()
-    watchers = {}
+    watchers: dict[bytes, LeaseWatcher] = {}
     for heartbeat in (b"", b"{", b"[]", b'"x"', b"\xff", b"{}", b'{"pid": -1}'):
         held = path.with_name(f"{len(watchers)}.lease")
         held_by_another_machine(held, heartbeat=heartbeat)
