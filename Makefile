@@ -74,7 +74,7 @@ test-slow: install
 	$(TESTS) -m slow
 
 bench: install
-	$(BIN)/nalm bench --floor benchmarks/floor.py
+	$(BIN)/nalm bench --thorough --floor benchmarks/floor.py
 
 parity: install
 	$(BIN)/python benchmarks/parity.py
