@@ -13,6 +13,7 @@ from tests.modules.helpers import (
     mostly_slow,
     random_variant,
     scattered,
+    width,
     with_noise,
 )
 from tests.modules.variants import VARIANTS
@@ -63,6 +64,15 @@ def test_an_exported_program_computes_the_same_for_any_number_of_rows(name: str)
     program: Any = export(module, (inputs_for(name, 5),), dynamic_shapes=({0: Dim("rows", min=2)},))
     x = inputs_for(name, 9, seed=1)
     torch.testing.assert_close(program.module()(x), module(x), rtol=1e-13, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
+@every_variant
+def test_torchscript_is_refused_in_one_sentence_that_names_what_replaces_it(name: str) -> None:
+    module = VARIANTS[name](width(name), 1)
+    for model in (module, nn.Sequential(module, nn.ReLU())):
+        with pytest.raises(ValueError, match=f"^{type(module).__name__}: found a call of torch.jit.script, expected"):
+            torch.jit.script(model)
 
 
 class SideBySide(nn.Module):
