@@ -101,8 +101,20 @@ def test_a_warning_says_that_an_accumulators_error_is_not_finite(make: Callable[
     assert warnings_given() == [f"no run of {run.task} counts as solved: the Accumulator's error is not finite"]
 
 
-@pytest.mark.parametrize("lengths", [(1, 10, 100), (2, 3, 4), (10,)])
-@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+@pytest.mark.parametrize(
+    ("lengths", "suffix"),
+    [
+        ((1, 10, 100), "png"),
+        ((2, 3, 4), "pdf"),
+        ((10,), "svg"),
+        pytest.param((1, 10, 100), "pdf", marks=pytest.mark.slow),
+        pytest.param((1, 10, 100), "svg", marks=pytest.mark.slow),
+        pytest.param((2, 3, 4), "png", marks=pytest.mark.slow),
+        pytest.param((2, 3, 4), "svg", marks=pytest.mark.slow),
+        pytest.param((10,), "png", marks=pytest.mark.slow),
+        pytest.param((10,), "pdf", marks=pytest.mark.slow),
+    ],
+)
 def test_curves_are_drawn_into_a_whole_file(
     make: Callable[..., Results], tmp_path: Path, lengths: tuple[int, ...], suffix: str
 ) -> None:

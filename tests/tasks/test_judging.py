@@ -87,7 +87,7 @@ def born_gold(user_module: UserModule, module: str, name: str, compiled: bool) -
     return [(error, task.success_threshold(recipe)) for error, task in zip(errors.tolist(), tasks, strict=True)]
 
 
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.compiled)])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=[pytest.mark.compiled, pytest.mark.slow])])
 @pytest.mark.parametrize("name", SMALL_NUMBERS)
 @pytest.mark.parametrize("module", ["RealNPU", "NMRU"])
 def test_runs_with_gold_weights_have_solved_their_task(
@@ -98,6 +98,7 @@ def test_runs_with_gold_weights_have_solved_their_task(
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL_NUMBERS)
 def test_runs_of_the_nru_with_gold_weights_err_as_the_originals_layer(user_module: UserModule, name: str) -> None:
     # The originals are a fixed-weight run of the real layer, plus the epsilon; the thresholds are of x ** w by itself,
