@@ -41,7 +41,7 @@ def test_experiments_are_completed_by_name_and_by_file(complete: Complete, tiny:
 
 
 def test_variants_are_those_of_the_experiment(complete: Complete, tiny: Path) -> None:
-    assert complete("run", "figure-3", "--variants", "") [1:] == ["Real NPU (modified)", "NRU", "NMRU"]
+    assert complete("run", "figure-3", "--variants", "")[1:] == ["Real NPU (modified)", "NRU", "NMRU"]
     assert complete("run", "tiny.yaml", "--variants", "NM") == ["NMRU"]
 
 
