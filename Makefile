@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+TESTS := $(BIN)/pytest -n 2 --dist worksteal
 
 .PHONY: install figure3 results results-nau lint types check test slurm browser test-slow bench parity clean
 
@@ -44,10 +45,10 @@ types: install
 check: lint types
 	@changed=$$($(BIN)/python tests/changed.py); \
 	if [ -z "$$changed" ]; then echo "no room differs from main: no test was run"; exit 0; fi; \
-	$(BIN)/pytest -n 2 -m "not slow and not compiled" $$changed || [ $$? -eq 5 ]
+	$(TESTS) -m "not slow and not compiled" $$changed || [ $$? -eq 5 ]
 
 test: lint types
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(TESTS) -m "not slow"
 
 # For the tests on a real cluster of one node: installs Slurm and munge where they are missing and may be installed.
 slurm:
@@ -70,7 +71,7 @@ browser:
 		|| echo "Chromium could not be installed: its tests will be skipped" >&2
 
 test-slow: install
-	$(BIN)/pytest -n 2 -m slow
+	$(TESTS) -m slow
 
 bench: install
 	$(BIN)/nalm bench --thorough --floor benchmarks/floor.py

@@ -13,6 +13,7 @@ from tests.modules.helpers import (
     REPRESENTATIVES,
     WITHOUT_FORMULA,
     layer,
+    mostly_slow,
     randomized,
 )
 from tests.modules.variants import VARIANTS
@@ -61,7 +62,7 @@ def keeps(name: str, operation: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("name", "operation"), [(name, operation) for name, operation in COMPUTED if keeps(name, operation)]
+    ("name", "operation"), mostly_slow((name, operation) for name, operation in COMPUTED if keeps(name, operation))
 )
 def test_the_expression_of_gold_weights_is_the_operation(name: str, operation: str) -> None:
     expected = PRINTED | (PRINTED_WHEN_SAFE if name == "NALU-safe" else {})
@@ -69,7 +70,7 @@ def test_the_expression_of_gold_weights_is_the_operation(name: str, operation: s
 
 
 @pytest.mark.parametrize(
-    ("name", "operation"), [(name, operation) for name, operation in COMPUTED if not keeps(name, operation)]
+    ("name", "operation"), mostly_slow((name, operation) for name, operation in COMPUTED if not keeps(name, operation))
 )
 def test_the_expression_takes_the_nearest_weight_for_one_that_is_not_discrete(name: str, operation: str) -> None:
     # A half is rounded away from zero, a square's 2 to the largest weight.

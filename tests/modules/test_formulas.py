@@ -44,7 +44,16 @@ def test_formulas_compute_what_the_module_does_in_evaluation(name: str) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["NAC", "NALU-bias", "INALU", "NMU", "NPU", "NRU", "NMRU", "MulMCFC-real_npu", "DMU"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("NAC", "NMRU", "DMU"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("NALU-bias", "INALU", "NMU", "NPU", "NRU", "MulMCFC-real_npu")
+        ),
+    ],
+)
 def test_formulas_of_modules_with_many_weights_compute_the_same(name: str) -> None:
     # From 64 on, sums and products are not written out: other operations of torch compute them.
     module = randomized(VARIANTS[name](40, 2)).eval()

@@ -10,6 +10,7 @@ from tests.modules.helpers import (
     both_modes,
     every_variant,
     inputs_for,
+    mostly_slow,
     random_variant,
     scattered,
     width,
@@ -26,7 +27,7 @@ from nalm.modules import (
 )
 
 
-@pytest.mark.parametrize("name", FORWARD)
+@pytest.mark.parametrize("name", mostly_slow(FORWARD))
 def test_compiled_in_one_graph_it_trains_the_same(name: str) -> None:
     torch.compiler.reset()
     module = random_variant(name, training=True)
@@ -115,6 +116,7 @@ of_the_exporter = pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafS
 
 
 @of_the_exporter
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_an_onnx_model_computes_the_same(from_onnx: dict[str, tuple[Tensor, Tensor]], name: str) -> None:
     found, expected = from_onnx[name]

@@ -114,6 +114,7 @@ def test_a_benchmark_has_a_row_per_module_and_number_of_inputs() -> None:
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 def test_a_floor_is_measured_by_the_file_that_is_named(tmp_path: Path) -> None:
     file = tmp_path / "floor.py"
     file.write_text("def floor(module, inputs):\n    return 2.0 if module == 'NMRU' else None\n")
