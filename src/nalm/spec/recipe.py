@@ -26,6 +26,7 @@ from nalm.spec.criteria import CRITERIA
 from nalm.spec.names import STORED, known
 from nalm.spec.optimizers import OPTIMIZERS
 from nalm.spec.schedules import Term
+from nalm.spec.trial import initialized, try_step
 
 if TYPE_CHECKING:
     import torch
@@ -88,7 +89,8 @@ class ModuleChoice(BaseModel):
 
     def build(self, in_features: int, out_features: int) -> nn.Module:
         """Build the module."""
-        return build(self.name, in_features, out_features, self.options)
+        module = build(self.name, in_features, out_features, self.options)
+        return module if self.name in MODULES else initialized(module, in_features)
 
 
 def _like(default: Any, value: Any) -> Any:
@@ -237,13 +239,10 @@ def _check_once(fields: str, modules: tuple[Any, ...], in_features: int, hidden_
     name, module = recipe.architecture, recipe.probe(in_features, hidden_size)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError(f"found module {name!r} without parameters to train, expected one that can learn")
-    try:
-        with torch.random.fork_rng(devices=[]):
-            shape = tuple(module(torch.ones(2, in_features)).shape)
-    except Exception as error:  # whatever the module raises
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        raise ValueError(f"module {name!r} fails on an input of shape (2, {in_features}): {reason}") from error
-    if shape != (2, 1):
-        raise ValueError(f"module {name!r} maps shape (2, {in_features}) to {shape}, expected (2, 1)")
-    regularizers = module.regularizers(torch.ones(1, in_features)) if isinstance(module, ArithmeticModule) else {}
+    foreign = any(layer.name not in MODULES for layer in (recipe.module, recipe.second) if layer)
+    dtype = recipe.dtype if foreign else torch.float32
+    try_step(module, name, dtype, in_features, backwards=foreign)
+    regularizers = (
+        module.regularizers(torch.ones(1, in_features, dtype=dtype)) if isinstance(module, ArithmeticModule) else {}
+    )
     recipe.check_terms({*PARAMETER_NORMS, *regularizers})
