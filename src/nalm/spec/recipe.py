@@ -32,10 +32,16 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["HIDDEN_SIZE", "PARAMETER_NORMS", "ModuleChoice", "Recipe", "Restart"]
+__all__ = ["HIDDEN_SIZE", "MOST_INPUTS", "MOST_UNITS", "PARAMETER_NORMS", "ModuleChoice", "Recipe", "Restart"]
 
 PARAMETER_NORMS = {"l1": 1, "l2": 2}
 """Regularizers that every module has: the sum of its parameters' 1-norms, or of their 2-norms (not squared)."""
+
+MOST_INPUTS = 100_000
+"""Inputs of a network at most: 10,000 rows of them are 4 GB."""
+
+MOST_UNITS = 10_000
+"""Outputs of the first of two layers at most."""
 
 HIDDEN_SIZE = 2
 """Default number of outputs of the first of two layers: one sum for each of two operands."""
