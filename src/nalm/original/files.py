@@ -188,7 +188,7 @@ def _sparsity_error(values: Mapping[str, Mapping[int, float]], step: int) -> flo
 def _scalars(path: Path) -> Iterator[tuple[str, int, float, float]]:
     """Yield tag, step, wall time and value of every scalar that is needed; the log has many more."""
     try:
-        from google.protobuf.message import DecodeError
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
         from tensorboard.compat.proto.event_pb2 import Event
     except ImportError:
         raise NalmError("reading TensorBoard's files needs `pip install 'nalm[tensorboard]'`") from None
