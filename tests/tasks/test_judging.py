@@ -52,7 +52,7 @@ def test_a_gold_threshold_is_computed_once_however_many_recipes_share_it(monkeyp
     expected = task.success_threshold(make_recipe())
     monkeypatch.setattr(thresholds, "gold_error", None)
     for changes in ({"learning_rate": 0.5}, {"iterations": 7}, {"module": {"name": "NRU", "sign": "joint"}}):
-        assert task.success_threshold(make_recipe(**changes)) is expected
+        assert task.success_threshold(make_recipe(**changes)) == expected
 
 
 @pytest.mark.parametrize(

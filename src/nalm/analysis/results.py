@@ -1,27 +1,31 @@
 """Read results as data frames and trained modules."""
 
+from __future__ import annotations
+
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import torch
-from torch import nn
 
 from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
-from nalm.experiments.catalog import figures_called
 from nalm.experiments.experiment import Experiment, check_labels
+from nalm.experiments.index import figures_called
 from nalm.experiments.runs import Run, runs_of
-from nalm.modules import ArithmeticModule, TwoLayers, expression
+from nalm.spec.task import Judged
 from nalm.spec.thresholds import Threshold, best_row
 from nalm.store.columns import EVALUATION_COLUMNS
 from nalm.store.rows import StoredRun, stored_runs
 from nalm.store.store import Store
-from nalm.tasks.digits.reference import reference_thresholds
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
 
 __all__ = ["Results", "TrainedRun", "learnt_expression", "load"]
 
@@ -43,7 +47,7 @@ class TrainedRun(StoredRun):
     reference: Threshold | None = None
 
     @classmethod
-    def from_stored(cls, stored: StoredRun, variant: str, task: str, run: Run) -> "TrainedRun":
+    def from_stored(cls, stored: StoredRun, variant: str, task: str, run: Run) -> TrainedRun:
         """Return a stored run with its place in an experiment."""
         return cls(**vars(stored), variant=variant, task=task, run=run)
 
@@ -78,6 +82,8 @@ class TrainedRun(StoredRun):
 
     def history(self) -> pd.DataFrame:
         """Return a row per evaluation, with ``parameter.index`` columns if parameters were kept at every evaluation."""
+        import pandas as pd
+
         columns = {column.name: getattr(self, column.field) for column in EVALUATION_COLUMNS}
         evaluations = len(self.iterations)
         for name, values in self.parameters().items() if self.has_parameter_histories else ():
@@ -99,31 +105,45 @@ class TrainedRun(StoredRun):
         """Return the trained module, in evaluation mode.
 
         Raises:
-            NalmError: its parameters are not known.
+            NalmError: its parameters are not known, or its module cannot be imported any more, or is another one now.
         """
+        import torch
+
         if not self.has_parameters:
             raise NalmError(
                 f"found no parameters of {self.variant} on {self.task} with seed {self.run.seed}, which was imported"
             )
         module = self._untrained().to(self.run.recipe.dtype)
-        state = {name: torch.tensor(values[-1]) for name, values in self.parameters().items()}
-        for name, buffer in module.state_dict().items():
-            if name not in state:
-                state[name] = torch.tensor(self.flat_buffers[name]).reshape(buffer.shape)
-        module.load_state_dict(state)
+        state = module.state_dict()
+        stored = {name: values[-1] for name, values in self.parameters().items()} | dict(self.flat_buffers)
+        if {name: value.numel() for name, value in state.items()} != {name: len(v.flat) for name, v in stored.items()}:
+            raise NalmError(
+                f"found the stored parameters {', '.join(stored)}, expected those that {self.run.recipe.architecture} "
+                f"has now: {', '.join(f'{name} {tuple(value.shape)}' for name, value in state.items())}"
+            )
+        module.load_state_dict({name: torch.tensor(stored[name]).reshape(state[name].shape) for name in state})
         return module.eval()
 
     def description(self) -> dict[str, Any]:
-        """Return everything about the run: its outcome, expression, weights, provenance and history."""
-        module = self.module() if self.has_parameters else None
-        parameters = () if module is None else module.named_parameters()
+        """Return everything about the run: its outcome, expression, weights, provenance and history.
+
+        If its module cannot be imported any more, the expression says so, and the weights are flat.
+        """
         return {
             **self.outcome(),
-            "expression": None if module is None else learnt_expression(module),
-            "weights": {name: value.tolist() for name, value in parameters},
+            "expression": self._expression(),
+            "weights": {name: values[-1].tolist() for name, values in self.parameters().items()},
             "provenance": self.provenance,
             "history": self.history().to_dict(orient="records"),
         }
+
+    def _expression(self) -> str | None:
+        if not self.has_parameters:
+            return None
+        try:
+            return learnt_expression(self.module())
+        except NalmError as error:
+            return f"unknown: {error}"
 
     def _untrained(self) -> nn.Module:
         try:
@@ -132,22 +152,54 @@ class TrainedRun(StoredRun):
             raise NalmError(str(error)) from None
 
     def parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-        """Return the parameters that were kept. The first axis has the evaluations, then the values after training."""
+        """Return the parameters that were kept. The first axis has the evaluations, then the values after training.
+
+        The other axes are the parameter's, or a single one if its module cannot be imported any more.
+        """
+        if not self.flat_parameters:
+            return {}
+        try:
+            shapes = {name: tuple(parameter.shape) for name, parameter in self._untrained().named_parameters()}
+        except NalmError:
+            return self._flat_parameters()
+        if any(len(values) % (prod(shapes.get(name, ())) or 1) for name, values in self.flat_parameters.items()):
+            return self._flat_parameters()  # another module has the name now
         return {
-            name: self.flat_parameters[name].reshape(-1, *parameter.shape)
-            for name, parameter in self._untrained().named_parameters()
+            name: self.flat_parameters[name].reshape(-1, *shape)
+            for name, shape in shapes.items()
             if name in self.flat_parameters
         }
 
+    def _flat_parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+        """Return the parameters as flat rows, as many as there are evaluations, or one if only the last was kept."""
+        from nalm.training.history import MOST_PARAMETERS
+
+        evaluations = self.run.recipe.iterations // self.run.recipe.evaluate_every + 1
+        rows = 1 + (evaluations if self.diverged_at is not None else len(self.iterations))
+        lengths = [len(values) for values in self.flat_parameters.values()]
+        every = not any(length % rows for length in lengths) and evaluations * sum(lengths) // rows <= MOST_PARAMETERS
+        return {name: values.reshape(rows if every else 1, -1) for name, values in self.flat_parameters.items()}
+
 
 def learnt_expression(module: nn.Module) -> str | None:
-    """Return the expression that a trained module computes; None if its modules have none, or if it diverged."""
+    """Return the expression that a trained module computes; None if its modules have none, or if it diverged.
+
+    A quotient whose operands have no weight is ``nan``, and the text says why.
+    """
+    from nalm.modules import ArithmeticModule, TwoLayers, expression
+
     layers = (module.first, module.second) if isinstance(module, TwoLayers) else (module,)
     if not all(isinstance(layer, ArithmeticModule) for layer in layers) or any(
         value.isnan().any() for value in module.parameters()
     ):
         return None
-    return ", ".join(map(str, expression(module)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the text says it
+        try:
+            formulas = [str(formula) for formula in expression(module)]
+        except ValueError:  # an operation of its forward pass has no formula
+            return None
+    return ", ".join(f"{formula} (a division by 0)" if formula == "nan" else formula for formula in formulas)
 
 
 class Results:
@@ -173,10 +225,13 @@ class Results:
             for variant, task, run in labelled
             if run.key in stored
         ]
-        references = reference_thresholds(
-            (run.task, run.run.recipe, run.run.task, run.validation_errors.tolist(), run.test_errors.tolist())
-            for run in trained
-        )
+        references: dict[str, Threshold] = {}
+        for family in {type(run.run.task) for run in trained}:
+            references |= family.reference_thresholds(
+                Judged(run.task, run.run.task, run.run.recipe, run.validation_errors.tolist(), run.test_errors.tolist())
+                for run in trained
+                if type(run.run.task) is family
+            )
         return [replace(run, reference=references.get(run.task)) for run in trained]
 
     @property
@@ -190,6 +245,8 @@ class Results:
         Columns are ``variant``, ``task``, ``seed``, ``solved``, ``iteration_solved`` (first crossing of the threshold),
         the errors at the best validation row, and ``diverged_at``.
         """
+        import pandas as pd
+
         frame = pd.DataFrame([run.outcome() for run in self.trained])
         return frame.astype({"iteration_solved": "Int64", "diverged_at": "Int64"}) if len(frame) else frame
 
@@ -204,6 +261,8 @@ class Results:
 
     @cached_property
     def _summary(self) -> pd.DataFrame:
+        import pandas as pd
+
         runs = self.runs()
         rows = []
         for variant in self.experiment.variants:

@@ -1,27 +1,13 @@
 """The commands. Each parses its options, calls one function, and prints."""
 
-import importlib
 import logging
-import os
 import sys
 
 from nalm.errors import NalmError
 from nalm.log import LOGGER
+from nalm.registry import children_without_working_directory
 
 __all__ = ["main"]
-
-MODULES = (
-    "catalog",
-    "training",
-    "benchmark",
-    "cluster",
-    "exports",
-    "results",
-    "compare",
-    "thresholds",
-    "landscape",
-)
-"""Modules that add their commands to the app, in the order in which the help lists them."""
 
 
 class _ShowOnStderr(logging.Handler):
@@ -36,14 +22,11 @@ def main() -> None:
     """Run the command line. Wrong input becomes one sentence on stderr, with exit code 2."""
     from nalm.cli.app import app
 
-    for module in MODULES:
-        importlib.import_module(f"nalm.cli.{module}")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m nalm` does, so that users' modules are found
     handler = _ShowOnStderr()
     LOGGER.addHandler(handler)
     try:
-        app()
+        with children_without_working_directory():
+            app()
     except NalmError as error:
         print(f"nalm: {error}", file=sys.stderr)
         sys.exit(2)

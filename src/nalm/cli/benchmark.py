@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 import nalm
-from nalm.cli.app import AsJson, app
+from nalm.cli.app import app
+from nalm.cli.arguments import AsJson
 from nalm.cli.console import say, write_json, write_table
 
 BOUNDS = LOW, HIGH = "_low", "_high"

@@ -6,8 +6,6 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from nalm.errors import NalmError
 from nalm.execution.dispatch import train_shards
 from nalm.execution.executors.local import default_workers, local_workers
@@ -15,8 +13,9 @@ from nalm.execution.plan import WHOLE, Part, Plan, plan
 from nalm.execution.progress import Progress, ProgressTracker
 from nalm.execution.running import clear_running
 from nalm.execution.signals import interruption
-from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
+from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
+from nalm.experiments.index import COMPUTED_FIGURES, figures_called
 from nalm.registry import import_paths
 from nalm.store.store import Store
 from nalm.tasks import check_tasks
@@ -148,6 +147,10 @@ def check_device(device: str) -> None:
     Raises:
         NalmError: torch does not know the device, or this machine does not have it.
     """
+    if device == "cpu":
+        return
+    import torch
+
     try:
         torch.ones(1, device=device, dtype=torch.float64).sum().item()  # inputs are placed in float64
     except Exception as error:  # each back end raises its own kinds

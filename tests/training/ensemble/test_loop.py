@@ -17,7 +17,8 @@ from tests.training.histories import errors
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nalm.experiments.catalog import default_recipe, experiment_names, load_experiment
+from nalm.experiments.catalog import default_recipe, load_experiment
+from nalm.experiments.index import experiment_names
 from nalm.log import warnings_given
 from nalm.modules import MODULES
 from nalm.spec.recipe import Recipe

@@ -2,13 +2,14 @@
 
 import concurrent.futures
 import contextlib
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from nalm.execution.executors.kind import ExecutorKind, Settings
+from nalm.registry import children_without_working_directory
 
 __all__ = ["InProcessExecutor", "default_workers", "local_workers"]
 
@@ -34,6 +35,19 @@ class InProcessExecutor(concurrent.futures.Executor):
         return future
 
 
+class _Process(SpawnProcess):
+    """A process that imports nothing from the working directory while it starts."""
+
+    def start(self) -> None:
+        """Start the process."""
+        with children_without_working_directory():
+            super().start()
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
 @contextlib.contextmanager
 def local_workers(count: int) -> Iterator[concurrent.futures.Executor]:
     """Start worker processes with one thread each; an exception within the context stops them.
@@ -46,8 +60,8 @@ def local_workers(count: int) -> Iterator[concurrent.futures.Executor]:
         return
     from nalm.execution.worker import start_worker  # imports torch
 
-    context = multiprocessing.get_context("spawn")
-    executor = concurrent.futures.ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)
+    with children_without_working_directory():  # it starts a process that keeps track of resources
+        executor = concurrent.futures.ProcessPoolExecutor(count, mp_context=_Context(), initializer=start_worker)
     try:
         yield executor
     except BaseException:
