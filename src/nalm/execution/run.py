@@ -6,10 +6,8 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from nalm.errors import NalmError
-from nalm.execution.dispatch import train_shards
+from nalm.execution.executors.forking import start_nursery
 from nalm.execution.executors.local import default_workers, local_workers
 from nalm.execution.plan import WHOLE, Part, Plan, plan
 from nalm.execution.progress import Progress, ProgressTracker
@@ -63,6 +61,8 @@ def run(
         Interrupted: SIGTERM asked this process to stop; workers have written checkpoints.
     """
     here = device if executor is None else "cpu"
+    if executor is None and workers != 0 and not Store(out).path.exists():
+        start_nursery(device, compiled)  # early: it imports while this process makes the plan
     chosen, store, (runs, shards) = prepare(experiments, out, here, replace, imports, part)
     store.make_directories()
     store.set_damaged_aside()
@@ -74,7 +74,9 @@ def run(
     count = min(default_workers() if workers is None else workers, len(shards))
 
     def make_executor() -> AbstractContextManager[concurrent.futures.Executor]:
-        return local_workers(count) if executor is None else nullcontext(executor)
+        return local_workers(count, device, compiled) if executor is None else nullcontext(executor)
+
+    from nalm.execution.dispatch import train_shards  # imports torch, while the nursery does
 
     # Closing the generator stops the workers, whatever exception ends this loop.
     with (
@@ -148,6 +150,10 @@ def check_device(device: str) -> None:
     Raises:
         NalmError: torch does not know the device, or this machine does not have it.
     """
+    if device == "cpu":
+        return
+    import torch
+
     try:
         torch.ones(1, device=device, dtype=torch.float64).sum().item()  # inputs are placed in float64
     except Exception as error:  # each back end raises its own kinds
