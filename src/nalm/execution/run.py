@@ -9,7 +9,7 @@ from typing import NamedTuple
 from nalm.errors import NalmError
 from nalm.execution.executors.forking import start_nursery
 from nalm.execution.executors.local import default_workers, local_workers
-from nalm.execution.plan import WHOLE, Part, Plan, plan
+from nalm.execution.plan import WHOLE, Part, Plan, by_cost, plan
 from nalm.execution.progress import Progress, ProgressTracker
 from nalm.execution.running import clear_running
 from nalm.execution.signals import interruption
@@ -81,7 +81,9 @@ def run(
     # Closing the generator stops the workers, whatever exception ends this loop.
     with (
         interruption.on_sigterm(),
-        closing(train_shards(store.path.absolute(), shards, make_executor, device, compiled)) as attempts,
+        closing(
+            train_shards(store.path.absolute(), by_cost(shards, store), make_executor, device, compiled)
+        ) as attempts,
     ):
         for attempt in attempts:
             if attempt is not None:
