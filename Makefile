@@ -2,8 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+TESTS := $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: install figure3 results results-nau lint types test slurm browser test-slow bench parity clean
+.PHONY: install figure3 results results-nau lint types check test slurm browser test-slow bench parity clean
 
 install: .venv/installed
 
@@ -40,8 +41,14 @@ lint: install
 types: install
 	$(BIN)/mypy
 
+# For the person who edits: lint, types, and the quick tests of the rooms that differ from main.
+check: lint types
+	@changed=$$($(BIN)/python tests/changed.py); \
+	if [ -z "$$changed" ]; then echo "no room differs from main: no test was run"; exit 0; fi; \
+	$(TESTS) -m "not slow and not compiled" $$changed || [ $$? -eq 5 ]
+
 test: lint types
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(TESTS) -m "not slow"
 
 # For the tests on a real cluster of one node: installs Slurm and munge where they are missing and may be installed.
 slurm:
@@ -64,10 +71,10 @@ browser:
 		|| echo "Chromium could not be installed: its tests will be skipped" >&2
 
 test-slow: install
-	$(BIN)/pytest -n 2 -m slow
+	$(TESTS) -m slow
 
 bench: install
-	$(BIN)/nalm bench --floor benchmarks/floor.py
+	$(BIN)/nalm bench --thorough --floor benchmarks/floor.py
 
 parity: install
 	$(BIN)/python benchmarks/parity.py

@@ -16,6 +16,7 @@ import nalm
 from nalm.cli import main
 from nalm.experiments.experiment import Experiment
 from nalm.log import LOGGER
+from nalm.remember import Memory
 from nalm.training.history import History
 from tests.fixture_types import Cli, Contents
 
@@ -54,6 +55,7 @@ def _forget_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
 def _nobody_has_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
+        patch.setattr("nalm.remember.MEMORY", Memory(lambda: None))  # tests change what answers follow from
         yield
 
 

@@ -113,7 +113,7 @@ def test_the_commands_of_the_documentation_of_clusters_are_understood(
         opened.append(settings.executor)
         return contextlib.nullcontext()
 
-    monkeypatch.setattr("nalm.cli.training.open_executor", open_executor)
+    monkeypatch.setattr("nalm.execution.executors.settings.open_executor", open_executor)
     monkeypatch.setattr(nalm, "run", lambda *_, **__: None, raising=False)
     monkeypatch.setattr(nalm, "reproduce", lambda *_, **__: [], raising=False)
     for name in ("node1", "node2"):

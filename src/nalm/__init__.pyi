@@ -18,8 +18,9 @@ from .execution.forecast import Forecast as Forecast, forecast as forecast
 from .execution.progress import Progress as Progress
 from .execution.run import run as run
 from .execution.status import Status as Status, status as status
-from .experiments.catalog import experiment_names as experiment_names, load_experiment as load_experiment
+from .experiments.catalog import load_experiment as load_experiment
 from .experiments.experiment import Experiment as Experiment
+from .experiments.index import experiment_names as experiment_names
 from .export.csv_files import Exported as Exported, export_csv as export_csv
 from .export.tensorboard_logs import export_tensorboard as export_tensorboard
 from .figures.curves import error_quantiles as error_quantiles, training_curves as training_curves

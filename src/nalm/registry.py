@@ -1,14 +1,19 @@
 """One class for every extension point: built-in names, names of installed packages, and import paths."""
 
+import ast
 import contextlib
 import difflib
 import importlib
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoints, entry_points
+from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["Registry", "did_you_mean", "import_paths"]
+__all__ = ["LazyMapping", "Registry", "any_installed", "did_you_mean", "import_paths", "names_in_stub"]
 
 T = TypeVar("T")
 
@@ -25,6 +30,26 @@ def import_paths(allowed: bool) -> Iterator[None]:
         _IMPORT_PATHS.reset(token)
 
 
+def any_installed() -> bool:
+    """Tell whether an installed package offers anything to nalm, by an entry point of any kind."""
+    return any(group.startswith("nalm.") for group in _installed(_search_path()).groups)
+
+
+def _search_path() -> tuple[tuple[str, int], ...]:
+    """Return the directories that packages are found in, and when something was last added to each."""
+    found = []
+    for directory in sys.path:
+        with contextlib.suppress(OSError):
+            found.append((directory, os.stat(directory or ".").st_mtime_ns))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def _installed(search_path: tuple[tuple[str, int], ...]) -> Any:
+    """Return the entry points of all installed packages. Reading them takes a while, so it is done once."""
+    return entry_points()
+
+
 def did_you_mean(name: str, known: list[str]) -> str:
     """Return ``" (did you mean …?)"`` with the closest known name, or an empty string if none is close.
 
@@ -34,6 +59,48 @@ def did_you_mean(name: str, known: list[str]) -> str:
     folded = {item.casefold(): item for item in known}
     close = difflib.get_close_matches(name.casefold(), folded, 1, cutoff=0.7)
     return f" (did you mean {folded[close[0]]}?)" if close else ""
+
+
+def names_in_stub(package_file: str) -> dict[str, list[str]]:
+    """Return the public names that a package's stub, ``__init__.pyi``, imports, by the submodule that has them.
+
+    Star imports are left out.
+
+    Arguments:
+        package_file: the ``__file__`` of the package.
+    """
+    stub = Path(package_file).with_suffix(".pyi").read_text(encoding="utf-8")
+    found: dict[str, list[str]] = {}
+    for node in ast.parse(stub).body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
+            found.setdefault(node.module, []).extend(alias.name for alias in node.names if alias.name != "*")
+    return found
+
+
+class LazyMapping(Mapping[str, T]):
+    """Objects by name. A string ``package.module:attribute`` is imported when its name is first looked up."""
+
+    def __init__(self, items: Mapping[str, T | str]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, name: str) -> T:
+        """Return the object with this name."""
+        found = self._items[name]
+        if isinstance(found, str):
+            found = self._items[name] = cast(T, _attribute(found))
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether a name is known, without importing its object."""
+        return name in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        """Return the number of names."""
+        return len(self._items)
 
 
 class Registry(Generic[T]):
@@ -64,7 +131,7 @@ class Registry(Generic[T]):
     ) -> None:
         self.kind = kind
         self.group = f"nalm.{plural}"
-        self._built_in = dict(built_in)
+        self._built_in = built_in if isinstance(built_in, LazyMapping) else LazyMapping(built_in)
         self._check = check
         self._example = example
 
@@ -78,11 +145,11 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         """Tell whether a name is known. Import paths are not names."""
-        return name in self._built_in or name in entry_points(group=self.group).names
+        return name in self._built_in or name in self._points().names
 
     def names(self) -> list[str]:
         """Return every name: the built-in ones in their order, then those of installed packages, sorted."""
-        installed = {point.name for point in entry_points(group=self.group)}
+        installed = {point.name for point in self._points()}
         return [*self._built_in, *sorted(installed - set(self._built_in))]
 
     def __getitem__(self, name: str) -> T:
@@ -92,17 +159,14 @@ class Registry(Generic[T]):
             ValueError: the name is unknown, the import fails or is forbidden, or the object is of another kind.
         """
         if name in self._built_in:
-            found = self._built_in[name]
-            if isinstance(found, str):
-                found = self._built_in[name] = cast(T, _attribute(found))
-            return found
+            return self._built_in[name]
         if ":" in name:
             if not _IMPORT_PATHS.get():
                 raise ValueError(
                     f"found {self.kind} {name!r}, an import path, whose code would be run: imports are not allowed"
                 )
             return self._imported(name)
-        for point in entry_points(group=self.group, name=name):
+        for point in self._points().select(name=name):
             return self._imported(point.value)
         raise ValueError(
             f"found unknown {self.kind} {name!r}{did_you_mean(name, self.names())}, "
@@ -117,6 +181,9 @@ class Registry(Generic[T]):
         """
         self[name]
         return name
+
+    def _points(self) -> EntryPoints:
+        return cast(EntryPoints, _installed(_search_path()).select(group=self.group))
 
     def _imported(self, path: str) -> T:
         try:

@@ -3,8 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 
-import torch
-
 __all__ = ["one_thread"]
 
 
@@ -15,6 +13,8 @@ def one_thread() -> Iterator[None]:
     Sums then have the same order on every machine. It also avoids nested thread pools and threads that wait for each
     other.
     """
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

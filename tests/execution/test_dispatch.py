@@ -315,6 +315,7 @@ def test_a_worker_that_dies_while_training_is_replaced_and_its_shard_is_trained(
     assert nalm.load(alone.path).runs().equals(results.runs())
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path: Path, tiny: Path) -> None:
     command = [sys.executable, "-m", "nalm", "run", str(tiny), "--out", str(tmp_path / "results"), "--no-compile"]

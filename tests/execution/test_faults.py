@@ -89,7 +89,12 @@ main()
 
 
 @pytest.mark.parametrize(
-    "command", [["summary"], ["runs"], ["show", "--variant", "NMRU", "--task", "negative", "--seed", "1"]]
+    "command",
+    [
+        ["summary"],
+        pytest.param(["runs"], marks=pytest.mark.slow),
+        pytest.param(["show", "--variant", "NMRU", "--task", "negative", "--seed", "1"], marks=pytest.mark.slow),
+    ],
 )
 def test_read_only_results_are_read(results: Path, start: Start, command: list[str]) -> None:
     name, *options = command

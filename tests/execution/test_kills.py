@@ -47,12 +47,13 @@ def kill_again_and_again(start: Start, path: Path, out: Path, log: Path, kills: 
     assert ended(last) == ""
 
 
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_run_that_is_killed_repeatedly_has_bit_equal_results(
-    write_yaml: WriteYaml, start: Start, tmp_path: Path
+    write_yaml: WriteYaml, start: Start, tmp_path: Path, kills: int
 ) -> None:
     updates = 3000
     path = write_yaml(recipe=f"recipe: {{iterations: {updates - 1}, evaluate_every: 200}}")
-    kill_again_and_again(start, path, tmp_path / "killed", tmp_path / "log", kills=3, updates=updates)
+    kill_again_and_again(start, path, tmp_path / "killed", tmp_path / "log", kills=kills, updates=updates)
     nalm.run(str(path), tmp_path / "whole", workers=0, compiled=False)
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
     assert updates < iterations(tmp_path / "log") < 1.3 * updates
@@ -105,7 +106,8 @@ def test_no_run_is_lost_when_the_parent_of_the_workers_is_killed(
 
 @pytest.mark.processes
 @pytest.mark.parametrize(
-    ("number", "code", "how"), [(signal.SIGTERM, 143, "told to stop"), (signal.SIGINT, 130, "interrupted")]
+    ("number", "code", "how"),
+    [(signal.SIGTERM, 143, "told to stop"), pytest.param(signal.SIGINT, 130, "interrupted", marks=pytest.mark.slow)],
 )
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_that_is_told_to_stop_writes_checkpoints_and_says_how_to_resume(
@@ -171,6 +173,7 @@ def test_two_runs_into_one_directory_share_the_work(write_yaml: WriteYaml, start
     assert sum(map(iterations, logs)) == updates * shards
 
 
+@pytest.mark.slow
 def test_the_shard_of_a_suspended_owner_is_taken_over_and_stored_once(
     write_yaml: WriteYaml, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

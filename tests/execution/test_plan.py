@@ -241,7 +241,7 @@ def test_workers_train_first_what_took_longest_in_the_store(
     measured = {
         cost_kind(shard.recipe, shard.runs[0].task.identity): costs[shard.recipe.architecture] for shard in shards
     }
-    monkeypatch.setattr("nalm.store.costs.compiled_costs", lambda store: measured)
+    monkeypatch.setattr("nalm.execution.plan.compiled_costs", lambda store: measured)
     ordered = by_cost(shards, Store(tmp_path))
     assert [shard.recipe.architecture for shard in ordered] == ["NRU", "NMRU"]
     assert {shard.name for shard in ordered} == {shard.name for shard in shards}

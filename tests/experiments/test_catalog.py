@@ -7,7 +7,8 @@ import pytest
 
 import nalm
 from nalm.errors import NalmError
-from nalm.experiments.catalog import COMPUTED_FIGURES, default_recipe, figures_called
+from nalm.experiments.catalog import default_recipe
+from nalm.experiments.index import COMPUTED_FIGURES, figures_called
 from nalm.spec.recipe import Recipe
 
 

@@ -4,6 +4,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -26,8 +27,13 @@ OF_ANY_TASKS = [kind for kind in FIGURES if kind != "lengths"]
 """The figure of sequences has a test file of its own."""
 
 
-@pytest.mark.parametrize("kind", OF_ANY_TASKS)
-@pytest.mark.parametrize("suffix", [".pdf", ".png", ".svg"])
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [
+        case if ".png" in case or "pairs" in case else pytest.param(*case, marks=pytest.mark.slow)
+        for case in product((".pdf", ".png", ".svg"), OF_ANY_TASKS)
+    ],
+)
 def test_every_kind_is_drawn_into_a_whole_file_of_every_format(
     found: Results, tmp_path: Path, kind: str, suffix: str
 ) -> None:
@@ -76,7 +82,7 @@ def test_every_kind_is_drawn_when_runs_diverged_and_errors_are_not_finite(found:
 
 
 @pytest.mark.parametrize("kind", OF_ANY_TASKS)
-@pytest.mark.parametrize("error", [0.0, 1.0])
+@pytest.mark.parametrize("error", [0.0, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_every_kind_draws_runs_with_one_evaluation(found: Results, kind: str, error: float) -> None:
     for index, run in enumerate(found.trained):
         found.trained[index] = changed(run, 1, test_errors=[error])

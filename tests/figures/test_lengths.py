@@ -15,6 +15,7 @@ from nalm.execution.plan import plan
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
 from nalm.log import warnings_given
+from nalm.spec.task import Judged
 from nalm.store.store import Store
 from nalm.tasks.digits.reference import reference_thresholds, upper_limit
 from nalm.training.history import History
@@ -94,14 +95,26 @@ def test_without_accumulators_nothing_is_solved_and_a_warning_says_why(make: Cal
 def test_a_warning_says_that_an_accumulators_error_is_not_finite(make: Callable[..., Results]) -> None:
     (run, *_) = [run for run in make().trained if run.run.recipe.module.name == "Accumulator"]
     found = reference_thresholds(
-        [(run.task, run.run.recipe, run.run.task, [1.0], [error]) for error in (2.0, math.nan)]
+        [Judged(run.task, run.run.task, run.run.recipe, [1.0], [error]) for error in (2.0, math.nan)]
     )
     assert math.isnan(found[run.task].value)
     assert warnings_given() == [f"no run of {run.task} counts as solved: the Accumulator's error is not finite"]
 
 
-@pytest.mark.parametrize("lengths", [(1, 10, 100), (2, 3, 4), (10,)])
-@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+@pytest.mark.parametrize(
+    ("lengths", "suffix"),
+    [
+        ((1, 10, 100), "png"),
+        ((2, 3, 4), "pdf"),
+        ((10,), "svg"),
+        pytest.param((1, 10, 100), "pdf", marks=pytest.mark.slow),
+        pytest.param((1, 10, 100), "svg", marks=pytest.mark.slow),
+        pytest.param((2, 3, 4), "png", marks=pytest.mark.slow),
+        pytest.param((2, 3, 4), "svg", marks=pytest.mark.slow),
+        pytest.param((10,), "png", marks=pytest.mark.slow),
+        pytest.param((10,), "pdf", marks=pytest.mark.slow),
+    ],
+)
 def test_curves_are_drawn_into_a_whole_file(
     make: Callable[..., Results], tmp_path: Path, lengths: tuple[int, ...], suffix: str
 ) -> None:

@@ -6,10 +6,8 @@ of the package; write it anew only together with the reason why something in it 
 
 import dataclasses
 import hashlib
-import importlib
 import inspect
 import json
-import pkgutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -141,8 +139,6 @@ def column_types() -> dict[str, Any]:
 
 def commands() -> dict[str, Any]:
     """Return every command with its arguments and options: their names, types and defaults."""
-    for module in pkgutil.iter_modules(nalm.cli.__path__, "nalm.cli."):  # each adds its commands to the app
-        importlib.import_module(module.name)
     root: Any = typer.main.get_command(app)
     described = {}
     for name, command in sorted(root.commands.items()):

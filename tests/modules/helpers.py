@@ -1,7 +1,7 @@
 """Inputs, random variants and tolerances that the tests of modules share."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -83,6 +83,17 @@ REPRESENTATIVES = [
     *("MulMCFC-real_npu-trash", "DMU", "DMU-heads"),
 ]
 """At least one variant of each class, where all would take too long."""
+
+
+def mostly_slow(cases: Iterable[Any]) -> list[Any]:
+    """Mark cases as slow, but for those of representatives; a case is the name of a variant, or begins with it."""
+    split = [(case, (case,) if isinstance(case, str) else case) for case in cases]
+    return [
+        case if parts[0] in REPRESENTATIVES else pytest.param(*parts, marks=pytest.mark.slow) for case, parts in split
+    ]
+
+
+every_variant_mostly_slow = pytest.mark.parametrize("name", mostly_slow(VARIANTS))
 
 FORWARD = [
     name

@@ -15,6 +15,7 @@ from tests.modules.helpers import (
     both_modes,
     float64,
     inputs_for,
+    mostly_slow,
     numbers,
     off_by,
     random_variant,
@@ -48,7 +49,7 @@ def permute_(module: ArithmeticModule, order: list[int], others: tuple[int, ...]
 
 
 @given(order=st.permutations(range(5)), seed=st.integers(0, 1000), training=st.booleans())
-@pytest.mark.parametrize("name", [name for name in FORWARD if name != "DMU-difference"])
+@pytest.mark.parametrize("name", mostly_slow(name for name in FORWARD if name != "DMU-difference"))
 @unhurried
 def test_inputs_may_be_permuted_together_with_their_weights(
     name: str, order: list[int], seed: int, training: bool
@@ -65,7 +66,7 @@ def test_inputs_may_be_permuted_together_with_their_weights(
 
 
 @given(data=st.data())
-@pytest.mark.parametrize("name", [*dict(IGNORING)])
+@pytest.mark.parametrize("name", mostly_slow(dict(IGNORING)))
 @unhurried
 def test_ignored_inputs_do_not_matter(name: str, data: st.DataObject) -> None:
     module = VARIANTS[name](3, 1).double().eval()
@@ -106,7 +107,7 @@ def test_a_difference_is_minus_that_of_the_swapped_inputs(name: str, data: st.Da
 
 
 @given(data=st.data())
-@pytest.mark.parametrize("name", [*dict(COMPUTED)])
+@pytest.mark.parametrize("name", mostly_slow(dict(COMPUTED)))
 @unhurried
 def test_sums_and_products_commute(name: str, data: st.DataObject) -> None:
     module = VARIANTS[name](2, 1).double().eval()

@@ -1,6 +1,7 @@
 """Expressions are the formulas of the nearest discrete weights."""
 
 import copy
+from functools import partial
 
 import pytest
 import sympy
@@ -12,12 +13,14 @@ from tests.modules.helpers import (
     REPRESENTATIVES,
     WITHOUT_FORMULA,
     layer,
+    mostly_slow,
     randomized,
 )
 from tests.modules.variants import VARIANTS
 from torch import nn
 
 from nalm.modules import (
+    DMU,
     INALU,
     NACNMU,
     NALU,
@@ -59,7 +62,7 @@ def keeps(name: str, operation: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("name", "operation"), [(name, operation) for name, operation in COMPUTED if keeps(name, operation)]
+    ("name", "operation"), mostly_slow((name, operation) for name, operation in COMPUTED if keeps(name, operation))
 )
 def test_the_expression_of_gold_weights_is_the_operation(name: str, operation: str) -> None:
     expected = PRINTED | (PRINTED_WHEN_SAFE if name == "NALU-safe" else {})
@@ -67,7 +70,7 @@ def test_the_expression_of_gold_weights_is_the_operation(name: str, operation: s
 
 
 @pytest.mark.parametrize(
-    ("name", "operation"), [(name, operation) for name, operation in COMPUTED if not keeps(name, operation)]
+    ("name", "operation"), mostly_slow((name, operation) for name, operation in COMPUTED if not keeps(name, operation))
 )
 def test_the_expression_takes_the_nearest_weight_for_one_that_is_not_discrete(name: str, operation: str) -> None:
     # A half is rounded away from zero, a square's 2 to the largest weight.
@@ -126,21 +129,103 @@ def test_expressions_of_layers_are_composed(model: nn.Module, expected: str) -> 
     assert sympy.simplify(found - sympy.sympify(expected)) == 0
 
 
+LAYERS = [
+    nn.Linear(2, 2).double(),
+    nn.Identity(),
+    nn.Dropout(),
+    nn.Tanh(),
+    nn.Sigmoid(),
+    nn.ReLU(),
+    nn.ReLU6(),
+    nn.LeakyReLU(),
+    nn.PReLU(dtype=torch.float64),
+    nn.ELU(0.7),
+    nn.CELU(0.7),
+    nn.SELU(),
+    nn.GELU(),
+    nn.SiLU(),
+    nn.Mish(),
+    nn.Hardswish(),
+    nn.Hardsigmoid(),
+    nn.Hardtanh(),
+    nn.Softplus(2),
+    nn.Softsign(),
+    nn.LogSigmoid(),
+    nn.Softmax(-1),
+    nn.Tanhshrink(),
+]
+"""Layers of torch that stand between arithmetic modules."""
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
+def test_layers_of_torch_are_part_of_the_expression(layer: nn.Module) -> None:
+    model = nn.Sequential(sum_and_difference(), layer, NMU(2, 1).gold("mul")).double().eval()
+    formula = expression(model, ["a", "b"])[0]
+    for a, b in ((1.0, 3.0), (3.0, -1.0), (-0.2, 0.5), (-7.0, -2.0)):
+        computed = model(torch.tensor([a, b], dtype=torch.float64)).item()
+        assert float(formula.subs({"a": a, "b": b})) == pytest.approx(computed, rel=1e-9, abs=1e-12)
+
+
+def test_the_weights_of_torchs_layers_are_not_rounded() -> None:
+    linear = nn.Linear(2, 2)
+    linear.load_state_dict({"weight": torch.tensor([[0.5, 0.25], [0.0, -1.5]]), "bias": torch.tensor([0.0, 2.0])})
+    assert str(expression(linear)) == "[0.5*x1 + 0.25*x2, 2 - 1.5*x2]"
+    (found,) = expression(nn.Sequential(linear, NMU(2, 1).gold("mul")))
+    assert sympy.expand(found - sympy.sympify("(0.5*x1 + 0.25*x2) * (2 - 1.5*x2)")) == 0
+
+
+def test_wide_trained_layers_are_expressed_at_once() -> None:
+    model = nn.Sequential(nn.Linear(20, 20), nn.Tanh(), RealNPU(20, 1).gold("div"))
+    assert len(expression(model)[0].atoms(sympy.tanh)) == 2
+
+
+def test_activations_may_come_first() -> None:
+    assert str(expression(nn.Sequential(nn.ReLU(), NAU(2, 1).gold("add")))) == "[Max(0, x1) + Max(0, x2)]"
+    assert str(expression(nn.Tanh(), ["a", "b"])) == "[tanh(a), tanh(b)]"
+
+
+class Residual(nn.Module):
+    """A module of one's own, around an arithmetic module with weights that are nearly discrete."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = layer(NAU(2, 2), [[0.9, 0.1], [0.0, -0.8]])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = x + self.inner(x)
+        return result
+
+
+def test_modules_of_ones_own_are_expressed_with_the_discrete_weights_inside() -> None:
+    assert str(expression(Residual(), ["a", "b"])) == "[2*a, 0]"
+
+
 @pytest.mark.parametrize(
-    ("model", "found"),
-    [
-        (nn.Linear(2, 1), "Linear"),
-        (nn.Sequential(NAU(2, 2), nn.ReLU(), NMU(2, 1)), "ReLU"),
-        (nn.Sequential(NAU(2, 2), nn.Sequential(NMU(2, 1), nn.Identity())), "Identity"),
-        (nn.Sequential(), "Sequential"),
-        (nn.Sequential(NAU(2, 2), nn.Sequential()), "Sequential"),
-        (ArithmeticCell(NAU(2, 1)), "ArithmeticCell"),
-    ],
-    ids=["Linear", "ReLU", "Identity", "empty", "empty-inside", "cell"],
+    "model", [nn.Sequential(), nn.ReLU(), Residual(), ArithmeticCell(NAU(2, 1))], ids=lambda model: type(model).__name__
 )
-def test_what_has_no_expression_is_refused_by_its_name(model: nn.Module, found: str) -> None:
-    with pytest.raises(ValueError, match=f"found a {found}, which has no expression, expected an arithmetic module"):
+def test_names_are_asked_for_where_the_number_of_inputs_is_unknown(model: nn.Module) -> None:
+    with pytest.raises(ValueError, match=f"found a {type(model).__name__}, whose number of inputs is unknown"):
         expression(model)
+
+
+@pytest.mark.parametrize("model", [nn.LayerNorm(2), nn.LSTM(2, 2), nn.Conv1d(2, 2, 1)])
+def test_what_has_no_expression_is_refused_by_its_name(model: nn.Module) -> None:
+    with pytest.raises(ValueError, match=f"found a {type(model).__name__}, which has no expression: ") as caught:
+        expression(nn.Sequential(NAU(2, 2), model))
+    assert "\n" not in str(caught.value)
+
+
+QUOTIENTS = [unit(2, 1).gold("div") for unit in (NMRU, NRU, RealNPU, INALU, NALU, DMU, NACMul)]
+
+
+@pytest.mark.parametrize("second", QUOTIENTS, ids=lambda module: type(module).__name__)
+@pytest.mark.parametrize("dividend", [0.0, 1.0])
+def test_an_output_that_divides_by_nothing_is_nan_and_a_warning_says_so(
+    second: ArithmeticModule, dividend: float
+) -> None:
+    model = nn.Sequential(layer(NAU(2, 2), [[dividend, 0.0], [0.2, 0.2]]), second)
+    with pytest.warns(UserWarning, match="found a division by 0 in output 1, which is nan"):
+        assert expression(model) == [sympy.nan]
 
 
 def test_layers_that_do_not_fit_have_no_expression() -> None:
@@ -197,6 +282,16 @@ def test_a_trigonometric_product_is_expressed_as_it_is() -> None:
     assert formula.has(sympy.sinh)
 
 
-def test_names_that_repeat_are_refused() -> None:
-    with pytest.raises(ValueError, match="found the names a, a, expected a different one"):
-        expression(NAU(2, 1), ["a", "a"])
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["a", "a"], "found the names a, a, expected a different one"),
+        (["a", ""], r"found the names \['a', ''\], expected none to be empty"),
+        ([" ", "b"], "expected none to be empty"),
+        ([], "found 0 names, expected 2"),
+    ],
+)
+def test_names_that_repeat_or_are_empty_are_refused(names: list[str], found: str) -> None:
+    for use in (NAU(2, 1).to_sympy, partial(expression, NAU(2, 1)), partial(expression, nn.Linear(2, 1))):
+        with pytest.raises(ValueError, match=found):
+            use(names)

@@ -20,6 +20,7 @@ from tests.modules.variants import VARIANTS
 from torch import Tensor
 
 from nalm.modules import (
+    NMRU,
     ArithmeticModule,
     expression,
 )
@@ -43,12 +44,42 @@ def test_formulas_compute_what_the_module_does_in_evaluation(name: str) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["NAC", "NALU-bias", "INALU", "NMU", "NPU", "NRU", "NMRU", "MulMCFC-real_npu", "DMU"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("NAC", "NMRU", "DMU"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("NALU-bias", "INALU", "NMU", "NPU", "NRU", "MulMCFC-real_npu")
+        ),
+    ],
+)
 def test_formulas_of_modules_with_many_weights_compute_the_same(name: str) -> None:
     # From 64 on, sums and products are not written out: other operations of torch compute them.
     module = randomized(VARIANTS[name](40, 2)).eval()
     x = inputs_for("NMU", 14, 3).flatten(1)[:, :9].repeat(1, 5)[:, :40]
     torch.testing.assert_close(evaluated(module, x), module(x).detach(), rtol=1e-9, atol=1e-12)
+
+
+SHORT = {"mul": "a*b", "div": "a/b", "reciprocal": "1/a", "squared": "a**2", "sub": "a - b"}
+WITH_SIGNS = ["NMRU", "NMRU-penalty", "NRU", "RealNPU", "NPU", "NaiveNPU", "INALU", "MulMCFC-real_npu", "DMU"]
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [(name, op) for name in WITH_SIGNS for op in VARIANTS[name](2, 1).operations if op in SHORT],
+)
+def test_discrete_weights_give_the_short_formula(name: str, operation: str) -> None:
+    module = VARIANTS[name](2, 1).gold(operation).idealize()
+    assert str(module.to_sympy(["a", "b"])[0]) == SHORT[operation]
+
+
+def test_weights_between_discrete_ones_keep_their_cosine() -> None:
+    module = NMRU(2, 1).gold("div")
+    with torch.no_grad():
+        module.weight[0, 0] = 0.9
+    (formula,) = module.to_sympy(["a", "b"])
+    assert formula.has(sympy.cos)
 
 
 @pytest.mark.parametrize(("name", "operation"), WITHOUT_FORMULA.items())

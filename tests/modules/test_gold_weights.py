@@ -12,6 +12,7 @@ from tests.modules.helpers import (
     POWER_UNITS,
     TAKES_ALL_INPUTS,
     drawn,
+    mostly_slow,
     off_by,
     width,
 )
@@ -32,7 +33,7 @@ def operand_choices(name: str, operation: str, in_features: int) -> list[tuple[i
     return list(permutations(range(in_features), OPERANDS[operation]))
 
 
-@pytest.mark.parametrize(("name", "operation"), COMPUTED)
+@pytest.mark.parametrize(("name", "operation"), mostly_slow(COMPUTED))
 def test_gold_weights_compute_the_operation_on_the_nine_ranges(name: str, operation: str) -> None:
     for in_features, out_features in ((2, 1), (3, 2), (10, 1)):
         module = VARIANTS[name](width(name, in_features), out_features).double().eval()
@@ -50,7 +51,7 @@ def test_gold_weights_compute_the_operation_on_the_nine_ranges(name: str, operat
                 assert error[worst] <= 1, (operands, x[worst], output[worst], exact[worst])
 
 
-@pytest.mark.parametrize(("name", "operation"), COMPUTED)
+@pytest.mark.parametrize(("name", "operation"), mostly_slow(COMPUTED))
 def test_operands_are_the_first_inputs_unless_they_are_named(name: str, operation: str) -> None:
     # Those that cannot ignore an input have no others here.
     module = VARIANTS[name](2 if name in TAKES_ALL_INPUTS else 3, 1).double().eval()
@@ -59,7 +60,7 @@ def test_operands_are_the_first_inputs_unless_they_are_named(name: str, operatio
     assert torch.equal(by_default, module.gold(operation, *range(OPERANDS[operation]))(x))
 
 
-@pytest.mark.parametrize("name", [name for name, operation in COMPUTED if operation == "mul"])
+@pytest.mark.parametrize("name", mostly_slow(name for name, operation in COMPUTED if operation == "mul"))
 def test_a_product_takes_any_number_of_operands(name: str) -> None:
     in_features = 4
     operands = (0, 1, 2, 3) if name in TAKES_ALL_INPUTS else (3, 0, 2)
@@ -73,13 +74,13 @@ def test_a_product_takes_any_number_of_operands(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "operation"),
-    [
+    mostly_slow(
         (name, operation)
         for name, operation in COMPUTED
         # Other modules have no weight of 1/2 or 2 that is discrete.
         if operation not in ("root", "squared") or "weight" not in VARIANTS[name](2, 1).bounds()
         if operation != "root" or isinstance(VARIANTS[name](2, 1), POWER_UNITS)
-    ],
+    ),
 )
 def test_discretizing_leaves_gold_weights_what_they_are(name: str, operation: str) -> None:
     module = VARIANTS[name](2, 1).double().eval().gold(operation)

@@ -9,9 +9,10 @@ from tests.modules.helpers import (
     IGNORING,
     OPERANDS,
     both_modes,
-    every_variant,
+    every_variant_mostly_slow,
     float64,
     inputs_for,
+    mostly_slow,
     random_variant,
     rounding_of,
     with_noise,
@@ -26,7 +27,7 @@ from nalm.modules import (
 
 
 @both_modes
-@every_variant
+@every_variant_mostly_slow
 def test_gradients_agree_with_finite_differences(name: str, training: bool) -> None:
     module = random_variant(name, training=training)
     x, *noise = with_noise(module, inputs_for(name, 3))
@@ -45,7 +46,7 @@ def test_gradients_agree_with_finite_differences(name: str, training: bool) -> N
         assert torch.autograd.gradcheck(outputs, (x.requires_grad_(differentiable_input), *values))
 
 
-@pytest.mark.parametrize(("name", "operation"), IGNORING)
+@pytest.mark.parametrize(("name", "operation"), mostly_slow(IGNORING))
 def test_the_derivative_is_zero_for_ignored_inputs_and_for_no_others(name: str, operation: str) -> None:
     module = VARIANTS[name](3, 1 if "MCFC" in name else 2).double()
     valid = module.operations[operation]

@@ -201,6 +201,14 @@ def test_inputs_of_another_width_are_refused_and_not_broadcast(name: str) -> Non
             module(torch.ones(shape))
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64], ids=str)
+@every_variant
+def test_inputs_that_are_no_floating_point_numbers_are_refused(name: str, dtype: torch.dtype) -> None:
+    module = VARIANTS[name](width(name), 1)
+    with pytest.raises(ValueError, match=f"{type(module).__name__}: found inputs of {dtype}, expected floating-point"):
+        module(torch.ones(4, width(name), dtype=dtype))
+
+
 @pytest.mark.parametrize("build", [MCFC, MulMCFC, partial(MCFC, trash=True)])
 def test_mass_conserving_layers_are_drawn_in_half_precision(build: Any) -> None:
     assert build(3, 2, dtype=torch.bfloat16)(torch.ones(3, dtype=torch.bfloat16)).isfinite().all()

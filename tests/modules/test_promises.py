@@ -4,14 +4,14 @@ import inspect
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
-from tests.modules.helpers import every_variant, width
+from tests.modules.helpers import every_variant_mostly_slow, width
 from tests.modules.variants import VARIANTS
 
 from nalm.modules import MODULES
 from nalm.testing import check_module
 
 
-@every_variant
+@every_variant_mostly_slow
 def test_every_promise_is_kept(name: str) -> None:
     check_module(VARIANTS[name], in_features=width(name))
 

@@ -10,8 +10,10 @@ from tests.modules.helpers import (
     both_modes,
     every_variant,
     inputs_for,
+    mostly_slow,
     random_variant,
     scattered,
+    width,
     with_noise,
 )
 from tests.modules.variants import VARIANTS
@@ -25,7 +27,7 @@ from nalm.modules import (
 )
 
 
-@pytest.mark.parametrize("name", FORWARD)
+@pytest.mark.parametrize("name", mostly_slow(FORWARD))
 def test_compiled_in_one_graph_it_trains_the_same(name: str) -> None:
     torch.compiler.reset()
     module = random_variant(name, training=True)
@@ -62,6 +64,15 @@ def test_an_exported_program_computes_the_same_for_any_number_of_rows(name: str)
     program: Any = export(module, (inputs_for(name, 5),), dynamic_shapes=({0: Dim("rows", min=2)},))
     x = inputs_for(name, 9, seed=1)
     torch.testing.assert_close(program.module()(x), module(x), rtol=1e-13, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
+@every_variant
+def test_torchscript_is_refused_in_one_sentence_that_names_what_replaces_it(name: str) -> None:
+    module = VARIANTS[name](width(name), 1)
+    for model in (module, nn.Sequential(module, nn.ReLU())):
+        with pytest.raises(ValueError, match=f"^{type(module).__name__}: found a call of torch.jit.script, expected"):
+            torch.jit.script(model)
 
 
 class SideBySide(nn.Module):
@@ -105,6 +116,7 @@ of_the_exporter = pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafS
 
 
 @of_the_exporter
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_an_onnx_model_computes_the_same(from_onnx: dict[str, tuple[Tensor, Tensor]], name: str) -> None:
     found, expected = from_onnx[name]

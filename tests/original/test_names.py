@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from tests.training.configurations import CONFIGURATIONS, golden_task
 
-from nalm.experiments.catalog import experiment_names, load_experiment
+from nalm.experiments.catalog import load_experiment
+from nalm.experiments.index import experiment_names
 from nalm.experiments.runs import recipe_fields
 from nalm.original.parse_names import named_run
 from nalm.original.write_names import name_form, named_recipe, named_task

@@ -52,7 +52,7 @@ def test_a_gold_threshold_is_computed_once_however_many_recipes_share_it(monkeyp
     expected = task.success_threshold(make_recipe())
     monkeypatch.setattr(thresholds, "gold_error", None)
     for changes in ({"learning_rate": 0.5}, {"iterations": 7}, {"module": {"name": "NRU", "sign": "joint"}}):
-        assert task.success_threshold(make_recipe(**changes)) is expected
+        assert task.success_threshold(make_recipe(**changes)) == expected
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def born_gold(user_module: UserModule, module: str, name: str, compiled: bool) -
     return [(error, task.success_threshold(recipe)) for error, task in zip(errors.tolist(), tasks, strict=True)]
 
 
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.compiled)])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=[pytest.mark.compiled, pytest.mark.slow])])
 @pytest.mark.parametrize("name", SMALL_NUMBERS)
 @pytest.mark.parametrize("module", ["RealNPU", "NMRU"])
 def test_runs_with_gold_weights_have_solved_their_task(
@@ -98,6 +98,7 @@ def test_runs_with_gold_weights_have_solved_their_task(
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL_NUMBERS)
 def test_runs_of_the_nru_with_gold_weights_err_as_the_originals_layer(user_module: UserModule, name: str) -> None:
     # The originals are a fixed-weight run of the real layer, plus the epsilon; the thresholds are of x ** w by itself,

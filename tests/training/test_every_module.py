@@ -76,7 +76,12 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize(
     ("name", "options", "operation"),
-    [(name, options, operation) for name, options in SETTINGS for operation in operations(name, options)],
+    [
+        # Of every setting, the first operation is enough for a quick look.
+        pytest.param(name, options, operation, marks=pytest.mark.slow if number else ())
+        for name, options in SETTINGS
+        for number, operation in enumerate(operations(name, options))
+    ],
     ids=str,
 )
 def test_together_it_learns_what_it_learns_one_by_one(

@@ -3,7 +3,7 @@
 import csv
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -147,7 +147,17 @@ POWER_UNITS = [case for case in CASES if "NPU" in str(CONFIGURATIONS[case.config
 OTHERS = [case for case in CASES if case not in POWER_UNITS]
 
 
-@pytest.mark.parametrize("case", POWER_UNITS, ids=_name)
+def _mostly_slow(cases: list[Case]) -> list[Any]:
+    """Mark cases as slow, but for the first of each module and form of its training range."""
+    found: dict[object, Case] = {}
+    for case in cases:
+        module = Recipe.model_validate(CONFIGURATIONS[case.configuration]).module.name
+        found.setdefault((module, case.runs[0][0].train.kind), case)
+    quick = [*found.values()]
+    return [pytest.param(case, id=_name(case), marks=() if case in quick else pytest.mark.slow) for case in cases]
+
+
+@pytest.mark.parametrize("case", _mostly_slow(POWER_UNITS))
 def test_every_row_of_a_power_unit_is_the_originals(case: Case) -> None:
     history = _train(case)
     for column, attribute in COLUMNS.items():
@@ -159,7 +169,7 @@ def test_every_row_of_a_power_unit_is_the_originals(case: Case) -> None:
     np.testing.assert_allclose(np.stack(history.sparsity_errors), sparsity, rtol=TOLERANCE, atol=1e-6)
 
 
-@pytest.mark.parametrize("case", OTHERS, ids=_name)
+@pytest.mark.parametrize("case", _mostly_slow(OTHERS))
 def test_other_modules_follow_the_original_until_float32_and_float64_part(case: Case) -> None:
     history, other = _train(case), _train(case, "float64")
     apart = np.zeros((len(history.iterations), len(case.runs)), dtype=bool)

@@ -106,7 +106,13 @@ def test_the_golden_file_holds_thirteen_configurations() -> None:
     assert len(CONFIGURATIONS) == 13
 
 
-@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        name if name in ("add-NAU", "simple-mul-NMU") else pytest.param(name, marks=pytest.mark.slow)
+        for name in CONFIGURATIONS
+    ],
+)
 def test_errors_before_and_after_a_thousand_updates_are_the_originals(configuration: str) -> None:
     history = _train(configuration, 1000)
     rows = CONFIGURATIONS[configuration][:2]

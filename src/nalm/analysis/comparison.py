@@ -1,11 +1,12 @@
 """Comparison of results with published numbers, of two results directories, and of two variants."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pydantic import BaseModel
 
 from nalm.analysis.proportions import mcnemar, newcombe, newcombe_paired
@@ -13,11 +14,16 @@ from nalm.analysis.publications import Published, published_numbers
 from nalm.analysis.results import Results, load
 from nalm.analysis.selection import labels
 from nalm.analysis.statistics import Estimate, wilson
+from nalm.analysis.texts import is_missing
 from nalm.errors import NalmError
-from nalm.experiments.catalog import experiment_names, load_experiment
+from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
+from nalm.experiments.index import experiment_names
 from nalm.log import warn_once
 from nalm.store.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "AGREES",
@@ -46,7 +52,7 @@ CITED = {
 }
 INTEGERS = ("published_runs", "published_solved")
 
-Groups = dict[tuple[str, str | None], pd.DataFrame]
+Groups = dict[tuple[str, str | None], "pd.DataFrame"]
 
 
 def compare(directory: Path | str, experiment: str | None = None) -> pd.DataFrame:
@@ -72,6 +78,8 @@ def compare(directory: Path | str, experiment: str | None = None) -> pd.DataFram
     Raises:
         NalmError: the directory has no finished runs, or none of this experiment.
     """
+    import pandas as pd
+
     names = Store.existing(directory).experiments.names() if experiment is None else [experiment]
     rows = {name: _compare_with_published(load(directory, name)) for name in names}
     if unfinished := [name for name in names if not rows[name]]:
@@ -100,6 +108,8 @@ def compare_results(first: Path | str, second: Path | str, experiment: str | Non
     Raises:
         NalmError: the directories have no run in common.
     """
+    import pandas as pd
+
     known = [Store.existing(directory).experiments.names() for directory in (first, second)]
     names = [name for name in known[0] if name in known[1]] if experiment is None else [experiment]
     rows = [row for name in names for row in _compare_runs(load(first, name), load(second, name))]
@@ -126,6 +136,8 @@ def compare_variants(results: Results, first: str, second: str, tasks: Sequence[
     Raises:
         NalmError: a variant or task is unknown, both variants are the same, or they share no task and seed.
     """
+    import pandas as pd
+
     if first == second:
         raise NalmError(f"found {first!r} twice, expected two of: {', '.join(results.experiment.variants)}")
     trained_tasks = [labels(results, [label], tasks)[1] for label in (first, second)]
@@ -221,7 +233,7 @@ def published_text(row: Mapping[Any, Any]) -> str:
     rate, solved = row["published_rate"], row["published_solved"]
     if math.isnan(rate):
         return "–"
-    return f"{rate:.1%}" if pd.isna(solved) else f"{solved}/{row['published_runs']} = {rate:.1%}"
+    return f"{rate:.1%}" if is_missing(solved) else f"{solved}/{row['published_runs']} = {rate:.1%}"
 
 
 # Comparison run by run

@@ -4,8 +4,6 @@ __all__ = ["mcnemar", "newcombe", "newcombe_paired"]
 
 from math import nan, sqrt
 
-from scipy import stats
-
 from nalm.analysis.statistics import Estimate, wilson
 from nalm.errors import NalmError
 
@@ -77,6 +75,8 @@ def mcnemar(first_only: int, second_only: int) -> float:
     if min(first_only, second_only) < 0:
         raise NalmError(f"counts of pairs must be at least 0: found {min(first_only, second_only)}")
     discordant = first_only + second_only
+    from scipy import stats
+
     return float(stats.binomtest(first_only, discordant).pvalue) if discordant else 1.0
 
 

@@ -1,27 +1,29 @@
 """Read results as data frames and trained modules."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import torch
-from torch import nn
 
 from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
-from nalm.experiments.catalog import figures_called
 from nalm.experiments.experiment import Experiment, check_labels
+from nalm.experiments.index import figures_called
 from nalm.experiments.runs import Run, runs_of
-from nalm.modules import ArithmeticModule, TwoLayers, expression
+from nalm.spec.task import Judged
 from nalm.spec.thresholds import Threshold, best_row
 from nalm.store.columns import EVALUATION_COLUMNS
 from nalm.store.rows import StoredRun, stored_runs
 from nalm.store.store import Store
-from nalm.tasks.digits.reference import reference_thresholds
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
 
 __all__ = ["Results", "TrainedRun", "learnt_expression", "load"]
 
@@ -43,7 +45,7 @@ class TrainedRun(StoredRun):
     reference: Threshold | None = None
 
     @classmethod
-    def from_stored(cls, stored: StoredRun, variant: str, task: str, run: Run) -> "TrainedRun":
+    def from_stored(cls, stored: StoredRun, variant: str, task: str, run: Run) -> TrainedRun:
         """Return a stored run with its place in an experiment."""
         return cls(**vars(stored), variant=variant, task=task, run=run)
 
@@ -78,6 +80,8 @@ class TrainedRun(StoredRun):
 
     def history(self) -> pd.DataFrame:
         """Return a row per evaluation, with ``parameter.index`` columns if parameters were kept at every evaluation."""
+        import pandas as pd
+
         columns = {column.name: getattr(self, column.field) for column in EVALUATION_COLUMNS}
         evaluations = len(self.iterations)
         for name, values in self.parameters().items() if self.has_parameter_histories else ():
@@ -101,6 +105,8 @@ class TrainedRun(StoredRun):
         Raises:
             NalmError: its parameters are not known.
         """
+        import torch
+
         if not self.has_parameters:
             raise NalmError(
                 f"found no parameters of {self.variant} on {self.task} with seed {self.run.seed}, which was imported"
@@ -142,6 +148,8 @@ class TrainedRun(StoredRun):
 
 def learnt_expression(module: nn.Module) -> str | None:
     """Return the expression that a trained module computes; None if its modules have none, or if it diverged."""
+    from nalm.modules import ArithmeticModule, TwoLayers, expression
+
     layers = (module.first, module.second) if isinstance(module, TwoLayers) else (module,)
     if not all(isinstance(layer, ArithmeticModule) for layer in layers) or any(
         value.isnan().any() for value in module.parameters()
@@ -173,10 +181,13 @@ class Results:
             for variant, task, run in labelled
             if run.key in stored
         ]
-        references = reference_thresholds(
-            (run.task, run.run.recipe, run.run.task, run.validation_errors.tolist(), run.test_errors.tolist())
-            for run in trained
-        )
+        references: dict[str, Threshold] = {}
+        for family in {type(run.run.task) for run in trained}:
+            references |= family.reference_thresholds(
+                Judged(run.task, run.run.task, run.run.recipe, run.validation_errors.tolist(), run.test_errors.tolist())
+                for run in trained
+                if type(run.run.task) is family
+            )
         return [replace(run, reference=references.get(run.task)) for run in trained]
 
     @property
@@ -190,6 +201,8 @@ class Results:
         Columns are ``variant``, ``task``, ``seed``, ``solved``, ``iteration_solved`` (first crossing of the threshold),
         the errors at the best validation row, and ``diverged_at``.
         """
+        import pandas as pd
+
         frame = pd.DataFrame([run.outcome() for run in self.trained])
         return frame.astype({"iteration_solved": "Int64", "diverged_at": "Int64"}) if len(frame) else frame
 
@@ -204,6 +217,8 @@ class Results:
 
     @cached_property
     def _summary(self) -> pd.DataFrame:
+        import pandas as pd
+
         runs = self.runs()
         rows = []
         for variant in self.experiment.variants:

@@ -8,7 +8,6 @@ from math import exp, inf, log, nan, pi, sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special, stats
 
 from nalm.errors import NalmError
 
@@ -47,7 +46,9 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Estimate:
         raise NalmError(f"successes must lie between 0 and the number of trials: found {successes} of {trials}")
     if trials == 0:
         return Estimate(nan, nan, nan, "none")
-    z = stats.norm.ppf(_two_sided(confidence))
+    from scipy import special
+
+    z = special.ndtri(_two_sided(confidence))
     rate = successes / trials
     centre, scale = rate + z**2 / (2 * trials), 1 + z**2 / trials
     half = z * sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
@@ -70,13 +71,15 @@ def gamma_mean(values: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
     References:
         A method for computing profile-likelihood-based confidence intervals (Venzon & Moolgavkar, 1988)
     """
+    from scipy import special
+
     x = checked_values(values, smallest=0)
     level = _two_sided(confidence)
     if x.size < 2 or x.min() == 0 or np.ptp(x) <= 1e-9 * x.max():
         return normal_mean(x, inf, level)
     mean = float(x.mean())
     spread = float((x / mean - 1 - np.log(x / mean)).mean())  # log(arithmetic mean / geometric mean)
-    best, threshold = _gamma_profile(spread), stats.chi2.ppf(confidence, df=1)
+    best, threshold = _gamma_profile(spread), 2 * special.gammaincinv(0.5, confidence)  # the quantile of chi²
 
     def excess(log_ratio: float) -> float:
         drop = best - _gamma_profile(spread + log_ratio + np.expm1(-log_ratio))
@@ -103,6 +106,8 @@ def bca_mean(values: npt.ArrayLike, confidence: float = 0.95, seed: int = 0, res
         return Estimate(float(start), float(start), float(start), "equal values")
     # The interval shifts and scales with the data. On [0, 1] nothing underflows, however small the values.
     unit = (x - start) / spread
+    from scipy import stats
+
     found = stats.bootstrap((unit,), np.mean, n_resamples=resamples, confidence_level=confidence, rng=seed)
     low, high = (float(start + spread * end) for end in found.confidence_interval)
     return Estimate(float(x.mean()), low, high, "bca bootstrap")
@@ -133,13 +138,16 @@ def normal_mean(x: Vector, largest: float, level: float) -> Estimate:
         return Estimate(nan, nan, nan, "none")
     if x.size == 1:
         return Estimate(float(x[0]), nan, nan, "single value")
-    half = stats.t.ppf(level, x.size - 1) * x.std(ddof=1) / sqrt(x.size)
+    from scipy import special
+
+    half = special.stdtrit(x.size - 1, level) * x.std(ddof=1) / sqrt(x.size)
     low, high = np.clip([x.mean() - half, x.mean() + half], 0, largest)
     return Estimate(float(x.mean()), float(low), float(high), "normal")
 
 
 def _gamma_profile(a: float) -> float:
     r"""Return the greatest log likelihood per value, :math:`\max_k k \ln k - k - \ln\Gamma(k) - k a`."""
+    from scipy import optimize, special
 
     def slope(k: float) -> float:  # Stirling's series for large k, here and below, since large terms cancel
         return float(log(k) - special.psi(k) if k < 1e3 else 1 / (2 * k) + 1 / (12 * k**2) - 1 / (120 * k**4)) - a
@@ -151,6 +159,8 @@ def _gamma_profile(a: float) -> float:
 
 def _crossing(function: Callable[[float], float], step: float) -> float:
     """Return where a function crosses 0 that is negative at 0 and grows in the direction of ``step``."""
+    from scipy import optimize
+
     while function(step) < 0:
         step *= 2
     return float(optimize.brentq(function, 0, step, xtol=1e-300, rtol=1e-13))

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from nalm.analysis.statistics import Estimate
 from nalm.errors import NalmError
@@ -79,6 +78,8 @@ def kaplan_meier(times: npt.ArrayLike, happened: npt.ArrayLike, confidence: floa
         raise NalmError(f"confidence must lie between 0 and 1, both excluded: found {confidence}")
     if not t.size:
         return Survival(t, t, t, t)
+    from scipy import stats
+
     survivors = stats.ecdf(stats.CensoredData(uncensored=t[event], right=t[~event])).sf
     share = survivors.probabilities
     with np.errstate(all="ignore"), warnings.catch_warnings():

@@ -1,12 +1,11 @@
 """Format numbers of results for the terminal and for pages."""
 
 import math
+import numbers
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import pandas as pd
-
-__all__ = ["estimate_texts", "interval_text", "number_text", "task_text"]
+__all__ = ["estimate_texts", "interval_text", "is_missing", "number_text", "task_text"]
 
 
 def task_text(task: Any) -> str:
@@ -14,9 +13,14 @@ def task_text(task: Any) -> str:
     return task if isinstance(task, str) else "all"
 
 
+def is_missing(value: Any) -> bool:
+    """Tell whether a number is missing: None, NaN, or what pandas puts in its place."""
+    return not isinstance(value, numbers.Real) or math.isnan(value)
+
+
 def number_text(value: Any, form: str) -> str:
     """Format a number, with a format such as ``{:,.0f}``; a missing number is a dash."""
-    return "–" if value is None or value is pd.NA or math.isnan(value) else form.format(value)
+    return "–" if is_missing(value) else form.format(value)
 
 
 def interval_text(value: float, low: float, high: float, form: str) -> str:

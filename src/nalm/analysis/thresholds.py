@@ -1,15 +1,18 @@
 """Success thresholds: those of an experiment, and a new simulation of the published ones of two-layer networks."""
 
+from __future__ import annotations
+
 from importlib import resources
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
 from nalm.spec.document import Document
 from nalm.tasks.subsets.task import SubsetTask
-from nalm.tasks.subsets.thresholds import perturbed_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["thresholds"]
 
@@ -31,6 +34,8 @@ def thresholds(experiment: Experiment | str | None = None) -> pd.DataFrame:
     Raises:
         NalmError: the experiment is unknown or invalid, or a module has no gold weights.
     """
+    import pandas as pd
+
     if experiment is None:
         return _two_layer_thresholds()
     if isinstance(experiment, str):
@@ -52,6 +57,10 @@ def thresholds(experiment: Experiment | str | None = None) -> pd.DataFrame:
 
 
 def _two_layer_thresholds() -> pd.DataFrame:
+    import pandas as pd
+
+    from nalm.tasks.subsets.thresholds import perturbed_errors
+
     file = resources.files("nalm.analysis") / "reference" / "two-layer-thresholds.yaml"
     published = Document(Path(str(file))).value
     fields = ("case", "published")

@@ -1,6 +1,5 @@
 """The commands. Each parses its options, calls one function, and prints."""
 
-import importlib
 import logging
 import os
 import sys
@@ -9,19 +8,6 @@ from nalm.errors import NalmError
 from nalm.log import LOGGER
 
 __all__ = ["main"]
-
-MODULES = (
-    "catalog",
-    "training",
-    "benchmark",
-    "cluster",
-    "exports",
-    "results",
-    "compare",
-    "thresholds",
-    "landscape",
-)
-"""Modules that add their commands to the app, in the order in which the help lists them."""
 
 
 class _ShowOnStderr(logging.Handler):
@@ -36,8 +22,6 @@ def main() -> None:
     """Run the command line. Wrong input becomes one sentence on stderr, with exit code 2."""
     from nalm.cli.app import app
 
-    for module in MODULES:
-        importlib.import_module(f"nalm.cli.{module}")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m nalm` does, so that users' modules are found
     handler = _ShowOnStderr()

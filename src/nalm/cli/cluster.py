@@ -4,21 +4,23 @@ import functools
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 import nalm
-from nalm.cli.app import AsJson, Directories, Directory, app
+from nalm.cli.app import app
+from nalm.cli.arguments import AsJson, Directories, Directory
 from nalm.cli.console import duration, say, write_json, write_table
 from nalm.cli.executors import with_queue
 from nalm.cli.options import typed_as, with_request
 from nalm.cli.training import train_and_report
 from nalm.execution.executors.scripts import LARGEST_ARRAY, SCHEDULERS, queue_settings
-from nalm.execution.plan import Part, plan
-from nalm.execution.status import RunningShard
 from nalm.workflows.options import Option, arguments_of
 from nalm.workflows.request import Request, RunRequest
+
+if TYPE_CHECKING:
+    from nalm.execution.status import RunningShard
 
 SHOWN = 8
 """Number of characters of a shard's name to show: enough to find its files."""
@@ -46,6 +48,8 @@ def shard(request: ShardRequest) -> None:
 
     Example: nalm shard figure-3 --index 0 --of 4 --out results
     """
+    from nalm.execution.plan import Part
+
     train = functools.partial(nalm.run, part=Part(request.index, request.of))
     train_and_report(train, request.trained(), request, nalm.ExecutorSettings())
 
@@ -69,6 +73,8 @@ def script(
 
     Example: nalm script figure-3 --scheduler lsf --queue short > figure-3.sh
     """
+    from nalm.execution.plan import plan
+
     experiments = request.trained()
     jobs = min(len(plan(experiments, ()).shards), LARGEST_ARRAY) if of is None else of
     job = queue_settings(scheduler, asked)
@@ -123,7 +129,7 @@ def status(
         )
 
 
-def _running(shard: RunningShard) -> list[object]:
+def _running(shard: "RunningShard") -> list[object]:
     trained = shard.iteration and shard.iterations and f"{shard.iteration / shard.iterations:.0%}"
     return [shard.shard[:SHOWN], shard.variant, shard.runs, trained or shard.iteration, shard.host]
 

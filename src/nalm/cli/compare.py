@@ -1,18 +1,20 @@
 """The command that compares results with published numbers, or with other results."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 import nalm
-from nalm.analysis.comparison import NOTHING_PUBLISHED
-from nalm.cli.app import AsCsv, AsJson, Directory, app
+from nalm.cli.app import app
+from nalm.cli.arguments import AsCsv, AsJson, Directory
 from nalm.cli.console import say
 from nalm.cli.results import write_data
 from nalm.cli.tables import show_comparison, show_pairs
 from nalm.errors import NalmError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @app.command()
@@ -35,6 +37,8 @@ def compare(
     if other is not None and every:
         raise NalmError(f"found --all and a second directory {str(other)!r}, expected one of them")
     if other is None:
+        from nalm.analysis.comparison import NOTHING_PUBLISHED
+
         table = nalm.compare(directory, experiment)
         shown = table if every else table[table["verdict"] != NOTHING_PUBLISHED]
         show, where = show_comparison, "in the catalog"
@@ -47,13 +51,13 @@ def compare(
     _say_changes(shown, where)
 
 
-def _say_left_out(rows: pd.DataFrame) -> None:
+def _say_left_out(rows: "pd.DataFrame") -> None:
     if len(rows):
         experiments = ", ".join(rows["experiment"].unique())
         say(f"nalm: nothing is published of {len(rows)} rows ({experiments}), which --all shows")
 
 
-def _say_changes(table: pd.DataFrame, where: str) -> None:
+def _say_changes(table: "pd.DataFrame", where: str) -> None:
     """Print which recipes or tasks differ under the same labels, if any."""
     for name, rows in table[table["changed"].notna()].groupby("experiment", sort=False):
         fields = dict.fromkeys(field for text in rows["changed"] for field in text.split(", "))

@@ -6,16 +6,12 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from rich.console import Console
-from rich.measure import Measurement
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    import pandas as pd
 
-from nalm.execution.progress import Progress as RunProgress
+    from nalm.execution.progress import Progress as RunProgress
 
 __all__ = ["progress_reporter", "say", "write_csv", "write_json", "write_table"]
 
@@ -30,8 +26,8 @@ def say(message: str) -> None:
 
 def write_json(value: Any) -> None:
     """Print data as JSON. Missing values are null, infinite ones ``"Infinity"``."""
-    if isinstance(value, pd.DataFrame):
-        value = value.to_dict(orient="records")
+    if hasattr(value, "to_dict"):  # a data frame
+        value = value.astype(object).where(value.notna(), None).to_dict(orient="records")
     print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
 
 
@@ -42,20 +38,25 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if hasattr(value, "item"):  # a numpy scalar
         value = value.item()
-    if value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+    if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, float) and math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
     return value
 
 
-def write_csv(frame: pd.DataFrame) -> None:
+def write_csv(frame: "pd.DataFrame") -> None:
     """Print a table as CSV. Missing values are empty."""
     frame.to_csv(sys.stdout, index=False)
 
 
 def write_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
     """Print a table for people. Columns of numbers are aligned right."""
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, header in enumerate(headers):
         numeric = all(not row[index] or row[index][0] in "0123456789-–" for row in rows)
@@ -69,11 +70,14 @@ def write_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: st
 
 
 @contextlib.contextmanager
-def progress_reporter() -> Iterator[Callable[[RunProgress], None]]:
+def progress_reporter() -> Iterator[Callable[["RunProgress"], None]]:
     """Show the progress of training: a bar on a terminal, or else a line every ten seconds."""
     if not sys.stderr.isatty():
         yield _Lines()
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -83,7 +87,7 @@ def progress_reporter() -> Iterator[Callable[[RunProgress], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=1.0)
 
-        def show(progress: RunProgress) -> None:
+        def show(progress: "RunProgress") -> None:
             bar.update(task, completed=progress.share, description=_describe(progress))
 
         yield show
@@ -93,13 +97,13 @@ class _Lines:
     def __init__(self) -> None:
         self.last = time.monotonic()
 
-    def __call__(self, progress: RunProgress) -> None:
+    def __call__(self, progress: "RunProgress") -> None:
         if time.monotonic() - self.last >= SECONDS_BETWEEN_LINES:
             self.last = time.monotonic()
             say(f"{progress.share:4.0%}  {_describe(progress)}")
 
 
-def _describe(progress: RunProgress) -> str:
+def _describe(progress: "RunProgress") -> str:
     left = progress.seconds_left
     return (
         f"{progress.finished}/{progress.runs} runs saved, {progress.solved} solved, "

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 import nalm
-from nalm.cli.app import AsCsv, Directory, Variants, app
+from nalm.cli.app import app
+from nalm.cli.arguments import AsCsv, Directory, Variants
 from nalm.cli.console import say
 from nalm.cli.options import with_request
 from nalm.errors import NalmError

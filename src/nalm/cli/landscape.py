@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 import nalm
-from nalm.cli.app import AsCsv, app
+from nalm.cli.app import app
+from nalm.cli.arguments import AsCsv
 from nalm.cli.console import say, write_csv
 from nalm.errors import NalmError
-from nalm.figures.landscapes.table import EPSILON, landscapes
+from nalm.figures.landscapes import EPSILON
 
 OUTPUT = Path("landscape.pdf")
 
@@ -42,6 +43,8 @@ def landscape(
     if as_csv:
         if output is not None:
             raise NalmError("found --csv and --output, expected one of them")
+        from nalm.figures.landscapes.table import landscapes
+
         write_csv(landscapes(chosen, target, epsilon=epsilon))
         return
     output = output or OUTPUT

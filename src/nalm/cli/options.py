@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from nalm.cli.completion import COMPLETIONS
 from nalm.workflows.options import OptionField, option_field, option_fields
 
 __all__ = ["Arguments", "Command", "typed_as", "with_parameters", "with_request"]
@@ -40,6 +41,7 @@ def with_parameters(
 
     signature = inspect.Signature([*kept[:before], *parameters, *kept[after:]])
     with_others.__signature__ = signature  # type: ignore[attr-defined]
+    with_others.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
     return with_others
 
 
@@ -67,6 +69,11 @@ def typed_as(request: type, name: str) -> Any:
 def _option(field: OptionField) -> Any:
     option, required = field.option, field.default is dataclasses.MISSING
     default = ... if required else False if field.negated else field.default
+    completion = None if option.completes is None else COMPLETIONS[option.completes]
     if option.positional:
-        return typer.Argument(default, metavar=option.metavar, help=option.help, show_default=not required)
-    return typer.Option(default, field.flag, metavar=option.metavar, help=option.help, min=option.min)
+        return typer.Argument(
+            default, metavar=option.metavar, help=option.help, show_default=not required, autocompletion=completion
+        )
+    return typer.Option(
+        default, field.flag, metavar=option.metavar, help=option.help, min=option.min, autocompletion=completion
+    )

@@ -1,18 +1,21 @@
 """Commands that read results."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 import nalm
-from nalm.cli.app import AsCsv, AsJson, Directories, Directory, Name, Tasks, Variants, app
+from nalm.cli.app import app
+from nalm.cli.arguments import AsCsv, AsJson, Directories, Directory, Name, Tasks, Variants
 from nalm.cli.console import say, write_csv, write_json, write_table
 from nalm.cli.tables import say_missing, show_runs, show_summary
 from nalm.errors import NalmError
 from nalm.figures import FIGURES
 from nalm.workflows.request import split_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["load_results", "write_data"]
 
@@ -45,7 +48,7 @@ def runs(directory: Directory, experiment: Name = None, as_json: AsJson = False,
         show_runs(table)
 
 
-def write_data(frame: pd.DataFrame, as_json: bool, as_csv: bool) -> bool:
+def write_data(frame: "pd.DataFrame", as_json: bool, as_csv: bool) -> bool:
     """Print a table as JSON or CSV if one of them was asked for, and return whether one was.
 
     Raises:
@@ -60,7 +63,7 @@ def write_data(frame: pd.DataFrame, as_json: bool, as_csv: bool) -> bool:
     return as_json or as_csv
 
 
-def load_results(directory: Path, experiment: str | None) -> nalm.Results:
+def load_results(directory: Path, experiment: str | None) -> "nalm.Results":
     """Load results that have finished runs, and print how many runs are missing.
 
     Raises:

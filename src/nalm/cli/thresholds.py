@@ -1,17 +1,18 @@
 """Commands about success thresholds, and about the test errors of gold weights."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 import nalm
-from nalm.cli.app import AsCsv, AsJson, app
+from nalm.cli.app import app
+from nalm.cli.arguments import AsCsv, AsJson
 from nalm.cli.console import say, write_table
 from nalm.cli.results import write_data
-from nalm.figures.gold_errors import gold_error_figure
-from nalm.figures.saving import save
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ThresholdsOf = Annotated[str | None, typer.Argument(metavar="EXPERIMENT", help="Name from `nalm list`, or YAML file.")]
 Figure = Annotated[Path | None, typer.Option("-o", "--output", help="Also draw the figure: FILE.pdf, .png or .svg.")]
@@ -40,12 +41,15 @@ def gold_error(output: Figure = None, as_json: AsJson = False, as_csv: AsCsv = F
     """
     frame = nalm.gold_errors()
     if output is not None:
+        from nalm.figures.gold_errors import gold_error_figure
+        from nalm.figures.saving import save
+
         save(gold_error_figure(frame), output)
         say(f"drew {output}")
     _show(frame, as_json, as_csv)
 
 
-def _show(frame: pd.DataFrame, as_json: bool, as_csv: bool) -> None:
+def _show(frame: "pd.DataFrame", as_json: bool, as_csv: bool) -> None:
     if not write_data(frame, as_json, as_csv):
         rows = [[_cell(name, value) for name, value in row.items()] for row in frame.to_dict(orient="records")]
         write_table([str(name).replace("_", " ") for name in frame], rows)

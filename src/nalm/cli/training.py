@@ -1,28 +1,30 @@
 """Commands that train."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 import nalm
-from nalm.analysis.results import learnt_expression
-from nalm.cli.app import AsJson, app
+from nalm.cli.app import app
+from nalm.cli.arguments import AsJson
 from nalm.cli.console import duration, progress_reporter, say, write_json
 from nalm.cli.executors import with_executor
 from nalm.cli.options import with_request
 from nalm.cli.tables import say_missing, show_summary
-from nalm.execution.executors.settings import ExecutorSettings, open_executor
 from nalm.execution.signals import Interrupted
-from nalm.experiments.experiment import Experiment
 from nalm.experiments.seeds import show_seeds
 from nalm.workflows.request import RunRequest
 from nalm.workflows.single_request import SingleRequest
 
+if TYPE_CHECKING:
+    from nalm.execution.executors.settings import ExecutorSettings
+    from nalm.experiments.experiment import Experiment
+
 __all__ = ["train_and_report"]
 
 R = TypeVar("R")
-Figures = Sequence[Experiment | str]
+Figures = Sequence["Experiment | str"]
 
 
 @app.command()
@@ -32,7 +34,7 @@ def run(
     request: RunRequest,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate time and disk space; train nothing.")] = False,
     *,
-    executor: ExecutorSettings,
+    executor: "ExecutorSettings",
 ) -> None:
     """Train experiments.
 
@@ -48,7 +50,7 @@ def run(
         train_and_report(nalm.run, experiments, request, executor)
 
 
-def _show_forecast(experiments: Sequence[Experiment], request: RunRequest, executor: ExecutorSettings) -> None:
+def _show_forecast(experiments: Sequence["Experiment"], request: RunRequest, executor: "ExecutorSettings") -> None:
     device = request.device if executor.executor == "local" else "cpu"
     forecast = nalm.forecast(experiments, request.out, workers=request.workers, device=device, replace=request.replace)
     print(_title(experiments))
@@ -58,13 +60,15 @@ def _show_forecast(experiments: Sequence[Experiment], request: RunRequest, execu
 
 
 def _title(figures: Figures) -> str:
+    from nalm.experiments.experiment import Experiment
+
     first, *others = figures
     if not others and isinstance(first, Experiment):
         return f"{first.name}: {first.title} ({first.runs:,} runs, seeds {show_seeds(first.seeds)})"
     return ", ".join(figure if isinstance(figure, str) else figure.name for figure in figures)
 
 
-def train_and_report(train: Callable[..., R], figures: Figures, request: RunRequest, executor: ExecutorSettings) -> R:
+def train_and_report(train: Callable[..., R], figures: Figures, request: RunRequest, executor: "ExecutorSettings") -> R:
     """Call `nalm.run` or `nalm.reproduce`, show the progress, and write TensorBoard logs if they were asked for."""
     request.check()
     say(_title(figures))
@@ -78,7 +82,9 @@ def train_and_report(train: Callable[..., R], figures: Figures, request: RunRequ
     return result
 
 
-def _train(train: Callable[..., R], figures: Figures, request: RunRequest, executor: ExecutorSettings) -> R:
+def _train(train: Callable[..., R], figures: Figures, request: RunRequest, executor: "ExecutorSettings") -> R:
+    from nalm.execution.executors.settings import open_executor
+
     last: list[nalm.Progress] = []
     with open_executor(executor, request.workers) as opened, progress_reporter() as report:
 
@@ -98,7 +104,7 @@ def _train(train: Callable[..., R], figures: Figures, request: RunRequest, execu
         )
     if last:
         say(f"all {last[0].runs:,} runs are in {request.out}, trained in {duration(last[0].seconds)}")
-    elif any(isinstance(figure, Experiment) for figure in figures):
+    elif not all(isinstance(figure, str) for figure in figures):
         say(f"all runs are in {request.out}, trained before: nothing was left to train")
     return result
 
@@ -108,7 +114,7 @@ def _write_tensorboard_logs(figures: Figures, request: RunRequest) -> None:
     if logs is None:
         return
     for figure in figures:
-        if isinstance(figure, Experiment):
+        if not isinstance(figure, str):
             exported = nalm.export_tensorboard(
                 request.out, logs, figure, verbose=request.verbose, gradients=request.gradients
             )
@@ -118,7 +124,7 @@ def _write_tensorboard_logs(figures: Figures, request: RunRequest) -> None:
 @app.command()
 @with_executor
 @with_request
-def reproduce(request: RunRequest, *, executor: ExecutorSettings) -> None:
+def reproduce(request: RunRequest, *, executor: "ExecutorSettings") -> None:
     """Train, summarize and draw figures.
 
     Everything goes into the results directory. Besides experiments there are figure-5 and figure-9, for which nothing
@@ -147,6 +153,8 @@ def train(request: SingleRequest, as_json: AsJson = False) -> None:
 
     def report(iteration: int, validation: float, test: float) -> None:
         say(f"{iteration:>9,}  validation error {validation:<12.4g} test error {test:.4g}")
+
+    from nalm.analysis.results import learnt_expression
 
     experiment = request.experiment()
     trained = nalm.train_single(experiment, request.device, request.compile, report)

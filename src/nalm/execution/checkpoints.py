@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import nalm
@@ -59,6 +58,8 @@ class Checkpoint:
     def __init__(
         self, directory: Path, shard: Shard, made_by: dict[str, Any], write: Callable[[Path, bytes], None]
     ) -> None:
+        import torch
+
         self.path = checkpoint_path(directory, shard)
         self._damaged_path = directory / "damaged" / self.path.name
         self._shard = shard.name
@@ -105,6 +106,8 @@ class Checkpoint:
         Raises:
             ValueError: it is damaged, or training cannot resume from it.
         """
+        import torch
+
         digest, _, payload = content.partition(b"\n")
         if digest != content_hash(payload).encode():
             raise ValueError("is damaged")
@@ -135,6 +138,8 @@ class Checkpoint:
 
     def save(self, ensemble: Trainer) -> None:
         """Save the ensemble. If that fails, warn and keep the last checkpoint."""
+        import torch
+
         begun = time.monotonic()
         buffer = io.BytesIO()
         saved = {"made_by": self._made_by, "shard": self._shard, **self.provenance()}

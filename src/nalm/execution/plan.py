@@ -8,6 +8,7 @@ from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, Shard
 from nalm.spec.task import Task
+from nalm.store.costs import compiled_costs, expected_cost
 from nalm.store.store import Store
 
 __all__ = ["WHOLE", "Part", "Plan", "by_cost", "plan"]
@@ -69,8 +70,6 @@ def by_cost(shards: Sequence[Shard], store: Store) -> list[Shard]:
     Their time is estimated as in a forecast, from what similar shards in the store have taken. Unlike the order of
     `plan`, which divides the shards into parts, this one may differ from machine to machine.
     """
-    from nalm.store.costs import compiled_costs, expected_cost  # imports pandas
-
     if len(shards) < 2:
         return list(shards)
     measured = compiled_costs(store)

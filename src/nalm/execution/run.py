@@ -13,8 +13,9 @@ from nalm.execution.plan import WHOLE, Part, Plan, by_cost, plan
 from nalm.execution.progress import Progress, ProgressTracker
 from nalm.execution.running import clear_running
 from nalm.execution.signals import interruption
-from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
+from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
+from nalm.experiments.index import COMPUTED_FIGURES, figures_called
 from nalm.registry import import_paths
 from nalm.store.store import Store
 from nalm.tasks import check_tasks

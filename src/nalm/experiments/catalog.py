@@ -1,55 +1,18 @@
 """The catalog: the experiments that come with nalm."""
 
 import difflib
-import re
-from collections.abc import Collection
 from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
-from nalm.experiments.reading import read_experiment
+from nalm.experiments.index import COMPUTED_FIGURES, HERE, README_NUMBERS, Entry, experiment_names
+from nalm.experiments.reading import outline, read_experiment
 from nalm.spec.document import Document
 from nalm.spec.recipe import Recipe
 
-__all__ = [
-    "COMPUTED_FIGURES",
-    "default_recipe",
-    "experiment_names",
-    "figures_called",
-    "in_the_papers_order",
-    "load_experiment",
-]
-
-HERE = Path(str(resources.files("nalm.experiments")))
-
-
-class ComputedFigure(NamedTuple):
-    """A figure of the paper that is computed without training.
-
-    Arguments:
-        title: title of the figure.
-        writer: import path of the function that writes the figure's files into a directory and returns their paths.
-    """
-
-    title: str
-    writer: str
-
-
-COMPUTED_FIGURES = {
-    "figure-5": ComputedFigure(
-        "Test error of gold weights, for inputs that come ever closer to 0",
-        "nalm.figures.gold_errors:reproduce_gold_errors",
-    ),
-    "figure-9": ComputedFigure(
-        "Loss landscapes of seven modules", "nalm.figures.landscapes.pages:reproduce_landscapes"
-    ),
-}
-"""Computed figures by name."""
-README_NUMBERS = {"figure-6": ("redundancy", "distributions-in2"), "figure-7": ("distributions-in10",)}
-"""Experiments by the names of the original's README, which calls two of them ``figure-6``."""
+__all__ = ["default_recipe", "load_experiment", "read_outline"]
 
 
 @cache
@@ -57,40 +20,9 @@ def _shared(name: str) -> dict[str, Any]:
     return Document(HERE / f"{name}.yaml").value
 
 
-def experiment_names() -> list[str]:
-    """Return the names of the experiments in the catalog, sorted."""
-    return sorted(path.stem for path in (HERE / "catalog").glob("*.yaml"))
-
-
-def in_the_papers_order(names: Collection[str]) -> list[str]:
-    """Sort names: the figures of the paper by number, then all other experiments by name."""
-    paper = _figures_of_the_paper()
-    return [*(name for name in paper if name in names), *sorted(set(names) - set(paper))]
-
-
-def figures_called(name: str) -> list[str]:
-    """Return the experiments and computed figures that a name stands for, in most cases the name itself.
-
-    ``all`` stands for every figure of the paper, in the paper's order. ``figure-6`` and ``figure-7`` are names from the
-    original's README: its table calls ``redundancy`` figure 6, its text ``distributions-in2``.
-    """
-    if name == "all":
-        return _figures_of_the_paper()
-    return list(README_NUMBERS.get(name, (name,)))
-
-
-@cache
-def _figures_of_the_paper() -> list[str]:
-    numbers = {name: load_experiment(name).figure for name in experiment_names()}
-    numbers |= {name: name.removeprefix("figure-") for name in COMPUTED_FIGURES}
-    readme = [name for names in README_NUMBERS.values() for name in names]
-
-    def order(name: str) -> tuple[int, str, int]:
-        number = numbers[name] or ""
-        digits = re.match(r"\d+", number)
-        return (int(digits[0]) if digits else 0, number, readme.index(name) if name in readme else -1)
-
-    return sorted((name for name, number in numbers.items() if number), key=order)
+def read_outline(name: str) -> Entry:
+    """Read the entry of an experiment of the catalog for the index. Its recipes are not checked."""
+    return outline(HERE / "catalog" / f"{name}.yaml", _shared("recipes"), _shared("ranges"))
 
 
 def load_experiment(name: str) -> Experiment:

@@ -1,7 +1,7 @@
 """The reader of experiment files: recipes and tasks are merged from their parts, then checked."""
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment, Fields, set_field
+from nalm.experiments.index import Entry
 from nalm.experiments.seeds import parse_seeds
 from nalm.spec.document import Document, Location, check
 from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
 from nalm.tasks import check_tasks, family_of
 
-__all__ = ["read_experiment"]
+__all__ = ["outline", "read_experiment"]
 
 
 class _Variant(BaseModel):
@@ -54,14 +55,40 @@ def read_experiment(path: Path, recipes: Mapping[str, Fields], ranges: Mapping[s
     """
     document = Document(path)
     file = check(_File, document.value, document)
-    try:
-        seeds = parse_seeds(str(file.seeds))
-    except NalmError as error:
-        raise document.error(("seeds",), str(error)) from None
+    seeds = _seeds(file, document)
     tasks = _tasks(file, document, ranges)
     variants = _variants(file, document, recipes, tasks.values())
     fields = {"name": path.stem, "title": file.title, "figure": file.figure}
     return check(Experiment, {**fields, "variants": variants, "tasks": tasks, "seeds": seeds}, document)
+
+
+def outline(path: Path, recipes: Mapping[str, Fields], ranges: Mapping[str, list[Fields]]) -> Entry:
+    """Read what the index of the catalog says about an experiment file; recipes are not checked.
+
+    Arguments are those of :func:`read_experiment`.
+
+    Raises:
+        NalmError: the file is wrong.
+    """
+    document = Document(path)
+    file = check(_File, document.value, document)
+    variants = {label: fields for label, _, fields in _recipes(file, document, recipes)}
+    default = Recipe.model_fields["iterations"].default
+    return Entry(
+        figure=file.figure,
+        title=file.title,
+        variants=list(variants),
+        tasks=list(_tasks(file, document, ranges)),
+        seeds=len(_seeds(file, document)),
+        iterations=max(fields.get("iterations", default) for fields in variants.values()),
+    )
+
+
+def _seeds(file: _File, document: Document) -> tuple[int, ...]:
+    try:
+        return parse_seeds(str(file.seeds))
+    except NalmError as error:
+        raise document.error(("seeds",), str(error)) from None
 
 
 def _tasks(file: _File, document: Document, known: Mapping[str, list[Fields]]) -> dict[str, Task]:
@@ -88,6 +115,21 @@ def _variants(
     file: _File, document: Document, known: Mapping[str, Fields], tasks: Collection[Task]
 ) -> dict[str, Recipe]:
     variants: dict[str, Recipe] = {}
+    for label, index, fields in _recipes(file, document, known):
+        origin: Location = ("variants", index)
+        if label in variants:
+            raise document.error((*origin, "label"), f"found the label {label!r} twice, expected it once")
+        origins: list[Location] = [(*origin, "recipe"), ("recipe",), (*origin, "grid")]
+        variants[label] = check(Recipe, fields, document, origins)
+        try:
+            check_tasks(variants[label], tasks)
+        except ValueError as error:
+            raise document.error((*origin, "recipe"), str(error)) from None
+    return variants
+
+
+def _recipes(file: _File, document: Document, known: Mapping[str, Fields]) -> Iterator[tuple[str, int, Fields]]:
+    """Yield the label of each variant, the index of its entry in the file, and its merged fields."""
     for index, variant in enumerate(file.variants):
         origin: Location = ("variants", index)
         fields = _based(file.recipe | variant.recipe, document, (*origin, "recipe"), known)
@@ -99,16 +141,7 @@ def _variants(
                     set_field(recipe, path, value)
                 except NalmError as error:
                     raise document.error((*origin, "grid", path), str(error)) from None
-            label = _grid_label(variant.label, point)
-            if label in variants:
-                raise document.error((*origin, "label"), f"found the label {label!r} twice, expected it once")
-            origins: list[Location] = [(*origin, "recipe"), ("recipe",), (*origin, "grid")]
-            variants[label] = check(Recipe, recipe, document, origins)
-            try:
-                check_tasks(variants[label], tasks)
-            except ValueError as error:
-                raise document.error((*origin, "recipe"), str(error)) from None
-    return variants
+            yield _grid_label(variant.label, point), index, recipe
 
 
 def _based(fields: Fields, document: Document, location: Location, known: Mapping[str, Fields]) -> Fields:

@@ -1,24 +1,13 @@
-"""Neural arithmetic modules: plain ``torch.nn.Module`` layers that depend on torch alone."""
+"""Neural arithmetic modules: plain ``torch.nn.Module`` layers that depend on torch alone.
 
-from types import ModuleType as _ModuleType
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+The public names stand in ``__init__.pyi``; the file that has a name is imported when the name is first used.
+"""
 
-from nalm.modules.base import ArithmeticModule as ArithmeticModule
-from nalm.modules.cells import ArithmeticCell as ArithmeticCell
-from nalm.modules.constraint import constrain as constrain
-from nalm.modules.descriptions import Description as Description, describe as describe
-from nalm.modules.formula import expression as expression
-from nalm.modules.names import (
-    build as build,
-    canonical as canonical,
-    module_names as module_names,
-    option_defaults as option_defaults,
-    resolve as resolve,
+import lazy_loader
+
+from nalm.modules.units import MODULES
+from nalm.registry import names_in_stub
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs=names_in_stub(__file__) | {"units": [*MODULES, "MODULES"]}
 )
-from nalm.modules.two_layers import TwoLayers as TwoLayers
-from nalm.modules.units import *  # noqa: F403
-
-if not _TYPE_CHECKING:  # type checkers read the public names from the imports above
-    __all__ = [
-        name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _ModuleType))
-    ]

@@ -16,7 +16,7 @@ from nalm.modules.operations import OPERATIONS
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["ArithmeticModule", "Inputs", "choice", "fraction"]
+__all__ = ["ArithmeticModule", "Inputs", "check_names", "choice", "fraction"]
 
 Inputs = Literal["real", "nonzero", "positive", "at least 1"]
 """The inputs for which gold weights compute an operation."""
@@ -30,7 +30,9 @@ class ArithmeticModule(nn.Module, ABC):
     operation exactly. To write your own module, define the abstract methods (``coefficients`` helps with ``gold``) and,
     if its weights are discrete, ``domain`` and ``bounds``. ``nalm.testing.check_module`` checks the result.
 
-    Under autocast to half precision a module warns: logarithms and products of many factors need more digits.
+    Inputs are floating-point numbers; others, such as integers, are refused. Under autocast to half precision a module
+    warns: logarithms and products of many factors need more digits. Use ``torch.compile`` or ``torch.export`` instead
+    of ``torch.jit.script``, which is refused.
 
     Arguments:
         in_features: number of inputs :math:`I`.
@@ -140,8 +142,11 @@ class ArithmeticModule(nn.Module, ABC):
     def to_sympy(self, names: Sequence[str | sympy.Symbol]) -> list[sympy.Expr]:
         """Return the formula of each output in evaluation mode, in the named inputs (real numbers).
 
+        Discrete weights give the short form: ``a/b`` for a quotient, with its sign. It holds for inputs other than 0.
+
         Raises:
-            ValueError: the number of names is not the number of inputs, or the forward pass has no formula.
+            ValueError: there is not one name for each input, a name is empty or repeated, or the forward pass has no
+                formula.
 
         >>> from nalm.modules import NAU
         >>> NAU(2, 1).gold("sub").to_sympy(["a", "b"])
@@ -149,13 +154,19 @@ class ArithmeticModule(nn.Module, ABC):
         """
         from nalm.modules.symbolic import formulas
 
-        if len(names) != self.in_features:
-            raise ValueError(f"{type(self).__name__}: found {len(names)} names, expected {self.in_features}")
+        check_names(type(self).__name__, names, self.in_features)
         return formulas(self, names)
 
     def extra_repr(self) -> str:
         """Return the sizes, as torch's own layers print them."""
         return f"in_features={self.in_features}, out_features={self.out_features}"
+
+    def __prepare_scriptable__(self) -> Self:
+        """Refuse ``torch.jit.script``, which calls this: it knows neither generators nor most annotations."""
+        raise ValueError(
+            f"{type(self).__name__}: found a call of torch.jit.script, expected torch.compile or torch.export, "
+            "which replace it"
+        )
 
     def _parts(self) -> Iterator[tuple[str, ArithmeticModule]]:
         return ((name, part) for name, part in self.named_children() if isinstance(part, ArithmeticModule))
@@ -190,7 +201,7 @@ class ArithmeticModule(nn.Module, ABC):
 
 
 def _check_inputs(module: nn.Module, args: tuple[Any, ...]) -> None:
-    """Refuse inputs of another width, which would be broadcast, and warn of half precision."""
+    """Refuse inputs of another width, which would be broadcast, or type, and warn of half precision."""
     assert isinstance(module, ArithmeticModule)
     if not args or not isinstance(args[0], Tensor):
         return
@@ -198,6 +209,10 @@ def _check_inputs(module: nn.Module, args: tuple[Any, ...]) -> None:
     if width != module.in_features:
         found = "a single number" if width is None else f"{width} inputs"
         raise ValueError(f"{type(module).__name__}: found {found}, expected {module.in_features}")
+    if not args[0].is_floating_point():
+        raise ValueError(
+            f"{type(module).__name__}: found inputs of {args[0].dtype}, expected floating-point numbers (x.float())"
+        )
     if torch.compiler.is_compiling():
         return
     device = args[0].device.type
@@ -210,6 +225,21 @@ def _check_inputs(module: nn.Module, args: tuple[Any, ...]) -> None:
             "exclude it with torch.autocast(device_type, enabled=False)",
             stacklevel=5,
         )
+
+
+def check_names(owner: str, names: Sequence[object], inputs: int) -> None:
+    """Check that there is a different name for each input.
+
+    Raises:
+        ValueError: there is not, or a name is empty.
+    """
+    texts = [str(name) for name in names]
+    if len(texts) != inputs:
+        raise ValueError(f"{owner}: found {len(texts)} names, expected {inputs}")
+    if len(set(texts)) < len(texts):
+        raise ValueError(f"found the names {', '.join(texts)}, expected a different one for each input")
+    if not all(text.strip() for text in texts):
+        raise ValueError(f"found the names {texts}, expected none to be empty")
 
 
 def choice(owner: object, option: str, value: str, allowed: Sequence[str]) -> str:

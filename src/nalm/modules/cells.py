@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule
 
-__all__ = ["CELLS", "GRU", "LSTM", "Accumulator", "ArithmeticCell"]
+__all__ = ["GRU", "LSTM", "Accumulator", "ArithmeticCell"]
 
 
 class ArithmeticCell(nn.Module):
@@ -162,7 +162,3 @@ class Accumulator(nn.Module):
         if self.operation == "div":
             return state / digit
         return state + digit if self.operation == "add" else state * digit
-
-
-CELLS: dict[str, type[nn.Module]] = {cell.__name__: cell for cell in (LSTM, GRU, Accumulator)}
-"""Cells that recipes of sequences can name, besides arithmetic modules."""

@@ -1,20 +1,22 @@
 """Modules by name: find one, list its options, build it."""
 
+from __future__ import annotations
+
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from nalm.modules.cells import CELLS
 from nalm.modules.units import MODULES
-from nalm.registry import Registry, did_you_mean
+from nalm.registry import LazyMapping, Registry, did_you_mean
 
-__all__ = ["build", "canonical", "module_names", "option_defaults", "resolve"]
+if TYPE_CHECKING:
+    from torch import nn
 
-ModuleFactory = Callable[..., nn.Module]
+__all__ = ["CELLS", "build", "canonical", "module_names", "option_defaults", "resolve"]
+
+ModuleFactory = Callable[..., "nn.Module"]
 Layers = list[tuple[str, dict[str, Any]]]
 """The name and options of each layer's module."""
 
@@ -23,6 +25,11 @@ def _check(path: str, found: Any) -> None:
     if not callable(found):
         raise ValueError(f"{path!r} is not a module class")
 
+
+CELLS: LazyMapping[type[nn.Module]] = LazyMapping(
+    {name: f"nalm.modules.cells:{name}" for name in ("LSTM", "GRU", "Accumulator")}
+)
+"""Recurrent cells that recipes can name."""
 
 _REGISTRY: Registry[ModuleFactory] = Registry("module", "modules", MODULES, _check, "mypackage.layers:MyUnit")
 
@@ -87,6 +94,8 @@ def _network(layers: Layers) -> ModuleFactory:
     (second,) = rest
 
     def network(in_features: int, out_features: int, *, hidden_size: int = 2) -> nn.Module:
+        from torch import nn
+
         return nn.Sequential(first(in_features, hidden_size), second(hidden_size, out_features))
 
     return network
@@ -118,6 +127,8 @@ def build(name: str, in_features: int, out_features: int, options: Mapping[str, 
     Raises:
         ValueError: there is no such module, it lacks one of the options, or an option has a wrong value.
     """
+    from torch import nn
+
     option_defaults(name, options)
     try:
         module = resolve(name)(in_features, out_features, **options)

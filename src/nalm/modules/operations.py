@@ -1,15 +1,17 @@
 """The arithmetic operations: the one table that tasks, gold weights and other packages use."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add, mul
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from nalm.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["OPERATIONS", "Operation"]
 
@@ -52,7 +54,7 @@ OPERATIONS: Registry[Operation] = Registry(
         "mul": Operation("product", (1, 1), lambda operands: reduce(mul, operands), any_number=True),
         "div": Operation("product", (1, -1), lambda operands: operands[0] / operands[1]),
         "squared": Operation("product", (2,), lambda operands: operands[0] * operands[0]),
-        "root": Operation("product", (0.5,), lambda operands: torch.sqrt(operands[0])),
+        "root": Operation("product", (0.5,), lambda operands: operands[0].sqrt()),
         "reciprocal": Operation("product", (-1,), lambda operands: 1 / operands[0]),
     },
     _check,

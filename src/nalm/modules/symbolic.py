@@ -13,6 +13,8 @@ from torch import nn
 from torch.fx import GraphModule, Interpreter
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from nalm.modules.signs import short_form
+
 __all__ = ["formulas"]
 
 Symbols = np.ndarray[Any, np.dtype[np.object_]]
@@ -33,7 +35,7 @@ def formulas(module: nn.Module, names: Sequence[str | sympy.Symbol]) -> list[sym
     inputs = np.empty(len(symbols), dtype=object)
     inputs[:] = symbols
     with np.errstate(all="ignore"):  # numpy mistakes overflows inside sympy for its own
-        return list(_OnSymbols(graph).run(inputs).flat)
+        return [short_form(formula) for formula in _OnSymbols(graph).run(inputs).flat]
 
 
 class _OnSymbols(Interpreter):
@@ -124,6 +126,23 @@ def _equal(a: Any, b: Any) -> Any:
     raise ValueError(f"found the comparison with {b}, which has no formula here")
 
 
+def _softplus(x: Symbols, beta: Any = 1, threshold: Any = None) -> Symbols:
+    # Above the threshold torch returns x, which is the same to the last digit but a few.
+    return _each(lambda a: sympy.log(1 + sympy.exp(beta * a)) / beta)(x)
+
+
+def _elu(x: Symbols, alpha: Any = 1, scale: Any = 1, input_scale: Any = 1) -> Symbols:
+    def one(a: Any) -> Any:
+        return scale * (sympy.Max(a, 0) + alpha * (sympy.exp(sympy.Min(a * input_scale, 0)) - 1))
+
+    return _each(one)(x)
+
+
+def _softmax(x: Symbols, dim: int, _: Any) -> Symbols:
+    powers = _OPERATIONS["exp"](x)
+    return np.asarray(powers / np.sum(powers, axis=dim, keepdims=True), dtype=object)
+
+
 def _sigmoid(a: Any) -> Any:
     if a.is_number:  # numerically: the exponential of a saturated logit has hundreds of digits
         return _number(torch.sigmoid(torch.tensor(float(a), dtype=torch.float64)).item())
@@ -145,11 +164,24 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "log": _each(lambda a: sympy.log(a)),
     "sqrt": _each(lambda a: sympy.sqrt(a)),
     "cos": _each(lambda a: sympy.cos(a)),
+    "sin": _each(lambda a: sympy.sin(a)),
     "sinh": _each(lambda a: sympy.sinh(a)),
     "tanh": _each(lambda a: sympy.tanh(a)),
     "sigmoid": _each(_sigmoid),
-    "softplus": _each(lambda a: sympy.log(1 + sympy.exp(a))),
+    "softplus": _softplus,
     "relu": _each(lambda a: sympy.Max(a, 0)),
+    "leaky_relu": lambda x, slope=0.01: _each(lambda a: sympy.Max(a, 0) + slope * sympy.Min(a, 0))(x),
+    "_prelu_kernel": _each(lambda a, slope: sympy.Max(a, 0) + slope * sympy.Min(a, 0)),
+    "elu": _elu,
+    "celu": lambda x, alpha=1: _elu(x, alpha, 1, 1 / alpha),
+    "gelu": _each(lambda a: a * (1 + sympy.erf(a / sympy.sqrt(2))) / 2),
+    "silu": _each(lambda a: a * _sigmoid(a)),
+    "hardtanh": lambda x, low=-1, high=1: _clamp(x, low, high),
+    "mish": _each(lambda a: a * sympy.tanh(sympy.log(1 + sympy.exp(a)))),
+    "hardswish": _each(lambda a: a * sympy.Min(sympy.Max(a + 3, 0), 6) / 6),
+    "hardsigmoid": _each(lambda a: sympy.Min(sympy.Max(a + 3, 0), 6) / 6),
+    "log_sigmoid_forward": lambda x: [_each(lambda a: sympy.log(_sigmoid(a)))(x), x],
+    "_softmax": _softmax,
     "lt": _each(lambda a, b: sympy.Lt(a, b)),
     "gt": _each(lambda a, b: sympy.Gt(a, b)),
     "le": _each(lambda a, b: sympy.Le(a, b)),

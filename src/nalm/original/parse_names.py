@@ -8,11 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from pydantic import BaseModel, ValidationError
 
 from nalm.experiments.runs import Run
-from nalm.modules import ArithmeticModule
 from nalm.original.units import BOUNDED, POWER, UNITS, translate
 from nalm.spec.document import sentence
 from nalm.spec.recipe import Recipe
@@ -212,6 +210,10 @@ def _regularizers(found: Words, name: str, options: Mapping[str, Any]) -> Fields
 
 
 def _known_terms(name: str, options: Mapping[str, Any]) -> set[str]:
+    import torch
+
+    from nalm.modules import ArithmeticModule
+
     module = Recipe.model_validate({"module": {"name": name, "options": options}}).module.probe(2)
     return set(module.regularizers(torch.ones(1, 2))) if isinstance(module, ArithmeticModule) else set()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nalm.experiments.catalog import COMPUTED_FIGURES
+from nalm.experiments.index import COMPUTED_FIGURES
 from nalm.reports.blocks import Block, Picture, Section, Table
 from nalm.reports.source import Source
 

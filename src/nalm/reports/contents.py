@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from nalm.analysis.results import load
-from nalm.experiments.catalog import COMPUTED_FIGURES, in_the_papers_order
+from nalm.experiments.index import COMPUTED_FIGURES, in_the_papers_order
 from nalm.reports.blocks import Section
 from nalm.reports.computed import computed_section
 from nalm.reports.details import details_of

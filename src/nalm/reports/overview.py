@@ -1,6 +1,6 @@
 """The overview of a results directory: its experiments and what they cost."""
 
-from nalm.experiments.catalog import figures_called
+from nalm.experiments.index import figures_called
 from nalm.reports.blocks import Block, Link, Section, Table, minutes
 from nalm.reports.source import Source
 from nalm.store.costs import Costs, training_costs

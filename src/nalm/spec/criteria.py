@@ -1,14 +1,16 @@
 """Training criteria by name."""
 
 from collections.abc import Callable
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from nalm.registry import Registry
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = ["CRITERIA", "Criterion"]
 
-Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]
+Criterion = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
 """A loss: maps predictions and targets ``(rows, 1)`` and the weight of PCC (1, later 0) to a scalar."""
 
 

@@ -1,13 +1,17 @@
 """Distributions of inputs other than the uniform one."""
 
-from typing import Any, ClassVar, Self
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import torch
 from pydantic import Field, StrictFloat, model_validator
-from torch import Tensor
 
 from nalm.spec.ranges import Ends, Floats, Range, check_ends, half_open, is_pair
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Benford", "Exponential", "TruncatedNormal"]
 
@@ -29,8 +33,8 @@ class TruncatedNormal(Range):
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_ends(self.within)
-        _, probability, *_ = self.corners(1)
-        if not probability.item() > 1e-9:  # the inverse would have no significant digits left
+        below, above = (_normal((end - self.mean) / self.deviation) for end in self.within)
+        if not above - below > 1e-9:  # the inverse would have no significant digits left
             raise ValueError(f"found almost nothing of the normal distribution within {list(self.within)}")
         return self
 
@@ -41,12 +45,16 @@ class TruncatedNormal(Range):
 
     def corners(self, columns: int) -> tuple[Tensor, ...]:
         """Return the probability below the interval, the probability inside it, the mean and the deviation."""
+        import torch
+
         low, high = torch.special.ndtr((_number(*self.within) - self.mean) / self.deviation).flatten()
         return _number(low.item()), _number((high - low).item()), _number(self.mean), _number(self.deviation)
 
     @staticmethod
     def place(drawn: Tensor, *corners: Tensor) -> Tensor:
         """Map uniform draws to inputs by the inverse of the distribution function."""
+        import torch
+
         below, within, mean, deviation = (corner[..., 0, :, :] for corner in corners)
         quantile: Tensor = torch.special.ndtri(below + drawn[..., 0, :, :] * within)
         return mean + deviation * quantile
@@ -148,5 +156,11 @@ class Benford(Range):
         return drawn[..., 0, :, :]
 
 
+def _normal(x: float) -> float:
+    return 0.5 * math.erfc(-x / math.sqrt(2))
+
+
 def _number(*values: float) -> Tensor:
+    import torch
+
     return torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1)

@@ -3,13 +3,14 @@
 A distribution is one subclass of :class:`Range`, and one line in ``DISTRIBUTIONS``.
 """
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -18,15 +19,17 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from torch import Tensor
 
 from nalm.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["DISTRIBUTIONS", "Halves", "Interval", "PlaceDraws", "Range", "Union", "check_ends", "half_open", "is_pair"]
 
 Floats = npt.NDArray[np.float64]
 Ends = tuple[float, float]
-PlaceDraws = Callable[..., Tensor]
+PlaceDraws = Callable[..., "Tensor"]
 """Maps draws ``(*, layers, columns, rows)``, and corners ``(*, n, columns or 1, 1)``, to ``(*, columns, rows)``."""
 
 
@@ -64,7 +67,7 @@ class Range(BaseModel):
         raise ValueError(f"expected {', '.join(forms)} or {last}")
 
     @classmethod
-    def read(cls, written: Any) -> "Range":
+    def read(cls, written: Any) -> Range:
         """Read a range of this kind from its value in an experiment file.
 
         Raises:
@@ -135,6 +138,8 @@ class _Uniform(Range):
 
     def corners(self, columns: int) -> tuple[Tensor, ...]:
         """Return the low end and the width of each interval, for every input."""
+        import torch
+
         low, high = torch.tensor(self.intervals, dtype=torch.float64).T
         low, high = low[:, None].expand(-1, columns), high[:, None].expand(-1, columns)
         return low.unsqueeze(-1).contiguous(), (high - low).unsqueeze(-1).contiguous()
@@ -142,6 +147,8 @@ class _Uniform(Range):
     @staticmethod
     def place(drawn: Tensor, *corners: Tensor) -> Tensor:
         r"""Return :math:`low + width · u`; if there are two candidates, a drawn coin chooses between them."""
+        import torch
+
         low, width = corners
         first = low[..., 0, :, :] + width[..., 0, :, :] * drawn[..., 0, :, :]
         if drawn.shape[-3] == 1:
@@ -191,6 +198,8 @@ class Halves(_Uniform):
 
     def corners(self, columns: int) -> tuple[Tensor, ...]:
         """Return the low end and the width of every input's interval."""
+        import torch
+
         half = (torch.arange(columns) >= columns // 2).long()
         low, width = super().corners(columns)
         column = torch.arange(columns)

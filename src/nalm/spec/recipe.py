@@ -1,10 +1,11 @@
 """A recipe: everything that decides a run except its task and its seed."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import torch
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -17,15 +18,18 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from torch import nn
 
-from nalm.modules import MODULES, TwoLayers, build, canonical, option_defaults, resolve
-from nalm.modules.base import ArithmeticModule
-from nalm.modules.cells import CELLS
+from nalm.modules.names import CELLS, build, canonical, option_defaults, resolve
+from nalm.modules.units import MODULES
+from nalm.remember import remembered
 from nalm.spec.criteria import CRITERIA
 from nalm.spec.names import STORED, known
 from nalm.spec.optimizers import OPTIMIZERS
 from nalm.spec.schedules import Term
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 __all__ = ["HIDDEN_SIZE", "PARAMETER_NORMS", "ModuleChoice", "Recipe", "Restart"]
 
@@ -57,7 +61,9 @@ class ModuleChoice(BaseModel):
         name, options = canonical(value["name"])
         options |= value.get("options", {key: item for key, item in value.items() if key != "name"})
         if info.context != STORED:
-            defaults = option_defaults(name, options)
+            defaults = remembered("options", name, lambda: option_defaults(name, {}))
+            if not options.keys() <= defaults.keys():
+                option_defaults(name, options)  # says which option is wrong
             # An option set to its default must not change the run's key.
             options = {key: _like(defaults[key], item) for key, item in options.items() if item != defaults[key]}
         return {"name": name, "options": options}
@@ -66,7 +72,7 @@ class ModuleChoice(BaseModel):
     def _check(self, info: ValidationInfo) -> Self:
         # Modules of other packages may need other sizes; Recipe.check builds them.
         if info.context != STORED and self.name in MODULES:
-            self.probe(2)
+            remembered("built", self.model_dump_json(), lambda: self.probe(2) is not None)
         return self
 
     @model_serializer
@@ -75,6 +81,8 @@ class ModuleChoice(BaseModel):
 
     def probe(self, in_features: int) -> nn.Module:
         """Build the module with one output, for inspection, without advancing torch's random generator."""
+        import torch
+
         with torch.random.fork_rng(devices=[]):
             return self.build(in_features, 1)
 
@@ -151,18 +159,27 @@ class Recipe(BaseModel):
         layers = [layer.name for layer in (self.module, self.second) if layer]
         if cells := [name for name in layers if name in CELLS]:
             raise ValueError(f"found module {cells[0]!r}, which is for sequences only, expected one without a state")
-        modules = tuple(map(resolve, layers))
-        _check_once(self.model_dump_json(), modules, in_features, hidden_size)
+        fields, sizes = self.model_dump_json(), (in_features, hidden_size)
+
+        def trained() -> bool:
+            _check_once(fields, tuple(map(resolve, layers)), *sizes)
+            return True
+
+        remembered("trained", f"{fields} on {sizes}", trained)
 
     def build(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> nn.Module:
         """Build the module, or the network of two with ``hidden_size`` outputs of the first, with one output."""
         if self.second is None:
             return self.module.build(in_features, 1)
+        from nalm.modules.two_layers import TwoLayers
+
         first = self.module.build(in_features, hidden_size)
         return TwoLayers(in_features, 1, first, self.second.build(hidden_size, 1))
 
     def probe(self, in_features: int, hidden_size: int = HIDDEN_SIZE) -> nn.Module:
         """Build the network for inspection, without advancing torch's random generator."""
+        import torch
+
         with torch.random.fork_rng(devices=[]):
             return self.build(in_features, hidden_size)
 
@@ -174,6 +191,8 @@ class Recipe(BaseModel):
     @property
     def dtype(self) -> torch.dtype:
         """Return the precision as torch's data type."""
+        import torch
+
         return torch.float64 if self.precision == "float64" else torch.float32
 
     @property
@@ -210,6 +229,10 @@ def _check_once(fields: str, modules: tuple[Any, ...], in_features: int, hidden_
     Raises:
         ValueError: the recipe cannot be trained.
     """
+    import torch
+
+    from nalm.modules.base import ArithmeticModule
+
     recipe = Recipe.model_validate_json(fields, context=STORED)
     name, module = recipe.architecture, recipe.probe(in_features, hidden_size)
     if not any(parameter.requires_grad for parameter in module.parameters()):

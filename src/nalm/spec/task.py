@@ -1,21 +1,42 @@
 """The abstract base class of tasks."""
 
-from abc import abstractmethod
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from __future__ import annotations
 
-import torch
+from abc import abstractmethod
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
 from pydantic import BaseModel, ConfigDict
-from torch import nn
 
 from nalm.spec.recipe import Recipe
 from nalm.spec.thresholds import Threshold
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
     from nalm.training.ensemble.data import HeldOut
     from nalm.training.trainer import Trainer
 
-__all__ = ["Task"]
+__all__ = ["Judged", "Task"]
+
+
+class Judged(NamedTuple):
+    """A finished run, as thresholds follow from it.
+
+    Arguments:
+        label: label of its task.
+        task: its task.
+        recipe: its recipe.
+        validation_errors: its validation errors.
+        test_errors: its test errors.
+    """
+
+    label: str
+    task: Any
+    recipe: Recipe
+    validation_errors: Sequence[float]
+    test_errors: Sequence[float]
 
 
 class Task(BaseModel):
@@ -97,6 +118,8 @@ class Task(BaseModel):
 
     def probe(self, recipe: Recipe) -> nn.Module:
         """Build the network for inspection, without advancing torch's random generator."""
+        import torch
+
         with torch.random.fork_rng(devices=[]):
             return self.build(recipe)
 
@@ -124,7 +147,7 @@ class Task(BaseModel):
     @abstractmethod
     def trainer(
         self, recipe: Recipe, runs: Sequence[tuple[Self, int]], device: torch.device | str, compiled: bool
-    ) -> "Trainer":
+    ) -> Trainer:
         """Prepare the training of a shard.
 
         Arguments:
@@ -138,7 +161,7 @@ class Task(BaseModel):
             NalmError: data cannot be read.
         """
 
-    def validation_rows(self, recipe: Recipe, runs: Sequence[tuple[Self, int]]) -> "HeldOut | None":
+    def validation_rows(self, recipe: Recipe, runs: Sequence[tuple[Self, int]]) -> HeldOut | None:
         """Return the validation data of runs, or None if it is not rows of numbers."""
         return None
 
@@ -151,6 +174,15 @@ class Task(BaseModel):
         Raises:
             NalmError: the module has no gold weights for the operation, or cannot be built.
         """
+
+    @classmethod
+    def reference_thresholds(cls, runs: Iterable[Judged]) -> dict[str, Threshold]:
+        """Return thresholds that follow from finished runs, by the labels of the tasks that have such; mostly none.
+
+        Arguments:
+            runs: the finished runs of an experiment on tasks of this family.
+        """
+        return {}
 
     # Costs
 

@@ -1,17 +1,20 @@
 """Training time of results, the estimates that follow from it, and the versions that made them."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from nalm.experiments.runs import Shard, runs_of
 from nalm.spec.names import STORED
 from nalm.spec.recipe import Recipe
 from nalm.store.store import Store
 from nalm.tasks import family_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "STARTING_SECONDS",
@@ -63,6 +66,8 @@ def training_costs(store: Store, names: Sequence[str] | None = None) -> Costs:
         store: the results directory.
         names: names of the experiments, in the order of the table; by default all of them, sorted.
     """
+    import pandas as pd
+
     names = store.experiments.names() if names is None else names
     keys = {name: {run.key for _, _, run in runs_of(store.experiments.read(name))} for name in names}
     wanted = set().union(*keys.values())

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 import nalm
 from nalm.errors import NalmError
@@ -29,6 +28,8 @@ SCHEMA_VERSION = 2
 
 def about_shard(shard: Shard) -> dict[str, Any]:
     """Return what is known about a shard before it trains, and about this process."""
+    import torch
+
     return {
         "schema": SCHEMA_VERSION,
         "recipe": recipe_fields(shard.recipe),

@@ -3,18 +3,22 @@
 A family is one folder, whose ``task.py`` has a subclass of :class:`nalm.spec.task.Task`, and one line here.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from nalm.log import warn_once
 from nalm.registry import Registry
+from nalm.remember import remembered
 from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
 from nalm.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["FAMILIES", "check_tasks", "family_of", "parse_task", "start_training"]
 
@@ -74,8 +78,14 @@ def check_tasks(recipe: Recipe, tasks: Iterable[Task]) -> None:
     Raises:
         ValueError: it cannot be trained on one of them, or its runs cannot be judged.
     """
+    fields = recipe.model_dump_json()
     for task in tasks:
-        task.check(recipe)
+
+        def checked(task: Task = task) -> bool:
+            task.check(recipe)
+            return True
+
+        remembered("trained on", f"{type(task).__name__} {task.model_dump_json()} by {fields}", checked)
 
 
 def start_training(

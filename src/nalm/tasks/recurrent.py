@@ -1,19 +1,22 @@
 """The abstract base class of tasks on sequences, which a recurrent network learns by itself."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import torch
-from torch import nn
-
-from nalm.modules.base import ArithmeticModule
-from nalm.modules.cells import CELLS, Accumulator
+from nalm.modules.names import CELLS
 from nalm.spec.recipe import PARAMETER_NORMS, Recipe
 from nalm.spec.task import Task
 from nalm.spec.thresholds import Threshold
-from nalm.training.recurrent import Data, RecurrentNetwork
-from nalm.training.single import SingleTraining
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from nalm.training.recurrent import Data, RecurrentNetwork
+    from nalm.training.single import SingleTraining
 
 __all__ = ["RecurrentTask", "check_cell", "check_noise"]
 
@@ -113,6 +116,10 @@ class RecurrentTask(Task):
             ValueError: the runs differ in more than their tests.
             NalmError: the data cannot be read.
         """
+        import torch
+
+        from nalm.training.single import SingleTraining
+
         if len({(task.group, seed) for task, seed in runs}) > 1:
             raise ValueError(
                 "runs that share a network must have the same seed, and tasks that differ in their tests only"
@@ -143,7 +150,7 @@ def check_cell(recipe: Recipe, task: RecurrentTask) -> None:
     if recipe.second is not None:
         raise ValueError(f"found second with {task.learnt_from}, expected none")
     name = recipe.module.name
-    if name == Accumulator.__name__:
+    if name == "Accumulator":
         operation = recipe.module.options.get("operation", "add")
         if operation != task.operation:
             raise ValueError(f"found an Accumulator that computes {operation}, expected {task.operation}")
@@ -163,5 +170,9 @@ def check_noise(name: str, module: nn.Module, task: RecurrentTask) -> None:
     Raises:
         ValueError: the module has noise.
     """
+    import torch
+
+    from nalm.modules.base import ArithmeticModule
+
     if isinstance(module, ArithmeticModule) and module.noise_shape(torch.Size((1, task.module_inputs))) is not None:
         raise ValueError(f"found {name} with noise, expected a module without any for {task.learnt_from}")

@@ -52,6 +52,13 @@ def _widths(subject: Subject) -> None:
         subject.refuses(f"inputs of shape {shape}", partial(module, torch.ones(shape, dtype=torch.float64)))
 
 
+def _integers(subject: Subject) -> None:
+    """Check that inputs that are not floating-point numbers are refused."""
+    module = subject.made()
+    for dtype in (torch.int64, torch.bool):
+        subject.refuses(f"inputs of {dtype}", partial(module, torch.ones(4, subject.in_features, dtype=dtype)))
+
+
 def _shapes(subject: Subject) -> None:
     """Check that inputs (*, in_features) give finite outputs (*, out_features)."""
     for batch, training in product(BATCHES, (True, False)):
@@ -204,6 +211,7 @@ PROMISES: tuple[Callable[[Subject], None], ...] = (
     _built,
     _sizes,
     _widths,
+    _integers,
     _shapes,
     _dtypes,
     _gradients,

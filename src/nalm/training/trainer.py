@@ -1,12 +1,15 @@
 """The interface of everything that trains the runs of a shard."""
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nalm.training.history import History
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 __all__ = ["Hook", "Trainer"]
 

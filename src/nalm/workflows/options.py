@@ -21,6 +21,7 @@ class Option:
         metavar: the word that stands for the value in the help.
         min: the smallest value allowed.
         positional: whether it is an argument, without an option's name.
+        completes: kind of names that the shell completes: ``experiments``, ``variants``, ``tasks`` or ``modules``.
     """
 
     help: str
@@ -28,6 +29,7 @@ class Option:
     metavar: str | None = None
     min: float | None = None
     positional: bool = False
+    completes: str | None = None
 
 
 class OptionField(NamedTuple):

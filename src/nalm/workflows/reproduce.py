@@ -9,8 +9,9 @@ from pathlib import Path
 from nalm.analysis.results import Results, load
 from nalm.execution.progress import Progress
 from nalm.execution.run import Experiments, run
-from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
+from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
+from nalm.experiments.index import COMPUTED_FIGURES, figures_called
 from nalm.figures.draw import write_figure
 from nalm.figures.style import check_figures
 

@@ -1,16 +1,20 @@
 """Requests: the experiments that a command trains, and how. Each option of these commands is declared here, once."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from nalm.errors import NalmError
-from nalm.experiments.catalog import COMPUTED_FIGURES, figures_called, load_experiment
-from nalm.experiments.experiment import Experiment
+from nalm.experiments.index import COMPUTED_FIGURES, figures_called
 from nalm.experiments.seeds import parse_seeds
 from nalm.registry import import_paths
 from nalm.workflows.options import Option
+
+if TYPE_CHECKING:
+    from nalm.experiments.experiment import Experiment
 
 __all__ = ["Changes", "Request", "RunRequest", "Selection", "TensorBoardOptions", "split_labels"]
 
@@ -21,11 +25,17 @@ class Selection:
 
     experiments: Annotated[
         list[str],
-        Option("Names from `nalm list`, or YAML files.", metavar="EXPERIMENT", positional=True),
+        Option(
+            "Names from `nalm list`, or YAML files.", metavar="EXPERIMENT", positional=True, completes="experiments"
+        ),
     ]
     seeds: Annotated[str | None, Option("Seeds such as 0-24 or 0-4,10, instead of the experiment's.")] = None
-    variants: Annotated[list[str] | None, Option("Only these variants; repeat the option, or use commas.")] = None
-    tasks: Annotated[list[str] | None, Option("Only these tasks; repeat the option, or use commas.")] = None
+    variants: Annotated[
+        list[str] | None, Option("Only these variants; repeat the option, or use commas.", completes="variants")
+    ] = None
+    tasks: Annotated[
+        list[str] | None, Option("Only these tasks; repeat the option, or use commas.", completes="tasks")
+    ] = None
 
     def names(self) -> list[str]:
         """Return the names of the experiments and computed figures, each once."""
@@ -125,6 +135,8 @@ class Request(Changes, Selection):
         Raises:
             NalmError: a name or an option is wrong, or nothing is trained for any of the names.
         """
+        from nalm.experiments.experiment import Experiment
+
         figures = self.figures()
         chosen = [figure for figure in figures if isinstance(figure, Experiment)]
         if not chosen:
@@ -143,6 +155,8 @@ class Request(Changes, Selection):
             return [name if name in COMPUTED_FIGURES else self._experiment(name) for name in names]
 
     def _experiment(self, name: str) -> Experiment:
+        from nalm.experiments.catalog import load_experiment
+
         return self.with_images(self.narrowed(self.changed(load_experiment(name))))
 
     def _check(self, names: Sequence[str]) -> None:

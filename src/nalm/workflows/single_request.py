@@ -1,13 +1,16 @@
 """A request for the training of one module."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from nalm.errors import NalmError
-from nalm.experiments.experiment import Experiment
 from nalm.workflows.options import Option, option_field
 from nalm.workflows.request import Changes
-from nalm.workflows.single import single_run, single_sequence_run
+
+if TYPE_CHECKING:
+    from nalm.experiments.experiment import Experiment
 
 __all__ = ["SingleRequest"]
 
@@ -27,12 +30,16 @@ INPUT_OPTIONS = (
 class SingleRequest(Changes):
     """One module, and what it learns."""
 
-    module: Annotated[str, Option("A module's name, or an import path package.module:Class.", positional=True)]
+    module: Annotated[
+        str, Option("A module's name, or an import path package.module:Class.", positional=True, completes="modules")
+    ]
     operation: Annotated[str, Option("Operation to learn.")] = "div"
     train_range: Annotated[str, Option("LOW,HIGH of the training inputs.")] = "1,2"
     test_range: Annotated[str, Option("LOW,HIGH of the test inputs.")] = "2,6"
     inputs: Annotated[int, Option("Number of inputs; the operation takes the first ones that a seed draws.", min=1)] = 2
-    second: Annotated[str | None, Option("Second layer, which gets the first layer's sums.")] = None
+    second: Annotated[str | None, Option("Second layer, which gets the first layer's sums.", completes="modules")] = (
+        None
+    )
     hidden_size: Annotated[int, Option("Sums between two layers.", min=1)] = 2
     subset_ratio: Annotated[
         float | None, Option("Share of the inputs that each operand sums; one input by default.")
@@ -55,6 +62,8 @@ class SingleRequest(Changes):
         return self.with_images(self.changed(self._usual()))
 
     def _usual(self) -> Experiment:
+        from nalm.workflows.single import single_run, single_sequence_run
+
         if self.length is not None:
             self._reject_input_options()
             return single_sequence_run(self.module, self.operation, self.length, seed=self.seed)

@@ -135,6 +135,7 @@ def test_wrong_options_of_a_script(
     assert refused("script", tiny, "--scheduler", "slurm", *arguments).startswith(sentence)
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_the_jobs_of_a_script_train_every_shard(nalm_cli: Cli, tiny: Path, tmp_path: Path, results: Path) -> None:
     options = ("--no-compile", "--of", 2, "--out", "by jobs")

@@ -158,8 +158,17 @@ def test_the_legend_fits_on_the_page(kind: str, modules: list[str]) -> None:
     assert page.y0 <= box.y0
 
 
-@pytest.mark.parametrize("suffix", [".pdf", ".png", ".svg"])
-@pytest.mark.parametrize("kind", ["contour", "surface"])
+@pytest.mark.parametrize(
+    ("kind", "suffix"),
+    [
+        ("contour", ".svg"),
+        ("surface", ".png"),
+        pytest.param("contour", ".pdf", marks=pytest.mark.slow),
+        pytest.param("contour", ".png", marks=pytest.mark.slow),
+        pytest.param("surface", ".pdf", marks=pytest.mark.slow),
+        pytest.param("surface", ".svg", marks=pytest.mark.slow),
+    ],
+)
 def test_landscapes_are_saved_silently_in_the_format_of_the_suffix(
     tmp_path: Path, kind: str, suffix: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,14 @@ POWERS = ["squared", "root"]
 
 every_variant = pytest.mark.parametrize("build", VARIANTS.values(), ids=VARIANTS)
 
+every_variant_mostly_slow = pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(build, id=name, marks=() if name in ("NRU", "NMRU", "RealNPU") else pytest.mark.slow)
+        for name, build in VARIANTS.items()
+    ],
+)
+
 both_modes = pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 
 unhurried = settings(deadline=None, max_examples=40)

@@ -8,7 +8,7 @@ import sympy
 import torch
 from tests.modules.division.helpers import (
     Build,
-    every_variant,
+    every_variant_mostly_slow,
     float64,
     randomized,
     signed_inputs,
@@ -28,7 +28,7 @@ def evaluated(module: ArithmeticModule, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@every_variant
+@every_variant_mostly_slow
 def test_formulas_compute_what_the_module_does_in_evaluation(build: Build, seed: int) -> None:
     module, x = randomized(build(3, 2), seed).eval(), signed_inputs(20, 3, seed)
     expected = module(x).detach()
@@ -54,7 +54,7 @@ def test_formulas_clamp_what_the_module_clamps(module: ArithmeticModule) -> None
     torch.testing.assert_close(evaluated(module, x), module(x).detach(), rtol=1e-12, atol=1e-12)
 
 
-@every_variant
+@every_variant_mostly_slow
 def test_formulas_take_names_or_symbols(build: Build) -> None:
     module = build(2, 1).gold("div")
     named = module.to_sympy(["a", "b"])
@@ -74,7 +74,7 @@ def test_formulas_take_names_or_symbols(build: Build) -> None:
         ("mul", (0, 1, 2), "x1*x2*x3"),
     ],
 )
-@every_variant
+@every_variant_mostly_slow
 def test_the_expression_of_gold_weights_is_the_operation(
     build: Build, operation: str, operands: tuple[int, ...], printed: str
 ) -> None:
@@ -82,19 +82,19 @@ def test_the_expression_of_gold_weights_is_the_operation(
 
 
 @pytest.mark.parametrize("names", [["distance", "time"], ["ü", "Δt"], ["total price", "x:2"]], ids=", ".join)
-@every_variant
+@every_variant_mostly_slow
 def test_expressions_take_names_as_they_stand(build: Build, names: list[str]) -> None:
     assert str(expression(build(2, 1).gold("div"), names)[0]) == f"{names[0]}/{names[1]}"
 
 
-@every_variant
+@every_variant_mostly_slow
 def test_expressions_of_ignored_inputs_are_one(build: Build) -> None:
     module = build(2, 2)
     with_parameters(module, **dict.fromkeys(dict(module.named_parameters()), 0.0))
     assert [str(formula) for formula in expression(module)] == ["1", "1"]
 
 
-@every_variant
+@every_variant_mostly_slow
 def test_there_is_an_expression_for_every_output(build: Build) -> None:
     product, quotient = build(2, 1).gold("mul"), build(2, 1).gold("div")
     both = build(2, 2).gold("mul")
@@ -103,7 +103,7 @@ def test_there_is_an_expression_for_every_output(build: Build) -> None:
     assert expression(both) == [*expression(product), *expression(quotient)]
 
 
-@every_variant
+@every_variant_mostly_slow
 def test_the_expression_is_that_of_the_nearest_discrete_weights(build: Build) -> None:
     module = build(2, 1).gold("div").double()
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """Early stopping: what is recorded of stopped runs, and that the other runs are unaffected."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,18 +29,36 @@ def recipe(stop: bool = True, iterations: int = 700, **fields: Any) -> Recipe:
     return Recipe.model_validate(usual | fields | {"iterations": iterations, "stop_when_solved": stop})
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _small() -> Iterator[None]:
     """Make eager ensembles without padding, which shrink with every run that stops."""
-    monkeypatch.setattr("nalm.training.ensemble.stack.VECTOR", 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nalm.training.ensemble.stack.VECTOR", 1)
+        yield
+
+
+Sizes = list[tuple[int, int, int]]
+"""Numbers of runs present, of models, and of streams of random numbers, at each evaluation."""
 
 
 @pytest.fixture(scope="module")
-def both() -> tuple[Ensemble, History, History]:
+def stopping() -> tuple[Ensemble, History, Sizes]:
+    """Train with early stopping."""
+    sizes: Sizes = []
+
+    def look(ensemble: Ensemble) -> None:
+        drawn = ensemble.stack.sampler.draw(0).shape[1]
+        sizes.append((len(ensemble.stack.present), len(ensemble.stack.state.diverged_at), drawn))
+
+    ensemble = make_ensemble(recipe(), RUNS, compiled=False)
+    return ensemble, ensemble.train(on_evaluation=look), sizes
+
+
+@pytest.fixture(scope="module")
+def both(stopping: tuple[Ensemble, History, Sizes]) -> tuple[Ensemble, History, History]:
     """Train the same runs with and without early stopping."""
-    stopping = make_ensemble(recipe(), RUNS, compiled=False)
-    history = stopping.train()
-    return stopping, history, make_ensemble(recipe(stop=False), RUNS, compiled=False).train()
+    ensemble, history, _ = stopping
+    return ensemble, history, make_ensemble(recipe(stop=False), RUNS, compiled=False).train()
 
 
 def solved_at(history: History, run: int) -> int | None:
@@ -110,14 +129,8 @@ def test_training_ends_when_all_are_retired() -> None:
     assert len(history.criteria) == len(history.iterations)
 
 
-def test_the_ensemble_shrinks_to_the_runs_that_are_left() -> None:
-    sizes: list[tuple[int, int, int]] = []
-
-    def look(ensemble: Ensemble) -> None:
-        drawn = ensemble.stack.sampler.draw(0).shape[1]
-        sizes.append((len(ensemble.stack.present), len(ensemble.stack.state.diverged_at), drawn))
-
-    history = make_ensemble(recipe(iterations=2000), RUNS, compiled=False).train(on_evaluation=look)
+def test_the_ensemble_shrinks_to_the_runs_that_are_left(stopping: tuple[Ensemble, History, Sizes]) -> None:
+    _, history, sizes = stopping
     assert sizes[0] == (12, 12, 6)
     left = int((history.stopped_at >= history.iterations[-1]).sum() + (history.stopped_at < 0).sum())
     assert left <= sizes[-1][0] < 12
@@ -130,7 +143,7 @@ def test_without_the_option_nobody_is_retired(both: tuple[Ensemble, History, His
     assert np.isfinite(np.stack(usual.test_errors)).all()
 
 
-@pytest.mark.parametrize("pause", [1, 17, 18, 25, 33])
+@pytest.mark.parametrize("pause", [25, *(pytest.param(pause, marks=pytest.mark.slow) for pause in (1, 17, 18, 33))])
 def test_an_interrupted_ensemble_retires_the_same_runs_at_the_same_time(
     both: tuple[Ensemble, History, History], pause: int
 ) -> None:

@@ -4,6 +4,7 @@ import gc
 import random
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from tests.training.histories import errors
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nalm.experiments.catalog import default_recipe, experiment_names, load_experiment
+from nalm.experiments.catalog import default_recipe, load_experiment
+from nalm.experiments.index import experiment_names
 from nalm.log import warnings_given
 from nalm.modules import MODULES
 from nalm.spec.recipe import Recipe
@@ -34,13 +36,10 @@ TASKS = [SubsetTask(operation="div", train=train, test=test) for train, test in 
 NINE_RUNS: Runs = [(task, seed) for task in TASKS for seed in range(3)]
 
 
-every_module_compiled = pytest.mark.parametrize(
-    "module",
-    [
-        name if name in ("RealNPU", "NRU", "NMRU") else pytest.param(name, marks=pytest.mark.slow, id=name)
-        for name in MODULES
-    ],
-)
+def every_module(*quick: str) -> pytest.MarkDecorator:
+    """Parametrize a test over every module, and mark all but some as slow."""
+    names = [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in MODULES]
+    return pytest.mark.parametrize("module", names)
 
 
 def recipe(module: str, iterations: int = 40, /, **changes: Any) -> Recipe:
@@ -142,7 +141,7 @@ def own(module: type[nn.Module]) -> str:
     return f"test_ensemble_modules:{module.__name__}"
 
 
-@pytest.mark.parametrize("module", list(MODULES))
+@every_module("Linear", "NALU", "NMU", "RealNPU", "NRU", "NMRU")
 def test_a_run_is_the_same_alone_in_company_and_in_any_order(module: str) -> None:
     together = make_ensemble(recipe(module), NINE_RUNS, compiled=False).train()
     shuffled = random.Random(0).sample(range(len(NINE_RUNS)), len(NINE_RUNS))
@@ -278,7 +277,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.mark.compiled
-@every_module_compiled
+@every_module("NMRU")
 def test_compiled_training_is_eager_training_within_rounding(module: str) -> None:
     changes = {"NRU": {"learning_rate": 1e-2}, "DMU": {"learning_rate": 1e-3}}.get(module, {})  # rounding grows faster
     compiled = make_ensemble(recipe(module, 100, **changes), NINE_RUNS, compiled=True)
@@ -291,6 +290,7 @@ def test_compiled_training_is_eager_training_within_rounding(module: str) -> Non
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["pcc", "mape", "pcc_then_mse"])
 def test_every_criterion_is_compiled(criterion: str) -> None:
     ensemble = make_ensemble(recipe("NMRU", 3, criterion=criterion), NINE_RUNS, compiled=True)
@@ -299,9 +299,11 @@ def test_every_criterion_is_compiled(criterion: str) -> None:
     assert warnings_given() == []
 
 
-def _structures() -> dict[str, tuple[Recipe, SubsetTask]]:
-    """Return a recipe and a task for every structure that the catalog compiles."""
-    found: dict[str, tuple[Recipe, SubsetTask]] = {}
+@cache
+def _structures() -> dict[str, list[tuple[Recipe, SubsetTask]]]:
+    """Return a recipe and a task for every structure that the catalog compiles, by the first experiment with it."""
+    seen: set[str] = set()
+    found: dict[str, list[tuple[Recipe, SubsetTask]]] = {name: [] for name in experiment_names()}
     for experiment in map(load_experiment, experiment_names()):
         for variant in experiment.variants.values():
             for task in experiment.tasks.values():
@@ -312,18 +314,21 @@ def _structures() -> dict[str, tuple[Recipe, SubsetTask]]:
                 shape = task.group if variant.second is None else None
                 parts = (module, variant.criterion, variant.optimizer, shape)
                 clipping = (variant.clip_gradient_norm is None, variant.clip_gradient_value is None)
-                found.setdefault(repr((parts, clipping, sorted(variant.regularizers))), (variant, task))
+                structure = repr((parts, clipping, sorted(variant.regularizers)))
+                if structure not in seen:
+                    seen.add(structure)
+                    found[experiment.name].append((variant, task))
     return found
 
 
 @pytest.mark.compiled
 @pytest.mark.slow
-@pytest.mark.parametrize("structure", _structures())
-def test_every_recipe_of_the_catalog_is_compiled(structure: str) -> None:
-    variant, task = _structures()[structure]
-    ensemble = make_ensemble(variant.model_copy(update={"iterations": 3}), [(task, seed) for seed in range(3)])
-    ensemble.train()
-    assert ensemble.program.compiled
+@pytest.mark.parametrize("name", experiment_names())
+def test_every_recipe_of_the_catalog_is_compiled(name: str) -> None:
+    for variant, task in _structures()[name]:
+        ensemble = make_ensemble(variant.model_copy(update={"iterations": 3}), [(task, seed) for seed in range(3)])
+        ensemble.train()
+        assert ensemble.program.compiled
     assert warnings_given() == []
 
 
@@ -338,6 +343,7 @@ def test_recipes_that_differ_in_numbers_share_their_compiled_graphs(graphs: list
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [{"name": "NMU", "noise": [1, 5]}, {"name": "NALU", "gate": "gumbel"}])
 def test_compiled_runs_with_noise_train_to_the_end_as_eager_ones(
     module: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -398,7 +404,7 @@ def test_garbage_is_collected_as_before_when_training_ends_in_an_error() -> None
 
 
 @pytest.mark.compiled
-@every_module_compiled
+@every_module("NMRU")
 def test_a_compiled_run_is_bit_equal_in_any_company(module: str) -> None:
     company = [(task, seed) for task in TASKS for seed in range(25)]
     shuffled = random.Random(1).sample(range(len(company)), len(company))

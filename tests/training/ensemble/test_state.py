@@ -3,6 +3,7 @@
 import io
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,12 @@ from nalm.training.history import History
 RANGES: list[tuple[Any, Any]] = [([1, 2], [2, 6]), ([-2, 2], [2, 6])]
 RUNS = [(SubsetTask(operation="div", train=train, test=test), seed) for train, test in RANGES for seed in range(3)]
 RESTARTS: dict[str, Any] = {"reinitialize": {"every": 5, "history": 10, "above": 1e-9}}
+NOISY: dict[str, Any] = {"module": {"name": "NMU", "noise": [1, 5]}}
 FAST = [
     ("NMRU", {}),
     ("RealNPU", {"precision": "float64"}),
     ("GNALU", {"optimizer": "sgd", "momentum": 0.9}),
-    ("NMU", {"module": {"name": "NMU", "noise": [1, 5]}}),
+    ("NMU", NOISY),
     ("NALU", {"module": {"name": "NALU", "gate": "gumbel"}} | RESTARTS),
     ("INALU", RESTARTS),
 ]
@@ -79,6 +81,16 @@ def loaded(state: bytes) -> State:
     return found
 
 
+@cache
+def _half_trained(noisy: bool) -> bytes:
+    return states(ensemble(**(NOISY if noisy else {})))[AT]
+
+
+def half_trained(noisy: bool = False) -> State:
+    """Return the state of an ensemble at a pause, for which it trains once."""
+    return loaded(_half_trained(noisy))
+
+
 def assert_bit_equal(first: History, second: History) -> None:
     assert first.restarts == second.restarts
     fields = vars(first).keys() - {"wall_times", "parameters", "buffers", "restarts"}
@@ -104,7 +116,10 @@ def check_all_states(make: Callable[[], Ensemble]) -> History:
     return interrupted.history
 
 
-@pytest.mark.parametrize(("module", "changes"), FAST)
+@pytest.mark.parametrize(
+    ("module", "changes"),
+    [case if case[0] in ("NMRU", "NALU") else pytest.param(*case, marks=pytest.mark.slow) for case in FAST],
+)
 def test_training_that_goes_on_from_any_pause_is_uninterrupted_training_to_the_bit(
     module: str, changes: dict[str, Any]
 ) -> None:
@@ -187,7 +202,7 @@ def test_a_finished_ensemble_is_not_trained_again() -> None:
 )
 def test_a_state_of_another_ensemble_is_refused(other: Callable[[], Ensemble]) -> None:
     with pytest.raises(ValueError, match="another ensemble"):
-        other().load_state_dict(loaded(states(ensemble())[AT]))
+        other().load_state_dict(half_trained())
 
 
 def with_value(place: str, value: Any) -> Callable[[State], Any]:
@@ -239,6 +254,5 @@ def set_last_position(value: int) -> Callable[[Tensor], Tensor]:
     ],
 )
 def test_what_is_no_state_is_refused(change: Callable[[State], Any]) -> None:
-    noisy: dict[str, Any] = {"module": {"name": "NMU", "noise": [1, 5]}}
     with pytest.raises(ValueError, match=r"^(found|Invalid)"):
-        ensemble(**noisy).load_state_dict(change(loaded(states(ensemble(**noisy))[AT])))
+        ensemble(**NOISY).load_state_dict(change(half_trained(noisy=True)))

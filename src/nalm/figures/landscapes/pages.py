@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from nalm.errors import NalmError
+from nalm.figures.landscapes import EPSILON
 from nalm.figures.landscapes.panels import (
     VIEWS,
     Grid,
@@ -20,7 +21,7 @@ from nalm.figures.landscapes.panels import (
     draw_surface,
     legend,
 )
-from nalm.figures.landscapes.table import EPSILON, SLICES, TARGETS, landscapes
+from nalm.figures.landscapes.table import SLICES, TARGETS, landscapes
 from nalm.figures.saving import save, write_table
 from nalm.figures.style import check_figures
 

@@ -14,7 +14,6 @@ References:
 """
 
 __all__ = [
-    "EPSILON",
     "SLICES",
     "TARGETS",
     "Slice",
@@ -34,6 +33,7 @@ import torch
 from torch import Tensor
 
 from nalm.errors import NalmError
+from nalm.figures.landscapes import EPSILON
 from nalm.modules import NAU, NMRU, NMU, NPU, NRU, ArithmeticModule, NACMul, RealNPU
 from nalm.modules.functional import saturate_
 
@@ -44,9 +44,6 @@ SELECTIONS = ((1.0, 1.0, 0.0, 0.0), (1.0, 1.0, 1.0, 1.0))
 TARGETS = {"product": 2.2 * 6, "quotient": 2.2 / 6}
 SIGNS = {"product": (1.0, 1.0), "quotient": (1.0, -1.0)}
 """Signs of the two exponents with which the second layer computes a target."""
-
-EPSILON = 0.1
-"""Constant that is added to the magnitudes of the sums, as in the original's landscape."""
 
 EPSILONS = (1e-7, 1.0)
 """Smallest and largest of these constants in Madsen & Johansen's landscapes."""

@@ -4,38 +4,32 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy import stats
 
 from nalm.log import warn_once
-from nalm.modules.cells import Accumulator
-from nalm.spec.recipe import Recipe
-from nalm.spec.task import Task
+from nalm.spec.task import Judged
 from nalm.spec.thresholds import Threshold, best_row
-from nalm.tasks.digits.task import DigitTask
 
 __all__ = ["LEVEL", "reference_thresholds", "upper_limit"]
 
 LEVEL = 0.99
 """Level of confidence of the reference thresholds."""
 
-Series = Sequence[float]
 
-
-def reference_thresholds(runs: Iterable[tuple[str, Recipe, Task, Series, Series]]) -> dict[str, Threshold]:
+def reference_thresholds(runs: Iterable[Judged]) -> dict[str, Threshold]:
     """Return the thresholds of tasks with ``threshold: reference``, by the labels of these tasks.
 
     The threshold of a task is the upper limit of the mean test error of its runs with the ``Accumulator`` (see
     ``upper_limit``). If there are fewer than two such runs, it is NaN: no run counts as solved, and a warning says so.
 
     Arguments:
-        runs: for each run, the label of its task, its recipe, its task, its validation errors and its test errors.
+        runs: runs on tasks of digits.
     """
     errors: dict[str, list[float]] = {}
     rows: dict[str, int] = {}
-    for label, recipe, task, validation, test in runs:
-        if isinstance(task, DigitTask) and task.threshold == "reference":
+    for label, task, recipe, validation, test in runs:
+        if task.threshold == "reference":
             measured, rows[label] = errors.setdefault(label, []), task.judged_rows
-            if recipe.module.name == Accumulator.__name__ and len(test):
+            if recipe.module.name == "Accumulator" and len(test):
                 measured.append(test[best_row(validation, task.judged_rows)])
     if any(len(measured) < 2 for measured in errors.values()):
         warn_once("no run counts as solved: thresholds take at least 2 seeds of the variant with the Accumulator")
@@ -55,8 +49,10 @@ def upper_limit(errors: Sequence[float]) -> float:
     References:
         Neural Arithmetic Units (Madsen & Johansen, ICLR 2020), https://arxiv.org/abs/2001.05016
     """
+    from scipy.special import stdtrit
+
     count = len(errors)
     if count < 2:
         return math.nan
-    quantile = float(stats.t.ppf(LEVEL, count - 1))
+    quantile = float(stdtrit(count - 1, LEVEL))
     return float(np.mean(errors) + quantile * np.std(errors, ddof=1) / math.sqrt(count))

@@ -1,19 +1,24 @@
 """Tasks on sequences of images: running sums, products and quotients of the digits that they show."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from nalm.spec.recipe import Recipe
+from nalm.spec.task import Judged
+from nalm.spec.thresholds import Threshold
 from nalm.tasks.digits.images import DigitImages, Digits, load_digits
 from nalm.tasks.recurrent import RecurrentTask, check_cell
 
 if TYPE_CHECKING:
+    import torch
+
     from nalm.training.recurrent import Data, RecurrentNetwork
 
 __all__ = ["DigitTask"]
@@ -163,13 +168,20 @@ class DigitTask(RecurrentTask):
         """Return the inputs to which gold weights apply the operation: the encoder's output and the state."""
         return [1, 0] if self.operation == "div" else [0, 1]
 
-    def network(self, recipe: Recipe) -> "RecurrentNetwork":
+    @classmethod
+    def reference_thresholds(cls, runs: Iterable[Judged]) -> dict[str, Threshold]:
+        """Return the thresholds of tasks with ``threshold: reference``, from runs with the ``Accumulator``."""
+        from nalm.tasks.digits.reference import reference_thresholds
+
+        return reference_thresholds(runs)
+
+    def network(self, recipe: Recipe) -> RecurrentNetwork:
         """Build the encoder and the module."""
         from nalm.tasks.digits.network import DigitNetwork
 
         return DigitNetwork(self, recipe)
 
-    def data(self, tasks: Sequence["DigitTask"], seed: int, recipe: Recipe, device: torch.device) -> "Data":
+    def data(self, tasks: Sequence[DigitTask], seed: int, recipe: Recipe, device: torch.device) -> Data:
         """Prepare sequences of images.
 
         Raises:

@@ -1,14 +1,16 @@
 """Tasks on rows of numbers, as in most experiments: operations on sums over subsets of the inputs."""
 
+from __future__ import annotations
+
 from collections.abc import Hashable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-import torch
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, ValidationInfo, model_validator
-from torch import nn
 
 from nalm.modules.operations import OPERATIONS
+from nalm.remember import remembered
 from nalm.spec.names import STORED, known
 from nalm.spec.ranges import Range
 from nalm.spec.recipe import HIDDEN_SIZE, Recipe
@@ -16,6 +18,9 @@ from nalm.spec.task import Task
 from nalm.spec.thresholds import JUDGED_ROWS, Threshold
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
     from nalm.training.ensemble.data import HeldOut
     from nalm.training.ensemble.loop import Ensemble
 
@@ -182,23 +187,32 @@ class SubsetTask(SumsTask):
 
     def trainer(
         self, recipe: Recipe, runs: Sequence[tuple[Self, int]], device: torch.device | str, compiled: bool
-    ) -> "Ensemble":
+    ) -> Ensemble:
         """Prepare an ensemble that trains all runs in lockstep."""
         from nalm.tasks.subsets.trainer import make_ensemble
 
         return make_ensemble(recipe, runs, device, compiled)
 
-    def validation_rows(self, recipe: Recipe, runs: Sequence[tuple[Self, int]]) -> "HeldOut":
+    def validation_rows(self, recipe: Recipe, runs: Sequence[tuple[Self, int]]) -> HeldOut:
         """Return the fixed validation rows of runs."""
+        import torch
+
         from nalm.tasks.subsets.streams import Sampler
 
         return Sampler(runs, 1, recipe.dtype, torch.device("cpu")).validation
 
     def success_threshold(self, recipe: Recipe) -> Threshold:
-        """Return the threshold, computed once per process (see thresholds.py)."""
+        """Return the threshold. One that is computed (see thresholds.py) is remembered."""
+        if not isinstance(self.threshold, str):
+            return Threshold(self.threshold, inclusive=False, rows=self.judged_rows)
+        network = recipe.model_dump_json(include={"module", "second", "precision"})
+        about = self.model_dump_json() if self.threshold == "perturbed" else f"{self.model_dump_json()} by {network}"
+        return Threshold(**remembered("threshold", about, lambda: self._computed_threshold(recipe)))
+
+    def _computed_threshold(self, recipe: Recipe) -> dict[str, Any]:
         from nalm.tasks.subsets.thresholds import run_threshold
 
-        return run_threshold(recipe, self)
+        return asdict(run_threshold(recipe, self))
 
     def work(self, recipe: Recipe, runs: int) -> int:
         """Return the number of updates times the number of inputs, summed over all runs."""

@@ -1,20 +1,23 @@
 """Tasks on sequences of vectors: operations on sums over slices of all vectors."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-import torch
 from pydantic import Field, StrictFloat, StrictInt
-from torch import nn
 
-from nalm.modules.cells import CELLS
-from nalm.modules.two_layers import TwoLayers
+from nalm.modules.names import CELLS
+from nalm.remember import remembered
 from nalm.spec.recipe import PARAMETER_NORMS, Recipe
 from nalm.spec.thresholds import JUDGED_ROWS
 from nalm.tasks.recurrent import RecurrentTask, check_noise
 from nalm.tasks.subsets.task import SumsTask
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
     from nalm.training.recurrent import Data, RecurrentNetwork
 
 __all__ = ["VectorTask"]
@@ -71,9 +74,15 @@ class VectorTask(SumsTask, RecurrentTask):
         Raises:
             ValueError: the error of a network whose weights are slightly off is not finite.
         """
-        from nalm.tasks.vectors.thresholds import perturbed_sequence_error
 
-        return perturbed_sequence_error(self) if self.threshold == "perturbed" else self.threshold
+        def simulated() -> float:
+            from nalm.tasks.vectors.thresholds import perturbed_sequence_error
+
+            return perturbed_sequence_error(self)
+
+        if isinstance(self.threshold, str):
+            return remembered("threshold", self.model_dump_json(), simulated)
+        return self.threshold
 
     @property
     def module_inputs(self) -> int:
@@ -94,13 +103,13 @@ class VectorTask(SumsTask, RecurrentTask):
         """Build the cell and the layer on its last states."""
         return recipe.build(self.module_inputs, self.hidden_size)
 
-    def network(self, recipe: Recipe) -> "RecurrentNetwork":
+    def network(self, recipe: Recipe) -> RecurrentNetwork:
         """Build the recurrent network of the cell and the second layer."""
         from nalm.tasks.vectors.network import VectorNetwork
 
         return VectorNetwork(self, recipe)
 
-    def data(self, tasks: Sequence["VectorTask"], seed: int, recipe: Recipe, device: torch.device) -> "Data":
+    def data(self, tasks: Sequence[VectorTask], seed: int, recipe: Recipe, device: torch.device) -> Data:
         """Prepare sequences of vectors."""
         from nalm.tasks.vectors.data import VectorData
 
@@ -112,6 +121,8 @@ class VectorTask(SumsTask, RecurrentTask):
         Raises:
             ValueError: one of them is missing or does not fit.
         """
+        from nalm.modules.two_layers import TwoLayers
+
         if recipe.second is None:
             raise ValueError(
                 f"found no second module with {self.learnt_from}, expected one for the last states of the first"

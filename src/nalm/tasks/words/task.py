@@ -1,9 +1,10 @@
 """The task of translating number words, such as ``one hundred and five``, to numbers."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-import torch
 from pydantic import Field, StrictFloat, StrictInt
 
 from nalm.spec.recipe import HIDDEN_SIZE, Recipe
@@ -12,6 +13,8 @@ from nalm.tasks.recurrent import RecurrentTask, check_cell
 from nalm.tasks.words.words import LARGEST, TESTED, TOKENS, VALIDATED
 
 if TYPE_CHECKING:
+    import torch
+
     from nalm.training.recurrent import Data, RecurrentNetwork
 
 __all__ = ["WordTask"]
@@ -89,13 +92,13 @@ class WordTask(RecurrentTask):
         """Return how many numbers the LSTM's output and the last result have."""
         return self.module_inputs
 
-    def network(self, recipe: Recipe) -> "RecurrentNetwork":
+    def network(self, recipe: Recipe) -> RecurrentNetwork:
         """Build the embedding, the LSTM and the module."""
         from nalm.tasks.words.network import WordNetwork
 
         return WordNetwork(self, recipe)
 
-    def data(self, tasks: Sequence["WordTask"], seed: int, recipe: Recipe, device: torch.device) -> "Data":
+    def data(self, tasks: Sequence[WordTask], seed: int, recipe: Recipe, device: torch.device) -> Data:
         """Prepare numbers and their words."""
         from nalm.tasks.words.data import WordData
 
