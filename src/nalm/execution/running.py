@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nalm.experiments.runs import Shard
+from nalm.store.inside import check_folder, files_within
 from nalm.store.leases import LeaseWatcher
 
 __all__ = ["ShardProgress", "clear_running", "lease_path", "progress_path", "read_progress"]
@@ -47,7 +48,7 @@ def progress_path(directory: Path, shard: Shard) -> Path:
 def read_progress(directory: Path, shards: Iterable[Shard]) -> dict[Shard, ShardProgress]:
     """Return the reported progress of the shards that are being trained."""
     found = {}
-    reporting = {path.stem for path in (directory / "running").glob("*.json")}
+    reporting = {path.stem for path in files_within(directory, "running", "*.json")}
     for shard in shards:
         if shard.name not in reporting:
             continue
@@ -58,8 +59,8 @@ def read_progress(directory: Path, shards: Iterable[Shard]) -> dict[Shard, Shard
 
 def clear_running(directory: Path) -> None:
     """Remove files that killed processes have left, except for checkpoints of shards that are not stored."""
-    stored = {path.stem.partition("-")[0] for path in (directory / "shards").glob("*-*.parquet")}
-    for path in (directory / "running").glob("[!.]*"):
+    stored = {path.stem.partition("-")[0] for path in files_within(directory, "shards", "*-*.parquet")}
+    for path in check_folder(directory, "running").glob("[!.]*"):
         if LeaseWatcher(path.with_suffix(".lease")).is_free() and (
             path.suffix == ".json" or (path.suffix == ".checkpoint" and path.stem in stored)
         ):

@@ -13,6 +13,7 @@ from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
 from nalm.paths import last_line
 from nalm.store.costs import CostKind, expected_cost, mean_costs, shard_costs
+from nalm.store.inside import files_within
 from nalm.store.store import Store
 
 __all__ = ["FailedShard", "RunningShard", "Status", "status"]
@@ -111,7 +112,7 @@ def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
             _variant(by_name.get(path.stem), experiments),
             _reason(path),
         )
-        for path in sorted((store.path / "failed").glob("*.txt"))
+        for path in files_within(store.path, "failed", "*.txt")
         if path.stem not in signs
     ]
     given_up = {shard.shard for shard in failed}
@@ -146,7 +147,7 @@ def _signs(directory: Path) -> dict[str, dict[str, bytes]]:
     """Return the files that owners of shards keep rewriting: progress reports, and heartbeats in leases."""
     signs: dict[str, dict[str, bytes]] = {}
     for pattern in ("*.json", "*.lease/*/heartbeat"):
-        for path in (directory / "running").glob(pattern):
+        for path in files_within(directory, "running", pattern):
             with contextlib.suppress(OSError):  # the shard has ended
                 shard = path.relative_to(directory / "running").parts[0].partition(".")[0]
                 signs.setdefault(shard, {})[path.name] = path.read_bytes()

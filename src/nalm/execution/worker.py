@@ -19,6 +19,7 @@ from nalm.execution.running import ShardProgress, lease_path, progress_path
 from nalm.execution.signals import Interrupted, interruption
 from nalm.experiments.runs import Shard
 from nalm.log import hide_warnings, warnings_given
+from nalm.registry import import_paths
 from nalm.store.leases import Lease, LeaseLost, acquire
 from nalm.store.store import Store
 from nalm.tasks import start_training
@@ -96,7 +97,7 @@ def train_shard(directory: Path, shard: Shard, device: str, compiled: bool) -> S
         OSError: the results cannot be written.
     """
     try:
-        with _TRAINING:
+        with _TRAINING, import_paths(True):
             interruption.check()
             lease = acquire(lease_path(directory, shard))
             if lease is None:

@@ -12,6 +12,7 @@ from nalm.paths import write_atomically, writing
 from nalm.registry import import_paths
 from nalm.spec.document import sentence
 from nalm.spec.names import STORED
+from nalm.store.inside import check_folder, files_within, is_within
 from nalm.store.leases import locked
 
 __all__ = ["StoredExperiments"]
@@ -31,7 +32,7 @@ class StoredExperiments:
 
     def names(self) -> list[str]:
         """Return the names of the experiments, sorted."""
-        return sorted(path.stem for path in (self._directory / "experiments").glob("*.json"))
+        return [path.stem for path in files_within(self._directory, "experiments", "*.json")]
 
     def read(self, name: str) -> Experiment:
         """Return an experiment. Nothing that an import path names is imported.
@@ -40,6 +41,8 @@ class StoredExperiments:
             NalmError: the experiment cannot be read.
         """
         path = self._path(name)
+        if path.is_symlink() and not is_within(path, self._directory):
+            raise NalmError(f"{path} is a link that leads out of the results directory, or nowhere: expected a file")
         try:
             with import_paths(False):
                 experiment = Experiment.model_validate_json(path.read_text(encoding="utf-8"), context=STORED)
@@ -60,7 +63,7 @@ class StoredExperiments:
         Raises:
             NalmError: a recipe or a task has changed, and ``replace`` is not set.
         """
-        if not self._path(experiment.name).exists():
+        if not is_within(self._path(experiment.name), self._directory):
             return experiment
         known = self.read(experiment.name)
         if not replace:
@@ -97,7 +100,7 @@ class StoredExperiments:
             write_atomically(self._path(experiment.name), text.encode())
 
     def _path(self, name: str) -> Path:
-        return self._directory / "experiments" / f"{name}.json"
+        return check_folder(self._directory, "experiments") / f"{name}.json"
 
     def _check_unchanged(self, kind: str, known: dict[str, Any], new: dict[str, Any]) -> None:
         for label, value in new.items():

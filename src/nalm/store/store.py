@@ -18,11 +18,18 @@ from nalm.log import warn_once
 from nalm.paths import content_hash, write_atomically, writing
 from nalm.store.experiments import StoredExperiments
 from nalm.store.failures import Failures
+from nalm.store.inside import check_folder, files_within
 from nalm.store.rows import shard_table
 from nalm.store.schema import about_shard, check_schema, upgraded
 from nalm.training.history import History
 
 __all__ = ["Store"]
+
+
+CREATED = ("experiments", "shards", "running")
+"""Folders that every results directory has."""
+FOLDERS = (*CREATED, "damaged", "failed")
+"""Folders that nalm writes to."""
 
 
 class Store:
@@ -63,7 +70,9 @@ class Store:
             NalmError: the directory cannot be written to.
         """
         with writing(f"results to {str(self.path)!r}"):
-            for name in ("experiments", "shards", "running"):
+            for name in FOLDERS:
+                check_folder(self.path, name)
+            for name in CREATED:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
             probe = self.path / "running" / f".{uuid.uuid4().hex}"
             probe.touch()
@@ -112,7 +121,7 @@ class Store:
         Raises:
             NalmError: a file was written by a later version of nalm.
         """
-        for path in sorted((self.path / "shards").glob(f"{name}.parquet")):
+        for path in files_within(self.path, "shards", f"{name}.parquet"):
             with contextlib.suppress(FileNotFoundError):  # another process has moved it
                 content = path.read_bytes()
                 if path.stem.rpartition("-")[2] == content_hash(content):
@@ -126,7 +135,7 @@ class Store:
     def set_damaged_aside(self) -> None:
         """Move damaged files out of ``shards/``, so that their shards can be trained again."""
         for path in self.damaged:
-            aside = self.path / "damaged"
+            aside = check_folder(self.path, "damaged")
             aside.mkdir(exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # another process has moved it
                 path.rename(aside / path.name)

@@ -68,7 +68,7 @@ def test_workers_find_modules_where_the_parent_finds_them(tmp_path: Path) -> Non
     assert found["nalm"] == found["here"]
     assert found["cwd"] == str(tmp_path / "elsewhere")
     assert found["PYTHONPATH"] == os.environ.get("PYTHONPATH")
-    assert found["PYTHONSAFEPATH"] is None
+    assert found["PYTHONSAFEPATH"] == "1"
     assert found["order"] is None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from nalm.execution.executors.forking import worker_context
 from nalm.execution.executors.kind import ExecutorKind, Settings
+from nalm.registry import SAFE_PATH, children_without_working_directory
 
 __all__ = ["InProcessExecutor", "default_workers", "local_workers"]
 
@@ -48,9 +49,11 @@ def local_workers(count: int, device: str = "cpu", compiled: bool = True) -> Ite
         return
     from nalm.execution.worker import start_worker  # imports torch
 
-    executor = concurrent.futures.ProcessPoolExecutor(
-        count, worker_context(device, compiled), initializer=start_worker, initargs=(dict(os.environ),)
-    )
+    environment = os.environ | {SAFE_PATH: "1"}  # also for processes that workers start
+    with children_without_working_directory():  # it starts a process that keeps track of resources
+        executor = concurrent.futures.ProcessPoolExecutor(
+            count, worker_context(device, compiled), initializer=start_worker, initargs=(environment,)
+        )
     try:
         yield executor
     except BaseException:
