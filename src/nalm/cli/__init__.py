@@ -31,7 +31,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def _exit_code() -> object:
+def _exit_code() -> str | int | None:
     handler = _ShowOnStderr()
     LOGGER.addHandler(handler)
     try:

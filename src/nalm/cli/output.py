@@ -128,7 +128,7 @@ def messages() -> Iterator[None]:
     """Send standard errors through `Output` within the context."""
     _open_standard_files()
     before = sys.stderr
-    sys.stderr = output = Output(before)  # type: ignore[assignment]
+    sys.stderr = output = Output(before)
     try:
         yield
     finally:
@@ -144,7 +144,7 @@ def data() -> Iterator[None]:
         NalmError: the output cannot be written.
     """
     before = sys.stdout
-    sys.stdout = output = Data(before)  # type: ignore[assignment]
+    sys.stdout = output = Data(before)
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -37,11 +37,8 @@ def save(figure: "ggplot | Figure", path: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", plotnine().exceptions.PlotnineWarning)
-            if hasattr(figure, "savefig"):  # a page of matplotlib's
-                show_texts(figure)
-                figure.savefig(unfinished, dpi=140)
-            else:
-                _save_plot(figure, unfinished)
+            save_as: Any = _save_page if hasattr(figure, "savefig") else _save_plot
+            save_as(figure, unfinished)
         unfinished.replace(path)
     except OSError as error:
         raise NalmError(f"cannot write {path}: {error.strerror or error}") from None
@@ -50,17 +47,23 @@ def save(figure: "ggplot | Figure", path: Path) -> None:
             unfinished.unlink(missing_ok=True)
 
 
+def _save_page(page: "Figure", path: Path) -> None:
+    """Save a page of matplotlib's."""
+    _show_texts(page)
+    page.savefig(path, dpi=140)
+
+
 def _save_plot(figure: "ggplot", path: Path) -> None:
     """Save a figure of plotnine as its own ``save`` does. Labels between dollars are no formulas."""
     import matplotlib
 
     drawn = figure.save_helper(path, dpi=200, limitsize=False, verbose=False)
-    show_texts(drawn.figure, parse_math=False)
+    _show_texts(drawn.figure, parse_math=False)
     with matplotlib.rc_context(figure.theme.rcParams):
         drawn.figure.savefig(**drawn.kwargs)
 
 
-def show_texts(figure: "Figure", parse_math: bool = True) -> None:
+def _show_texts(figure: "Figure", parse_math: bool = True) -> None:
     """Show the control characters of all texts: fonts don't have them, and SVG with them is no XML."""
     from matplotlib.text import Text
     from matplotlib.ticker import FixedFormatter
