@@ -8,8 +8,10 @@ from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, Shard
 from nalm.spec.task import Task
+from nalm.store.costs import compiled_costs, expected_cost
+from nalm.store.store import Store
 
-__all__ = ["WHOLE", "Part", "Plan", "plan"]
+__all__ = ["WHOLE", "Part", "Plan", "by_cost", "plan"]
 
 
 class Plan(NamedTuple):
@@ -60,6 +62,22 @@ def plan(experiments: Sequence[Experiment], finished: Container[str], part: Part
     missing = [tuple(run for run in block.runs if run.key not in finished) for block in own]
     shards = [Shard(block.recipe, runs) for block, runs in zip(own, missing, strict=True) if runs]
     return Plan(sum(len(block.runs) for block in own), _longest_first(shards))
+
+
+def by_cost(shards: Sequence[Shard], store: Store) -> list[Shard]:
+    """Return shards in the order in which workers should train them: the longest first.
+
+    Their time is estimated as in a forecast, from what similar shards in the store have taken. Unlike the order of
+    `plan`, which divides the shards into parts, this one may differ from machine to machine.
+    """
+    if len(shards) < 2:
+        return list(shards)
+    measured = compiled_costs(store)
+
+    def seconds(shard: Shard) -> float:
+        return len(shard.runs) * (shard.recipe.iterations + 1) * expected_cost(shard, measured)
+
+    return sorted(shards, key=seconds, reverse=True)
 
 
 def _longest_first(shards: list[Shard]) -> list[Shard]:

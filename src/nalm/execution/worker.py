@@ -7,11 +7,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from nalm.execution.checkpoints import Checkpoint
 from nalm.execution.running import ShardProgress, lease_path, progress_path
@@ -45,12 +46,18 @@ _TRAINING = threading.Lock()
 """Held while a shard trains: seeds, precision and thread counts belong to the process, so threads take turns."""
 
 
-def start_worker() -> None:
-    """Prepare a worker process.
+def start_worker(environment: Mapping[str, str]) -> None:
+    """Prepare a worker process, which uses one thread.
 
     It ignores SIGINT, which the parent process handles. On SIGTERM, or when the parent dies, it writes a checkpoint and
     exits.
+
+    Arguments:
+        environment: the environment of the parent, which may have changed since this process's own was made.
     """
+    os.environ.clear()
+    os.environ.update(environment)
+    torch.set_num_threads(1)
     _IS_WORKER.set()
     hide_warnings()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -65,9 +72,11 @@ def _stop(*_: object) -> None:
 
 
 def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
+    """Stop when the parent has died, or the process that this one was forked from, which reports its end."""
+    parent, forked_from = multiprocessing.parent_process(), os.getppid()
     if parent is not None:
-        parent.join()
+        while parent.is_alive() and os.getppid() == forked_from:
+            parent.join(SECONDS_BETWEEN_REPORTS)
         _stop()
         time.sleep(SECONDS_TO_STOP)
         os._exit(1)

@@ -6,6 +6,7 @@ with a name that anybody could take first. So kernels are kept in the user's cac
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -43,10 +44,10 @@ def open_cache() -> None:
     Without a directory that can be written to, kernels go to a temporary one, and a warning says so. This comes before
     the first import of torch's compiler, which makes the directory, and cannot be repeated once that has failed.
     """
-    global _opened_by
+    global _opened_by, _temporary
     if _opened_by == os.getpid():
         return
-    _opened_by = os.getpid()
+    _opened_by, _temporary = os.getpid(), False
     directory = _chosen()
     try:
         directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
@@ -87,13 +88,12 @@ def in_a_fresh_cache(call: Callable[[], T]) -> T:
     return result
 
 
+@functools.cache
 def verify_vector_units() -> None:
     """Let torch's compiler ask again, with an empty cache, before it does without vector units."""
     from torch._inductor.cpu_vec_isa import VecISA
 
     check = VecISA.check_build
-    if getattr(check, "verified", False):
-        return
 
     def verified(self: VecISA, code: str) -> bool:
         def must_hold() -> bool:
@@ -105,7 +105,6 @@ def verify_vector_units() -> None:
             return check(self, code) or in_a_fresh_cache(must_hold)
         return False
 
-    verified.verified = True  # type: ignore[attr-defined]
     VecISA.check_build = verified  # type: ignore[method-assign]
 
 

@@ -21,8 +21,9 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_struct
 from nalm.log import warn_once
 from nalm.paths import first_line
 from nalm.training.compiler_cache import in_a_fresh_cache, open_cache, verify_vector_units
+from nalm.training.probes import forget_probes, passes, remember_vector_units
 
-__all__ = ["Compiled", "compiler_problem", "load_cpp", "rare_garbage_collection"]
+__all__ = ["Compiled", "compiler_problem", "load_cpp", "rare_garbage_collection", "warm_up"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -108,6 +109,7 @@ class Compiled(Generic[P, R]):
             try:
                 call = _compile(flat, leaves)
             except Exception as error:  # whatever tracing or the compiler raises
+                forget_probes()
                 warn_once(f"{self._name} cannot be compiled ({first_line(error)}): it runs eagerly, many times slower")
                 self.compiled = False
         self._call = call
@@ -118,6 +120,7 @@ def _compile(flat: Flat, leaves: Sequence[Tensor]) -> Flat:
     """Return the compiled function. If the compiler fails, it is asked again with an empty cache."""
     open_cache()
     verify_vector_units()
+    remember_vector_units()
     graph, retraced = _traced(flat, leaves), _traced(flat, leaves)
     if graph.code != retraced.code:
         raise RuntimeError("every call computes something different")
@@ -236,13 +239,38 @@ def rare_garbage_collection() -> Iterator[None]:
 
 @functools.cache
 def compiler_problem(device_type: str) -> str | None:
-    """Compile a tiny kernel; return the reason why nothing can be compiled here, or None if it can."""
+    """Compile a tiny kernel; return the reason why nothing can be compiled here, or None if it can.
+
+    A kernel that was compiled on this machine before is not compiled again.
+    """
     open_cache()
+    problem: str | None = None
+
+    def compiles() -> bool:
+        nonlocal problem
+        try:
+            _compile(_tiny, [torch.ones(16, device=device_type)])
+        except Exception as error:  # any error of the tool chain: no compiler, no headers, no writable cache
+            problem = first_line(error)
+        return problem is None
+
+    return None if passes(f"a kernel for {device_type}", compiles) else problem
+
+
+def warm_up() -> None:
+    """Do in this process what its first compilation would do, without threads, so that it can be forked afterwards."""
+    open_cache()
+    from torch._inductor import config  # here, because it takes a second
+
+    threads, config.compile_threads = config.compile_threads, 1
     try:
-        _compile(lambda x: [x * 2 + 1], [torch.ones(16, device=device_type)])
-    except Exception as error:  # any error of the tool chain: no compiler, no headers, no writable cache
-        return first_line(error)
-    return None
+        _compile(_tiny, [torch.ones(16)])
+    finally:
+        config.compile_threads = threads
+
+
+def _tiny(x: Tensor) -> list[Tensor]:
+    return [x * 2 + 1]
 
 
 def load_cpp(source: str) -> ctypes.CDLL:
@@ -253,6 +281,7 @@ def load_cpp(source: str) -> ctypes.CDLL:
     """
     open_cache()
     verify_vector_units()
+    remember_vector_units()
     try:
         return _load_cpp(source)
     except Exception:
