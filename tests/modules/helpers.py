@@ -80,7 +80,7 @@ REPRESENTATIVES = [
     *("Linear", "ReLU6", "NAC-golden", "NACMul", "NACSigma-log", "NACNMU-log", "NALU-separate", "NALU-safe"),
     *("NALU-trig", "GNALU-bias", "INALU", "NAU", "NMU", "NMU-normalized", "SigmaNMU", "GatedNAUNMU-bias", "NPU"),
     *("RealNPU", "NaiveNPU", "RealNaiveNPU", "NRU", "NRU-separate", "NMRU-gated", "MCFC-trash", "MulMCFC-inalu"),
-    *("MulMCFC-real_npu-trash", "DMU", "DMU-heads"),
+    *("MulMCFC-real_npu-trash", "DMU", "DMU-heads", "PowerProduct", "MagnitudeNMRU"),
 ]
 """At least one variant of each class, where all would take too long."""
 
