@@ -15,6 +15,7 @@ from nalm.modules import (
     NPU,
     ArithmeticModule,
     NaiveNPU,
+    PowerProduct,
     RealNaiveNPU,
     RealNPU,
 )
@@ -104,7 +105,7 @@ FORWARD = [
 
 NOISY = [name for name, build in VARIANTS.items() if build(2, 1).noise_shape(torch.Size([5, 2])) is not None]
 
-POWER_UNITS = (NPU, RealNPU, NaiveNPU, RealNaiveNPU)
+POWER_UNITS = (NPU, RealNPU, NaiveNPU, RealNaiveNPU, PowerProduct)
 
 
 def float64(values: Any) -> Tensor:
