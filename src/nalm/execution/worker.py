@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from nalm.execution.checkpoints import Checkpoint
 from nalm.execution.running import ShardProgress, lease_path, progress_path
@@ -54,6 +53,8 @@ def start_worker(environment: Mapping[str, str]) -> None:
     Arguments:
         environment: the environment of the parent, which may have changed since this process's own was made.
     """
+    import torch
+
     os.environ.clear()
     os.environ.update(environment)
     torch.set_num_threads(1)

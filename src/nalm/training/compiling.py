@@ -41,10 +41,12 @@ class Compiled(Generic[P, R]):
         function: the function to compile.
         name: name of the function in warnings.
         compiled: whether to compile at all.
+        steady: whether it is known to depend on its arguments alone. Otherwise it is traced twice to find out.
     """
 
-    def __init__(self, function: Callable[P, R], name: str, compiled: bool) -> None:
+    def __init__(self, function: Callable[P, R], name: str, compiled: bool, steady: bool = False) -> None:
         self.compiled = compiled
+        self._steady = steady
         self._function = function
         self._name = name
         self._call: Flat | None = None
@@ -105,7 +107,7 @@ class Compiled(Generic[P, R]):
         call: Flat = flat
         if self.compiled:
             try:
-                call = _compile(flat, leaves)
+                call = _compile(flat, leaves, self._steady)
             except Exception as error:  # whatever tracing or the compiler raises
                 forget_probes()
                 warn_once(f"{self._name} cannot be compiled ({first_line(error)}): it runs eagerly, many times slower")
@@ -114,7 +116,7 @@ class Compiled(Generic[P, R]):
         return call
 
 
-def _compile(flat: Flat, leaves: Sequence[Tensor]) -> Flat:
+def _compile(flat: Flat, leaves: Sequence[Tensor], steady: bool = True) -> Flat:
     # Imported here because they take a second, and because a torch without these private modules can train eagerly.
     import torch._inductor.inductor_prims  # noqa: F401 – defines inductor_force_stride_order
     from torch._guards import TracingContext, tracing
@@ -123,14 +125,18 @@ def _compile(flat: Flat, leaves: Sequence[Tensor]) -> Flat:
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
     remember_vector_units()
-    graph, retraced = (make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves) for _ in range(2))
-    if graph.code != retraced.code:
+    graph = _trace(flat, leaves)
+    if not steady and graph.code != _trace(flat, leaves).code:
         raise RuntimeError("every call computes something different")
     if leaves[0].device.type == "cpu":
         _store_reused_values(graph)
     # The compiler's cache on disk needs a shape environment, although no shape is dynamic.
     with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True))):
         return cast(Flat, compile_graph(graph, list(leaves)))
+
+
+def _trace(flat: Flat, leaves: Sequence[Tensor]) -> fx.GraphModule:
+    return make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves)
 
 
 def _store_reused_values(graph: fx.GraphModule) -> None:
