@@ -15,7 +15,7 @@ import numpy as np
 
 from nalm.execution.checkpoints import Checkpoint
 from nalm.execution.running import ShardProgress, lease_path, progress_path
-from nalm.execution.signals import Interrupted, interruption
+from nalm.execution.signals import Interrupted, interruption, on_stops
 from nalm.experiments.runs import Shard
 from nalm.log import hide_warnings, warnings_given
 from nalm.registry import import_paths
@@ -48,8 +48,8 @@ _TRAINING = threading.Lock()
 def start_worker(environment: Mapping[str, str]) -> None:
     """Prepare a worker process, which uses one thread.
 
-    It ignores SIGINT, which the parent process handles. On SIGTERM, or when the parent dies, it writes a checkpoint and
-    exits.
+    It ignores SIGINT, which the parent process handles. On SIGTERM or SIGHUP, or when the parent dies, it writes a
+    checkpoint and exits.
 
     Arguments:
         environment: the environment of the parent, which may have changed since this process's own was made.
@@ -62,7 +62,7 @@ def start_worker(environment: Mapping[str, str]) -> None:
     _IS_WORKER.set()
     hide_warnings()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop)
+    on_stops(_stop)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
