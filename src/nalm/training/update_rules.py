@@ -85,7 +85,7 @@ class Rule:
         if decay := self.options.weight_decay:
             numbers |= {"keep": 1 - learning_rate * decay} if self.decoupled else {"weight_decay": decay}
         return {name: np.full(len(iterations), value) for name, value in numbers.items()} | self.rates(
-            iterations + 1.0, np.ones(len(iterations)) * learning_rate
+            iterations.astype(np.float64) + 1, np.ones(len(iterations)) * learning_rate
         )
 
     def rates(self, steps: npt.NDArray[np.float64], learning_rate: npt.NDArray[np.float64]) -> Columns:
