@@ -1,7 +1,6 @@
 """Progress of the experiments in a results directory, read from its files alone."""
 
 import contextlib
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from nalm.execution.plan import plan
+from nalm.execution.running import fields_of
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
 from nalm.paths import last_line
 from nalm.store.costs import CostKind, expected_cost, mean_costs, shard_costs
+from nalm.store.files import content_of, listed, regular_content
+from nalm.store.leases import HEARTBEAT
 from nalm.store.store import Store
 
 __all__ = ["FailedShard", "RunningShard", "Status", "status"]
@@ -111,7 +113,7 @@ def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
             _variant(by_name.get(path.stem), experiments),
             _reason(path),
         )
-        for path in sorted((store.path / "failed").glob("*.txt"))
+        for path in listed(store.path / "failed", ".txt")
         if path.stem not in signs
     ]
     given_up = {shard.shard for shard in failed}
@@ -145,13 +147,17 @@ def _watch(directory: Path, seconds: float) -> tuple[dict[str, dict[str, bytes]]
 def _signs(directory: Path) -> dict[str, dict[str, bytes]]:
     """Return the files that owners of shards keep rewriting: progress reports, and heartbeats in leases."""
     signs: dict[str, dict[str, bytes]] = {}
-    for pattern in ("*.json", "*.lease/*/heartbeat"):
-        for path in (directory / "running").glob(pattern):
+    for path in listed(directory / "running", ""):
+        if path.suffix == ".json":
+            files = [path]
+        elif path.suffix == ".lease" and path.is_dir() and not path.is_symlink():
+            files = [owner / HEARTBEAT for owner in listed(path, "")]
+        else:
+            continue
+        for file in files:
             with contextlib.suppress(OSError):  # the shard has ended
-                shard = path.relative_to(directory / "running").parts[0].partition(".")[0]
-                signs.setdefault(shard, {})[path.name] = path.read_bytes()
-    signs.pop("", None)  # files that are being written
-    return signs
+                signs.setdefault(path.stem, {})[file.name] = regular_content(file)
+    return {shard: found for shard, found in signs.items() if found}
 
 
 def _running(
@@ -159,15 +165,17 @@ def _running(
 ) -> RunningShard:
     about: dict[str, Any] = {}
     for content in signs.values():
-        with contextlib.suppress(ValueError, TypeError):  # the file is half written
-            about |= dict(json.loads(content))
+        about |= fields_of(content)
+    numbers = {field: about.get(field) for field in ("runs", "iteration")}
+    sane = {field: number if type(number) is int and number >= 0 else None for field, number in numbers.items()}
+    host = about.get("host")
     return RunningShard(
         shard=name,
         variant=_variant(shard, experiments),
-        runs=about.get("runs"),
-        iteration=about.get("iteration"),
+        runs=sane["runs"],
+        iteration=sane["iteration"],
         iterations=shard.recipe.iterations + 1 if shard else None,
-        host=about.get("host"),
+        host=host if isinstance(host, str) else None,
         alive=alive,
     )
 
@@ -178,7 +186,7 @@ def _variant(shard: Shard | None, experiments: Iterable[Experiment]) -> str | No
 
 
 def _reason(path: Path) -> str:
-    return last_line(path.read_text(encoding="utf-8", errors="replace"))
+    return last_line((content_of(path) or b"").decode(errors="replace"))
 
 
 def _seconds_left(

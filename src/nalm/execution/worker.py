@@ -18,6 +18,7 @@ from nalm.execution.running import ShardProgress, lease_path, progress_path
 from nalm.execution.signals import Interrupted, interruption
 from nalm.experiments.runs import Shard
 from nalm.log import hide_warnings, warnings_given
+from nalm.store.files import remove
 from nalm.store.leases import Lease, LeaseLost, acquire
 from nalm.store.store import Store
 from nalm.tasks import start_training
@@ -150,7 +151,7 @@ def _reporting(directory: Path, shard: Shard, lease: Lease) -> Iterator[Progress
         yield ProgressWriter(path, shard, lease)
     finally:
         if not lease.lost:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _progress(ensemble: Trainer, shard: Shard) -> ShardProgress:

@@ -12,6 +12,7 @@ from nalm.paths import write_atomically, writing
 from nalm.registry import import_paths
 from nalm.spec.document import sentence
 from nalm.spec.names import STORED
+from nalm.store.files import content_of, listed
 from nalm.store.leases import locked
 
 __all__ = ["StoredExperiments"]
@@ -31,7 +32,7 @@ class StoredExperiments:
 
     def names(self) -> list[str]:
         """Return the names of the experiments, sorted."""
-        return sorted(path.stem for path in (self._directory / "experiments").glob("*.json"))
+        return [path.stem for path in listed(self._directory / "experiments", ".json")]
 
     def read(self, name: str) -> Experiment:
         """Return an experiment. Nothing that an import path names is imported.
@@ -39,11 +40,20 @@ class StoredExperiments:
         Raises:
             NalmError: the experiment cannot be read.
         """
+        experiment = self._known(name)
+        if experiment is None:
+            raise NalmError(f"found no file {self._path(name)}, expected an experiment")
+        return experiment
+
+    def _known(self, name: str) -> Experiment | None:
+        """Return an experiment, or None if there is none of this name."""
         path = self._path(name)
+        if (content := content_of(path)) is None:
+            return None
         try:
             with import_paths(False):
-                experiment = Experiment.model_validate_json(path.read_text(encoding="utf-8"), context=STORED)
-        except (ValidationError, UnicodeDecodeError) as error:
+                experiment = Experiment.model_validate_json(content.decode(), context=STORED)
+        except (ValueError, ArithmeticError, RecursionError) as error:
             reason = _reason(error)
             raise NalmError(f"{path} is not an experiment that this version of nalm can read: {reason}") from None
         if experiment.name != name:  # saving it would write another file
@@ -60,9 +70,9 @@ class StoredExperiments:
         Raises:
             NalmError: a recipe or a task has changed, and ``replace`` is not set.
         """
-        if not self._path(experiment.name).exists():
+        known = self._known(experiment.name)
+        if known is None:
             return experiment
-        known = self.read(experiment.name)
         if not replace:
             self._check_unchanged("recipe of", known.variants, experiment.variants)
             self._check_unchanged("task", known.tasks, experiment.tasks)
@@ -114,9 +124,11 @@ def _in_order(known: dict[str, T], new: dict[str, T]) -> dict[str, T]:
     return new if known.keys() <= new.keys() else known | new
 
 
-def _reason(error: ValidationError | UnicodeDecodeError) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not text"
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {error}"
     details = error.errors()[0]
     return f"{'.'.join(map(str, details['loc']))}: {sentence(Experiment, details)}"
 

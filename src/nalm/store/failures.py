@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nalm.experiments.runs import Shard
+from nalm.store.files import remove
 
 __all__ = ["Failures"]
 
@@ -28,7 +29,7 @@ class Failures:
     def forget(self, shards: Iterable[Shard]) -> None:
         """Remove the tracebacks of shards that are finished, or will be trained again."""
         for shard in shards:
-            self._path(shard).unlink(missing_ok=True)
+            remove(self._path(shard))
 
     def _path(self, shard: Shard) -> Path:
         return self._directory / f"{shard.name}.txt"
