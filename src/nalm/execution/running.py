@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from nalm.experiments.runs import Shard
 from nalm.store.files import listed, regular_content, remove
@@ -77,14 +77,14 @@ def read_progress(directory: Path, shards: Iterable[Shard]) -> dict[Shard, Shard
 def _progress(shard: Shard, fields: dict[str, Any]) -> ShardProgress | None:
     """Return the progress that a report tells, or None if it is nonsense."""
     try:
-        progress = _PROGRESS.validate_python(fields)
+        progress = _PROGRESS.validate_python(fields, strict=True)
     except ValidationError:
         return None
     possible = 0 <= progress.iteration <= shard.recipe.iterations + 1 and 0 <= progress.solved <= progress.runs
     return progress if possible and progress.runs == len(shard.runs) else None
 
 
-_PROGRESS = TypeAdapter(ShardProgress, config=ConfigDict(strict=True, extra="forbid"))
+_PROGRESS = TypeAdapter(ShardProgress)
 
 
 def clear_running(directory: Path) -> None:

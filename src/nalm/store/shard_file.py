@@ -168,7 +168,7 @@ def _check_columns(file: pq.ParquetFile, size: int) -> None:
         raise DamagedFile(f"it has {rows:,} rows")
     types = dict(zip(schema.names, schema.types, strict=True))
     for column in COLUMNS:
-        allowed = {column.arrow_type, pa.string()} if column.name == "task" else {column.arrow_type}
+        allowed = [column.arrow_type, pa.string()] if column.name == "task" else [column.arrow_type]
         if types.get(column.name) not in allowed:
             found = types.get(column.name, "nothing")
             raise DamagedFile(f"its column {column.name} holds {found}, expected {column.type}")

@@ -151,7 +151,7 @@ class Store:
             yield
         except DamagedFile as damage:
             self.damaged.add(path)
-            warn_once(f"{path} is damaged ({damage}) and is left out: its runs count as missing")
+            warn_once(f"{path} is damaged and is left out: its runs count as missing ({damage})")
 
     def set_damaged_aside(self) -> None:
         """Move damaged files out of ``shards/``, so that their shards can be trained again."""
