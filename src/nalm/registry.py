@@ -1,4 +1,8 @@
-"""One class for every extension point: built-in names, names of installed packages, and import paths."""
+"""One class for every extension point: built-in names, names of installed packages, and import paths.
+
+What may be imported is decided here. Nothing is imported from the working directory, except what an import path names
+where these are allowed.
+"""
 
 import ast
 import contextlib
@@ -13,21 +17,57 @@ from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["LazyMapping", "Registry", "any_installed", "did_you_mean", "import_paths", "names_in_stub"]
+__all__ = [
+    "SAFE_PATH",
+    "LazyMapping",
+    "Registry",
+    "any_installed",
+    "children_without_working_directory",
+    "did_you_mean",
+    "import_paths",
+    "names_in_stub",
+]
 
 T = TypeVar("T")
 
-_IMPORT_PATHS = ContextVar("import_paths", default=True)
+SAFE_PATH = "PYTHONSAFEPATH"
+"""The environment variable that keeps the working directory off Python's module path, as ``python -P`` does."""
+
+LOOKS_NOT_HERE = " (only what trains looks in the working directory; set PYTHONPATH=. if you trust the code there)"
+
+_IMPORT_PATHS: ContextVar[bool | None] = ContextVar("import_paths", default=None)
+"""Whether import paths are allowed, or forbidden. None: only those of what Python finds without our help."""
 
 
 @contextlib.contextmanager
 def import_paths(allowed: bool) -> Iterator[None]:
-    """Allow or forbid import paths within a ``with`` block. Names of installed packages always work."""
+    """Allow or forbid import paths within a ``with`` block. Names of installed packages always work.
+
+    Where they are allowed, Python looks in the working directory too, behind everything installed. Outside such blocks
+    (commands that only read results) it looks only in what is installed.
+    """
     token = _IMPORT_PATHS.set(allowed)
     try:
         yield
     finally:
         _IMPORT_PATHS.reset(token)
+
+
+@contextlib.contextmanager
+def children_without_working_directory() -> Iterator[None]:
+    """Keep the working directory off the module path of Python processes that are started within a ``with`` block.
+
+    Python puts it first for ``-c`` and ``-m``, so a file ``random.py`` there would replace the standard library's.
+    """
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(SAFE_PATH, None)
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 def any_installed() -> bool:
@@ -161,10 +201,12 @@ class Registry(Generic[T]):
         if name in self._built_in:
             return self._built_in[name]
         if ":" in name:
-            if not _IMPORT_PATHS.get():
+            if _IMPORT_PATHS.get() is False:
                 raise ValueError(
                     f"found {self.kind} {name!r}, an import path, whose code would be run: imports are not allowed"
                 )
+            if _IMPORT_PATHS.get():
+                _look_in_working_directory()
             return self._imported(name)
         for point in self._points().select(name=name):
             return self._imported(point.value)
@@ -189,9 +231,26 @@ class Registry(Generic[T]):
         try:
             found = _attribute(path)
         except Exception as error:  # importing runs the package's code, which can raise anything
-            raise ValueError(f"cannot import {self.kind} {path!r}: {error}") from error
+            hint = "" if _IMPORT_PATHS.get() is not None or not _is_here(path) else LOOKS_NOT_HERE
+            raise ValueError(f"cannot import {self.kind} {path!r}: {error}{hint}") from error
         self._check(path, found)
         return cast(T, found)
+
+
+def _look_in_working_directory() -> None:
+    """Put the working directory behind everything on the module path.
+
+    It stays there, because the imported code may import its neighbours later, while it trains.
+    """
+    with contextlib.suppress(OSError):  # somebody removed the directory
+        if not {"", os.getcwd()} & set(sys.path):
+            sys.path.append(os.getcwd())
+
+
+def _is_here(path: str) -> bool:
+    """Tell whether the working directory has the package or module of an import path."""
+    name = path.partition(":")[0].partition(".")[0]
+    return os.path.isdir(name) or os.path.isfile(f"{name}.py")
 
 
 def _attribute(path: str) -> Any:

@@ -90,7 +90,7 @@ class Memory:
 
     def _read(self) -> dict[str, Any]:
         path = self._path()
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, TypeError):
             digest, _, content = path.read_bytes().partition(b"\n") if path else (b"", b"", b"")
             if digest == content_hash(content).encode():
                 return dict(json.loads(content))

@@ -1,6 +1,7 @@
 """Results: outcomes, summaries and trained modules, read from the store."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import torch
 from tests.columns import RUN_COLUMNS, SUMMARY_COLUMNS
 
 import nalm
-from nalm.analysis.results import Results, TrainedRun
+from nalm.analysis.results import Results, TrainedRun, learnt_expression
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, Shard
-from nalm.modules import NMRU, NRU
+from nalm.modules import DMU, NAU, NMRU, NRU, TwoLayers
 from nalm.spec.recipe import Recipe
 from nalm.store.store import Store
 from nalm.tasks.subsets.task import SubsetTask
@@ -246,6 +247,25 @@ def test_a_description_says_how_a_run_was_made(results: Path) -> None:
     assert isinstance(trained, TrainedRun)
     assert {"device", "versions", "host", "seconds"} <= trained.provenance.keys()
     assert trained.provenance["compiled"] is False
+
+
+def test_a_run_whose_module_is_another_one_now_is_shown_but_for_the_expression(results: Path) -> None:
+    trained = nalm.load(results).run("NRU", "U[1,2)", 0)
+    changed = replace(trained, flat_parameters={"weight": np.arange(5.0)})
+    shown = changed.description()
+    assert shown["expression"].startswith("unknown: found the stored parameters weight, expected those that NRU has")
+    assert shown["weights"] == {"weight": [0.0, 1.0, 2.0, 3.0, 4.0]}
+    assert len(shown["history"]) == 3
+
+
+def test_the_expression_of_a_quotient_of_nothing_is_nan_and_says_so() -> None:
+    first = NAU(2, 2)
+    torch.nn.init.zeros_(first.weight)
+    assert learnt_expression(TwoLayers(2, 1, first, NMRU(2, 1).gold("div"))) == "nan (a division by 0)"
+
+
+def test_a_module_without_formula_has_no_expression() -> None:
+    assert learnt_expression(DMU(2, 1, heads=True)) is None
 
 
 @pytest.mark.parametrize(

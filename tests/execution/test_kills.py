@@ -1,5 +1,6 @@
 """Processes that are killed, asked to stop, suspended, or concurrent: no run is lost or stored twice."""
 
+import contextlib
 import os
 import random
 import signal
@@ -148,17 +149,12 @@ def test_workers_that_are_told_to_stop_are_replaced_and_no_shard_counts_as_faile
 
 
 def children(pid: int) -> list[int]:
-    """Return the ids of the workers of a process, without its resource tracker."""
-    found = []
+    """Return the ids of the workers of a process: they were forked from one of its children."""
+    processes: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-            command = (path.parent / "cmdline").read_text()
-        except OSError:
-            continue
-        if parent == pid and "spawn_main" in command:
-            found.append(int(path.parent.name))
-    return found
+        with contextlib.suppress(OSError):
+            processes[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    return [child for child, parent in processes.items() if processes.get(parent) == pid]
 
 
 # Several processes

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 import nalm
-from nalm.execution.plan import plan
+from nalm.execution.plan import by_cost, plan
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, Shard
 from nalm.spec.recipe import Recipe
+from nalm.store.costs import cost_kind
+from nalm.store.store import Store
 from nalm.tasks import start_training
 from nalm.tasks.subsets.task import SubsetTask
 
@@ -229,3 +231,24 @@ def test_runs_that_experiments_share_are_planned_and_counted_once(figure_3: Expe
 def test_the_longest_shards_come_first(figure_3: Experiment) -> None:
     short = figure_3.changed({"iterations": 10}, only="NRU")
     assert [shard.recipe.module.name for shard in shards_of(short, set())] == ["RealNPU", "RealNPU", "NMRU", "NRU"]
+
+
+def test_workers_train_first_what_took_longest_in_the_store(
+    tiny_experiment: Experiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shards = plan([tiny_experiment], set()).shards
+    costs = {"NMRU": 1e-3, "NRU": 2e-3}
+    measured = {
+        cost_kind(shard.recipe, shard.runs[0].task.identity): costs[shard.recipe.architecture] for shard in shards
+    }
+    monkeypatch.setattr("nalm.execution.plan.compiled_costs", lambda store: measured)
+    ordered = by_cost(shards, Store(tmp_path))
+    assert [shard.recipe.architecture for shard in ordered] == ["NRU", "NMRU"]
+    assert {shard.name for shard in ordered} == {shard.name for shard in shards}
+
+
+def test_without_measured_costs_workers_train_the_longest_shards_of_the_plan_first(
+    tiny_experiment: Experiment, tmp_path: Path
+) -> None:
+    shards = plan([tiny_experiment, tiny_experiment.changed({"iterations": 40})], set()).shards
+    assert [shard.recipe.iterations for shard in by_cost(shards[::-1], Store(tmp_path))] == [40, 40, 20, 20]

@@ -214,7 +214,7 @@ def test_a_forecast_is_made_from_long_compiled_shards(
         ShardCost(["short"], kind, 1, 10.0, True, False),
         ShardCost(["imported"], kind, 100, None, True, False),
     ]
-    monkeypatch.setattr("nalm.execution.forecast.shard_costs", lambda _: measured)
+    monkeypatch.setattr("nalm.store.costs.shard_costs", lambda _: measured)
     one = tiny_experiment.narrowed(variants=[shard.recipe.architecture])
     forecast = nalm.forecast(one, tmp_path / "results", workers=1)
     assert forecast.seconds == pytest.approx(5.0 + 6 * 21 * 120.0 / 400)

@@ -215,3 +215,75 @@ def test_a_module_that_does_not_map_inputs_to_outputs_is_refused_before_anything
         nalm.run(str(path), tmp_path / "results", workers=0, compiled=False)
     assert sentence in str(error.value)
     assert not (tmp_path / "results").exists()
+
+
+UNIT = """
+import torch
+from torch import nn
+
+class MyUnit(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(out_features, in_features, dtype=torch.{dtype}))
+
+    def forward(self, x):
+        {forward}
+"""
+
+REFUSED = {
+    "complex": (
+        UNIT.format(dtype="complex64", forward="return (x.to(torch.complex64) @ self.weight.T).real"),
+        "has parameters of torch.complex64, expected floating-point numbers",
+    ),
+    "double": (
+        UNIT.format(dtype="float64", forward="return (x.double() @ self.weight.T).to(x.dtype)"),
+        r"fails on an input of shape \(2, 2\): .*\(its own parameters are torch.float64, the recipe's precision is ",
+    ),
+    "in_place": (
+        UNIT.format(dtype="float32", forward="y = (x @ self.weight.T).exp(); y += 1; return y"),
+        r"fails in the backward pass of an input of shape \(2, 2\): RuntimeError: ",
+    ),
+    "detached": (
+        UNIT.format(dtype="float32", forward="return (x @ self.weight.T).detach()"),
+        "gives outputs that are detached from its parameters, expected real numbers with a gradient",
+    ),
+    "changing": (
+        UNIT.format(dtype="float32", forward="x.mul_(2); return x @ self.weight.T"),
+        "changes its inputs in place, expected them as they were",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_modules_that_cannot_be_trained_are_refused_before_anything_is_written(
+    kind: str, train: Train, tmp_path: Path
+) -> None:
+    source, found = REFUSED[kind]
+    with pytest.raises(NalmError, match=f"module 'refused_{kind}:MyUnit' {found}") as caught:
+        train(f"refused_{kind}", source)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "results").exists()
+
+
+LAZY = """
+from torch import nn
+
+class MyUnit(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.linear = nn.LazyLinear(out_features)
+
+    def forward(self, x):
+        return self.linear(x)
+"""
+
+
+def test_lazy_parameters_get_their_shapes_and_train(train: Train) -> None:
+    trained = train("lazy_unit", LAZY).trained[0]
+    assert trained.parameters()["linear.weight"].shape[1:] == (1, 2)
+    assert len(set(trained.parameters()["linear.weight"][:, 0, 0].tolist())) > 2
+
+
+def test_parameters_of_another_precision_train_in_the_recipes(train: Train) -> None:
+    unit = UNIT.format(dtype="float64", forward="return x @ self.weight.T.to(x.dtype)")
+    assert train("double_unit", unit).module("mine", "U[1,2)", 0).get_parameter("weight").dtype == torch.float32

@@ -23,9 +23,9 @@ from tests.browser import browser, missing
 
 import nalm
 from nalm.experiments.experiment import Experiment
-from nalm.export.event_records import framed
 from nalm.export.gradients import recomputed_gradients
 from nalm.export.tensorboard_logs import BUCKETS, FILE, _histograms
+from nalm.original.event_records import framed
 from nalm.spec.recipe import Recipe
 from nalm.store.store import Store
 from nalm.tasks.subsets.streams import Sampler

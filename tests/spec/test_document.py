@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -303,7 +304,7 @@ def test_subsets_that_do_not_fit_are_refused(write_yaml: WriteYaml, task: str, n
         ("", "1: found None, expected a mapping of fields"),
         ("[1, 2]", "1: found [1, 2], expected a mapping of fields"),
         ("title: a\nranges: [1, 2\nseeds: 3", "3: not valid YAML: "),
-        ("title: a: b", "1: not valid YAML: mapping values are not allowed here"),
+        ("title: a: b", "1: not valid YAML: mapping values are not allowed "),
         ("title: a\n--- {}", "2: not valid YAML: but found another document"),
         ("title: a\nseeds: *nobody", "2: not valid YAML: found undefined alias"),
         (
@@ -317,8 +318,9 @@ def test_subsets_that_do_not_fit_are_refused(write_yaml: WriteYaml, task: str, n
         ("title: !!timestamp today", "1: not valid YAML: could not determine a constructor"),
         ("title: !!float ''", "1: title: found '', expected a valid float because of its tag"),
         ("title: a\n? [a, b]\n: c", "2: "),
-        ("title: \x07", " not valid YAML: special characters are not allowed"),
-        ("[" * 5000, " not valid YAML: "),
+        ("title: \x07", " not valid YAML: "),
+        ("[" * 5000, "1: found more than 100 levels of lists and mappings, expected fewer"),
+        ("a: " + "[" * 200_000 + "]" * 200_000, "1: found more than 100 levels"),
         ("title: &a [*a]", " not valid YAML: "),
     ],
 )
@@ -360,3 +362,58 @@ def test_a_document_knows_the_line_of_every_value(tmp_path: Path) -> None:
     document = Document(path)
     assert document.value == {"a": {"b": [1, 2]}, "c": 3}
     assert [document.lines[place] for place in (("a",), ("a", "b", 0), ("a", "b", 1), ("c",))] == [2, 2, 3, 4]
+
+
+# Merge keys and limits
+
+
+def test_merge_keys_take_over_fields_that_a_mapping_does_not_have(tmp_path: Path) -> None:
+    path = tmp_path / "merged.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: &b\n  y: 3\n  z: 4\nc:\n  <<: *a\n  x: 5\nd: {<<: [*a, *b], w: 6}\n")
+    document = Document(path)
+    assert document.value["c"] == {"x": 5, "y": 2}
+    assert document.value["d"] == {"w": 6, "x": 1, "y": 2, "z": 4}
+    assert (document.lines[("c", "x")], document.lines[("c", "y")], document.lines[("d", "z")]) == (7, 1, 4)
+
+
+def test_variants_may_share_fields_by_a_merge_key(write_yaml: WriteYaml) -> None:
+    path = write_yaml(
+        variants="variants: [{label: A, recipe: &a {module: NRU, learning_rate: 0.5}}, "
+        "{label: B, recipe: {<<: *a, module: NMRU}}]"
+    )
+    variants = nalm.load_experiment(str(path)).variants
+    assert (variants["B"].module.name, variants["B"].learning_rate) == ("NMRU", 0.5)
+
+
+def test_what_cannot_be_merged_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text("a: 1\nb: {<<: 5}\n")
+    with pytest.raises(NalmError, match=r"wrong.yaml:2: found '5' to merge, expected a mapping or a list of them"):
+        Document(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a: [" + "1, " * 300_000 + "1]\n", "more than 100000 values"),
+        ("a: '" + "x" * 12_000_000 + "'\n", "more than 4,000,000 characters"),
+    ],
+    ids=["values", "characters"],
+)
+def test_a_document_that_is_too_long_is_refused_before_the_work(tmp_path: Path, text: str, found: str) -> None:
+    path = tmp_path / "long.yaml"
+    path.write_text(text)
+    start = process_time()
+    with pytest.raises(NalmError, match=f"long.yaml:1: found {found}, expected fewer"):
+        Document(path)
+    assert process_time() - start < 5
+
+
+@pytest.mark.parametrize(("field", "most"), [("input_size", 100_000), ("hidden_size", 10_000)])
+def test_sizes_that_no_machine_can_train_are_refused_before_a_layer_is_built(
+    write_yaml: WriteYaml, field: str, most: int
+) -> None:
+    start = process_time()
+    (found,) = mistakes(write_yaml(task=f"task: {{operation: add, {field}: 1000000000}}"))
+    assert f"{field}: found 1000000000, expected less than or equal to {most}" in found
+    assert process_time() - start < 5

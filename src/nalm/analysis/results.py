@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +108,7 @@ class TrainedRun(StoredRun):
         """Return the trained module, in evaluation mode.
 
         Raises:
-            NalmError: its parameters are not known.
+            NalmError: its parameters are not known, or its module cannot be imported any more, or is another one now.
         """
         import torch
 
@@ -115,24 +117,36 @@ class TrainedRun(StoredRun):
                 f"found no parameters of {self.variant} on {self.task} with seed {self.run.seed}, which was imported"
             )
         module = self._untrained().to(self.run.recipe.dtype)
-        state = {name: torch.tensor(values[-1]) for name, values in self.parameters().items()}
-        for name, buffer in module.state_dict().items():
-            if name not in state:
-                state[name] = torch.tensor(self.flat_buffers[name]).reshape(buffer.shape)
-        module.load_state_dict(state)
+        state = module.state_dict()
+        stored = {name: values[-1] for name, values in self.parameters().items()} | dict(self.flat_buffers)
+        if {name: value.numel() for name, value in state.items()} != {name: len(v.flat) for name, v in stored.items()}:
+            raise NalmError(
+                f"found the stored parameters {', '.join(stored)}, expected those that {self.run.recipe.architecture} "
+                f"has now: {', '.join(f'{name} {tuple(value.shape)}' for name, value in state.items())}"
+            )
+        module.load_state_dict({name: torch.tensor(stored[name]).reshape(state[name].shape) for name in state})
         return module.eval()
 
     def description(self) -> dict[str, Any]:
-        """Return everything about the run: its outcome, expression, weights, provenance and history."""
-        module = self.module() if self.has_parameters else None
-        parameters = () if module is None else module.named_parameters()
+        """Return everything about the run: its outcome, expression, weights, provenance and history.
+
+        If its module cannot be imported any more, the expression says so, and the weights are flat.
+        """
         return {
             **self.outcome(),
-            "expression": None if module is None else learnt_expression(module),
-            "weights": {name: value.tolist() for name, value in parameters},
+            "expression": self._expression(),
+            "weights": {name: values[-1].tolist() for name, values in self.parameters().items()},
             "provenance": self.provenance,
             "history": self.history().to_dict(orient="records"),
         }
+
+    def _expression(self) -> str | None:
+        if not self.has_parameters:
+            return None
+        try:
+            return learnt_expression(self.module())
+        except NalmError as error:
+            return f"unknown: {error}"
 
     def _untrained(self) -> nn.Module:
         try:
@@ -141,16 +155,40 @@ class TrainedRun(StoredRun):
             raise NalmError(str(error)) from None
 
     def parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-        """Return the parameters that were kept. The first axis has the evaluations, then the values after training."""
+        """Return the parameters that were kept. The first axis has the evaluations, then the values after training.
+
+        The other axes are the parameter's, or a single one if its module cannot be imported any more.
+        """
+        if not self.flat_parameters:
+            return {}
+        try:
+            shapes = {name: tuple(parameter.shape) for name, parameter in self._untrained().named_parameters()}
+        except NalmError:
+            return self._flat_parameters()
+        if any(len(values) % (prod(shapes.get(name, ())) or 1) for name, values in self.flat_parameters.items()):
+            return self._flat_parameters()  # another module has the name now
         return {
-            name: self.flat_parameters[name].reshape(-1, *parameter.shape)
-            for name, parameter in self._untrained().named_parameters()
+            name: self.flat_parameters[name].reshape(-1, *shape)
+            for name, shape in shapes.items()
             if name in self.flat_parameters
         }
 
+    def _flat_parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+        """Return the parameters as flat rows, as many as there are evaluations, or one if only the last was kept."""
+        from nalm.training.history import MOST_PARAMETERS
+
+        evaluations = self.run.recipe.iterations // self.run.recipe.evaluate_every + 1
+        rows = 1 + (evaluations if self.diverged_at is not None else len(self.iterations))
+        lengths = [len(values) for values in self.flat_parameters.values()]
+        every = not any(length % rows for length in lengths) and evaluations * sum(lengths) // rows <= MOST_PARAMETERS
+        return {name: values.reshape(rows if every else 1, -1) for name, values in self.flat_parameters.items()}
+
 
 def learnt_expression(module: nn.Module) -> str | None:
-    """Return the expression that a trained module computes; None if its modules have none, or if it diverged."""
+    """Return the expression that a trained module computes; None if its modules have none, or if it diverged.
+
+    A quotient whose operands have no weight is ``nan``, and the text says why.
+    """
     from nalm.modules import ArithmeticModule, TwoLayers, expression
 
     layers = (module.first, module.second) if isinstance(module, TwoLayers) else (module,)
@@ -158,7 +196,13 @@ def learnt_expression(module: nn.Module) -> str | None:
         value.isnan().any() for value in module.parameters()
     ):
         return None
-    return ", ".join(map(str, expression(module)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the text says it
+        try:
+            formulas = [str(formula) for formula in expression(module)]
+        except ValueError:  # an operation of its forward pass has no formula
+            return None
+    return ", ".join(f"{formula} (a division by 0)" if formula == "nan" else formula for formula in formulas)
 
 
 class Results:

@@ -1,11 +1,11 @@
 """The commands. Each parses its options, calls one function, and prints."""
 
 import logging
-import os
 import sys
 
 from nalm.errors import NalmError
 from nalm.log import LOGGER
+from nalm.registry import children_without_working_directory
 
 __all__ = ["main"]
 
@@ -22,12 +22,11 @@ def main() -> None:
     """Run the command line. Wrong input becomes one sentence on stderr, with exit code 2."""
     from nalm.cli.app import app
 
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m nalm` does, so that users' modules are found
     handler = _ShowOnStderr()
     LOGGER.addHandler(handler)
     try:
-        app()
+        with children_without_working_directory():
+            app()
     except NalmError as error:
         print(f"nalm: {error}", file=sys.stderr)
         sys.exit(2)

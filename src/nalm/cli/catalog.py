@@ -13,6 +13,7 @@ from nalm.cli.console import write_json, write_table
 from nalm.errors import NalmError
 from nalm.experiments.index import COMPUTED_FIGURES, experiment_names, in_the_papers_order, index
 from nalm.modules.names import module_names
+from nalm.registry import import_paths
 from nalm.remember import remembered
 
 
@@ -65,7 +66,8 @@ def modules(
     Example: nalm modules NMRU
     """
     try:
-        descriptions = [_description(module) for module in ([name] if name is not None else module_names())]
+        with import_paths(True):
+            descriptions = [_description(module) for module in ([name] if name is not None else module_names())]
     except ValueError as error:
         raise NalmError(str(error)) from None
     if as_json:

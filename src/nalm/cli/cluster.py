@@ -78,7 +78,7 @@ def script(
     experiments = request.trained()
     jobs = min(len(plan(experiments, ()).shards), LARGEST_ARRAY) if of is None else of
     job = queue_settings(scheduler, asked)
-    command = [sys.executable, "-m", "nalm", "shard", *arguments_of(request), f"--workers={job.cpus}"]
+    command = [sys.executable, "-P", "-m", "nalm", "shard", *arguments_of(request), f"--workers={job.cpus}"]
     print(nalm.array_script(scheduler, command, jobs, job, request.out / "logs", Path.cwd()))
 
 

@@ -83,6 +83,9 @@ def import_(
         str | None,
         typer.Option(help="Name of a new experiment for the runs, without --experiment.", show_default=False),
     ] = None,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Leave out runs whose TensorBoard logs are damaged.")
+    ] = False,
 ) -> None:
     """Read results of the original code.
 
@@ -91,7 +94,7 @@ def import_(
 
     Example: nalm import figure-3.csv --out old --experiment figure-3
     """
-    imported = nalm.import_results(sources, out, experiment, name=name)
+    imported = nalm.import_results(sources, out, experiment, name=name, skip_damaged=skip_damaged)
     say(f"added {imported.runs:,} runs of {imported.experiment.name} to {out}")
     for count, what in (
         (imported.there, "were there already or were found more than once: the first of each is kept"),
@@ -100,3 +103,7 @@ def import_(
     ):
         if count:
             say(f"nalm: {count:,} runs {what}")
+    if imported.damaged:
+        say(
+            f"nalm: {len(imported.damaged):,} runs are left out: their files are damaged, such as {imported.damaged[0]}"
+        )

@@ -14,7 +14,7 @@ import nalm
 from nalm.experiments.runs import Shard
 from nalm.log import warn_once
 from nalm.paths import content_hash, writing
-from nalm.store.files import content_of, remove
+from nalm.store.inside import content_of, remove
 from nalm.training.trainer import Trainer
 
 __all__ = ["Checkpoint", "checkpoint_path"]

@@ -15,7 +15,7 @@ from nalm.execution.signals import Interrupted
 from nalm.execution.worker import LeasedElsewhere, train_shard
 from nalm.experiments.runs import Shard
 from nalm.paths import disk_is_full
-from nalm.store.files import listed
+from nalm.store.inside import files_within
 from nalm.store.leases import LeaseWatcher, holder
 from nalm.store.store import Store
 
@@ -76,7 +76,7 @@ def train_shards(
 def _checkpoints(directory: Path) -> dict[Path, int]:
     """Return when each checkpoint was written: a change shows that something was trained."""
     written = {}
-    for path in listed(directory / "running", ".checkpoint"):
+    for path in files_within(directory, "running", "*.checkpoint"):
         with contextlib.suppress(OSError):  # its shard has finished
             written[path] = path.stat().st_mtime_ns
     return written

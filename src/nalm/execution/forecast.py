@@ -1,19 +1,14 @@
 """Forecast the time and disk space of a run."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 from nalm.execution.executors.local import default_workers
 from nalm.execution.run import Experiments, prepare
-from nalm.store.costs import CostKind, expected_cost, mean_costs, shard_costs
-from nalm.store.store import Store
+from nalm.store.costs import STARTING_SECONDS, compiled_costs, expected_cost
 from nalm.training.history import MOST_PARAMETERS
 
 __all__ = ["Forecast", "forecast"]
-
-STARTING_SECONDS = 5.0
-"""Time to start a worker and to compile, or to load compiled code from the cache."""
 
 BYTES_PER_EVALUATION = 30
 BYTES_PER_INPUT = 8
@@ -55,7 +50,7 @@ def forecast(
         NalmError: `run` would refuse the arguments.
     """
     _, store, (runs, shards) = prepare(experiments, out, device, replace)
-    measured = _compiled_costs(store)
+    measured = compiled_costs(store)
     seconds = size = 0.0
     for shard in shards:
         recipe, inputs = shard.recipe, shard.runs[0].task.columns
@@ -66,18 +61,3 @@ def forecast(
     parallel = max(1, min(default_workers() if workers is None else workers, len(shards)))
     missing = sum(len(shard.runs) for shard in shards)
     return Forecast(runs, missing, len(shards), seconds / parallel, round(size))
-
-
-def _compiled_costs(store: Store) -> dict[CostKind, float]:
-    """Return measured costs of compiled training, without the time to start.
-
-    Short shards are skipped: their time to start hides the rest.
-    """
-    return mean_costs(
-        dataclasses.replace(shard, seconds=shard.seconds - STARTING_SECONDS)
-        for shard in shard_costs(store)
-        if shard.compiled
-        and not shard.stops_early
-        and shard.seconds is not None
-        and shard.seconds > 2 * STARTING_SECONDS
-    )

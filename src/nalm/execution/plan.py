@@ -9,8 +9,10 @@ from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, Shard
 from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
+from nalm.store.costs import compiled_costs, expected_cost
+from nalm.store.store import Store
 
-__all__ = ["WHOLE", "Part", "Plan", "block_names", "plan"]
+__all__ = ["WHOLE", "Part", "Plan", "block_names", "by_cost", "plan"]
 
 
 class Plan(NamedTuple):
@@ -67,6 +69,22 @@ def block_names(experiment: Experiment, run: Run) -> list[str]:
     """Return the names of the shards in which an experiment that trains at once has a run; others are possible."""
     blocks = _blocks(experiment, [run.recipe], run.seed)
     return [Shard(block[0].recipe, tuple(block)).name for block in blocks if run in block]
+
+
+def by_cost(shards: Sequence[Shard], store: Store) -> list[Shard]:
+    """Return shards in the order in which workers should train them: the longest first.
+
+    Their time is estimated as in a forecast, from what similar shards in the store have taken. Unlike the order of
+    `plan`, which divides the shards into parts, this one may differ from machine to machine.
+    """
+    if len(shards) < 2:
+        return list(shards)
+    measured = compiled_costs(store)
+
+    def seconds(shard: Shard) -> float:
+        return len(shard.runs) * (shard.recipe.iterations + 1) * expected_cost(shard, measured)
+
+    return sorted(shards, key=seconds, reverse=True)
 
 
 def _longest_first(shards: list[Shard]) -> list[Shard]:

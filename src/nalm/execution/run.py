@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nalm.errors import NalmError
-from nalm.execution.dispatch import train_shards
+from nalm.execution.executors.forking import start_nursery
 from nalm.execution.executors.local import default_workers, local_workers
-from nalm.execution.plan import WHOLE, Part, Plan, plan
+from nalm.execution.plan import WHOLE, Part, Plan, by_cost, plan
 from nalm.execution.progress import Progress, ProgressTracker
 from nalm.execution.running import clear_running
 from nalm.execution.signals import interruption
@@ -62,6 +62,8 @@ def run(
         Interrupted: SIGTERM asked this process to stop; workers have written checkpoints.
     """
     here = device if executor is None else "cpu"
+    if executor is None and workers != 0 and not Store(out).path.exists():
+        start_nursery(device, compiled)  # early: it imports while this process makes the plan
     chosen, store, (runs, shards) = prepare(experiments, out, here, replace, imports, part)
     store.make_directories()
     store.set_damaged_aside()
@@ -73,12 +75,16 @@ def run(
     count = min(default_workers() if workers is None else workers, len(shards))
 
     def make_executor() -> AbstractContextManager[concurrent.futures.Executor]:
-        return local_workers(count) if executor is None else nullcontext(executor)
+        return local_workers(count, device, compiled) if executor is None else nullcontext(executor)
+
+    from nalm.execution.dispatch import train_shards  # imports torch, while the nursery does
 
     # Closing the generator stops the workers, whatever exception ends this loop.
     with (
         interruption.on_sigterm(),
-        closing(train_shards(store.path.absolute(), shards, make_executor, device, compiled)) as attempts,
+        closing(
+            train_shards(store.path.absolute(), by_cost(shards, store), make_executor, device, compiled)
+        ) as attempts,
     ):
         for attempt in attempts:
             if attempt is not None:

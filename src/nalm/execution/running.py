@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from nalm.experiments.runs import Shard
-from nalm.store.files import listed, regular_content, remove
+from nalm.store.inside import check_folder, entries, files_within, regular_content, remove
 from nalm.store.leases import LeaseWatcher
 
 __all__ = ["ShardProgress", "clear_running", "fields_of", "lease_path", "progress_path", "read_progress"]
@@ -63,7 +63,7 @@ def fields_of(content: bytes) -> dict[str, Any]:
 def read_progress(directory: Path, shards: Iterable[Shard]) -> dict[Shard, ShardProgress]:
     """Return the reported progress of the shards that are being trained."""
     found = {}
-    reporting = {path.stem for path in listed(directory / "running", ".json")}
+    reporting = {path.stem for path in files_within(directory, "running", "*.json")}
     for shard in shards:
         if shard.name not in reporting:
             continue
@@ -89,8 +89,8 @@ _PROGRESS = TypeAdapter(ShardProgress)
 
 def clear_running(directory: Path) -> None:
     """Remove files that killed processes have left, except for checkpoints of shards that are not stored."""
-    stored = {path.stem.partition("-")[0] for path in listed(directory / "shards", ".parquet")}
-    for path in listed(directory / "running", ""):
+    stored = {path.stem.partition("-")[0] for path in files_within(directory, "shards", "*.parquet")}
+    for path in entries(check_folder(directory, "running")):
         if LeaseWatcher(path.with_suffix(".lease")).is_free() and (
             path.suffix == ".json" or (path.suffix == ".checkpoint" and path.stem in stored)
         ):

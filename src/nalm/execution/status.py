@@ -13,7 +13,7 @@ from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
 from nalm.paths import last_line
 from nalm.store.costs import CostKind, expected_cost, mean_costs, shard_costs
-from nalm.store.files import content_of, listed, regular_content
+from nalm.store.inside import content_of, entries, files_within, is_within, regular_content
 from nalm.store.leases import HEARTBEAT
 from nalm.store.store import Store
 
@@ -113,7 +113,7 @@ def status(directory: Path | str, watch: float = LONGEST_WATCH) -> Status:
             _variant(by_name.get(path.stem), experiments),
             _reason(path),
         )
-        for path in listed(store.path / "failed", ".txt")
+        for path in files_within(store.path, "failed", "*.txt")
         if path.stem not in signs
     ]
     given_up = {shard.shard for shard in failed}
@@ -147,17 +147,14 @@ def _watch(directory: Path, seconds: float) -> tuple[dict[str, dict[str, bytes]]
 def _signs(directory: Path) -> dict[str, dict[str, bytes]]:
     """Return the files that owners of shards keep rewriting: progress reports, and heartbeats in leases."""
     signs: dict[str, dict[str, bytes]] = {}
-    for path in listed(directory / "running", ""):
-        if path.suffix == ".json":
-            files = [path]
-        elif path.suffix == ".lease" and path.is_dir() and not path.is_symlink():
-            files = [owner / HEARTBEAT for owner in listed(path, "")]
-        else:
-            continue
-        for file in files:
-            with contextlib.suppress(OSError):  # the shard has ended
-                signs.setdefault(path.stem, {})[file.name] = regular_content(file)
-    return {shard: found for shard, found in signs.items() if found}
+    leases = [path for path in entries(directory / "running") if path.suffix == ".lease" and not path.is_symlink()]
+    heartbeats = [owner / HEARTBEAT for path in leases if path.is_dir() for owner in entries(path)]
+    reports = files_within(directory, "running", "*.json")
+    for path in (*reports, *(path for path in heartbeats if is_within(path, directory))):
+        with contextlib.suppress(OSError):  # the shard has ended
+            shard = path.relative_to(directory / "running").parts[0].partition(".")[0]
+            signs.setdefault(shard, {})[path.name] = regular_content(path)
+    return signs
 
 
 def _running(

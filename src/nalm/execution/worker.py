@@ -7,18 +7,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from nalm.execution.checkpoints import Checkpoint
 from nalm.execution.running import ShardProgress, lease_path, progress_path
 from nalm.execution.signals import Interrupted, interruption
 from nalm.experiments.runs import Shard
 from nalm.log import hide_warnings, warnings_given
-from nalm.store.files import remove
+from nalm.registry import import_paths
+from nalm.store.inside import remove
 from nalm.store.leases import Lease, LeaseLost, acquire
 from nalm.store.store import Store
 from nalm.tasks import start_training
@@ -44,12 +46,18 @@ _TRAINING = threading.Lock()
 """Held while a shard trains: seeds, precision and thread counts belong to the process, so threads take turns."""
 
 
-def start_worker() -> None:
-    """Prepare a worker process.
+def start_worker(environment: Mapping[str, str]) -> None:
+    """Prepare a worker process, which uses one thread.
 
     It ignores SIGINT, which the parent process handles. On SIGTERM, or when the parent dies, it writes a checkpoint and
     exits.
+
+    Arguments:
+        environment: the environment of the parent, which may have changed since this process's own was made.
     """
+    os.environ.clear()
+    os.environ.update(environment)
+    torch.set_num_threads(1)
     _IS_WORKER.set()
     hide_warnings()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -64,9 +72,11 @@ def _stop(*_: object) -> None:
 
 
 def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
+    """Stop when the parent has died, or the process that this one was forked from, which reports its end."""
+    parent, forked_from = multiprocessing.parent_process(), os.getppid()
     if parent is not None:
-        parent.join()
+        while parent.is_alive() and os.getppid() == forked_from:
+            parent.join(SECONDS_BETWEEN_REPORTS)
         _stop()
         time.sleep(SECONDS_TO_STOP)
         os._exit(1)
@@ -88,7 +98,7 @@ def train_shard(directory: Path, shard: Shard, device: str, compiled: bool) -> S
         OSError: the results cannot be written.
     """
     try:
-        with _TRAINING:
+        with _TRAINING, import_paths(True):
             interruption.check()
             lease = acquire(lease_path(directory, shard))
             if lease is None:

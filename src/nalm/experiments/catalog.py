@@ -1,28 +1,16 @@
 """The catalog: the experiments that come with nalm."""
 
 import difflib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
-from nalm.experiments.index import COMPUTED_FIGURES, HERE, README_NUMBERS, Entry, experiment_names
-from nalm.experiments.reading import outline, read_experiment
-from nalm.spec.document import Document
+from nalm.experiments.index import COMPUTED_FIGURES, HERE, README_NUMBERS, experiment_names
+from nalm.experiments.reading import read_experiment, shared
 from nalm.spec.recipe import Recipe
 
-__all__ = ["default_recipe", "load_experiment", "read_outline"]
-
-
-@cache
-def _shared(name: str) -> dict[str, Any]:
-    return Document(HERE / f"{name}.yaml").value
-
-
-def read_outline(name: str) -> Entry:
-    """Read the entry of an experiment of the catalog for the index. Its recipes are not checked."""
-    return outline(HERE / "catalog" / f"{name}.yaml", _shared("recipes"), _shared("ranges"))
+__all__ = ["default_recipe", "load_experiment"]
 
 
 def load_experiment(name: str) -> Experiment:
@@ -50,13 +38,13 @@ def load_experiment(name: str) -> Experiment:
             f"found unknown experiment {name!r}, expected one of: {closest} … (`nalm list` shows all {len(known)}), "
             "or a .yaml file"
         )
-    return read_experiment(path, _shared("recipes"), _shared("ranges"))
+    return read_experiment(path, shared("recipes"), shared("ranges"))
 
 
 def default_recipe(module: str, second: str | None = None) -> dict[str, Any]:
     """Return the fields of the first shared recipe that trains the modules, or only the modules if there is none."""
     bare = {"module": module} | ({} if second is None else {"second": second})
-    for fields in _shared("recipes").values():
+    for fields in shared("recipes").values():
         known = Recipe.model_validate(fields)
         if (known.module.name, known.second and known.second.name) == (module, second):
             return dict(fields)

@@ -85,13 +85,13 @@ def experiment_names() -> list[str]:
 def index() -> dict[str, Entry]:
     """Return the index of the catalog, by the names of the experiments."""
     entries = remembered("index", "catalog", _read_entries)
-    return {name: Entry(*fields) for name, fields in entries.items()}
+    return {name: Entry(**fields) for name, fields in entries.items()}
 
 
-def _read_entries() -> dict[str, list[Any]]:
-    from nalm.experiments.catalog import read_outline
+def _read_entries() -> dict[str, dict[str, Any]]:
+    from nalm.experiments.reading import outline
 
-    return {name: list(read_outline(name)) for name in experiment_names()}
+    return {name: outline(HERE / "catalog" / f"{name}.yaml") for name in experiment_names()}
 
 
 def in_the_papers_order(names: Collection[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment, Fields, set_field
-from nalm.experiments.index import Entry
 from nalm.experiments.seeds import parse_seeds
 from nalm.spec.document import Document, Location, check
 from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
 from nalm.tasks import check_tasks, family_of
 
-__all__ = ["outline", "read_experiment"]
+__all__ = ["outline", "read_experiment", "shared"]
 
 
 class _Variant(BaseModel):
@@ -42,6 +42,12 @@ class _File(BaseModel):
     variants: list[_Variant] = Field(min_length=1)
 
 
+@cache
+def shared(name: str) -> Fields:
+    """Return the recipes, or the ranges, that experiments of the catalog share, by name."""
+    return Document(Path(__file__).with_name(f"{name}.yaml")).value
+
+
 def read_experiment(path: Path, recipes: Mapping[str, Fields], ranges: Mapping[str, list[Fields]]) -> Experiment:
     """Read an experiment file.
 
@@ -62,26 +68,26 @@ def read_experiment(path: Path, recipes: Mapping[str, Fields], ranges: Mapping[s
     return check(Experiment, {**fields, "variants": variants, "tasks": tasks, "seeds": seeds}, document)
 
 
-def outline(path: Path, recipes: Mapping[str, Fields], ranges: Mapping[str, list[Fields]]) -> Entry:
-    """Read what the index of the catalog says about an experiment file; recipes are not checked.
+def outline(path: Path) -> Fields:
+    """Read what the index says about an experiment of the catalog: its fields are those of an ``Entry``.
 
-    Arguments are those of :func:`read_experiment`.
+    Its recipes are not checked.
 
     Raises:
         NalmError: the file is wrong.
     """
     document = Document(path)
     file = check(_File, document.value, document)
-    variants = {label: fields for label, _, fields in _recipes(file, document, recipes)}
+    variants = {label: fields for label, _, fields in _recipes(file, document, shared("recipes"))}
     default = Recipe.model_fields["iterations"].default
-    return Entry(
-        figure=file.figure,
-        title=file.title,
-        variants=list(variants),
-        tasks=list(_tasks(file, document, ranges)),
-        seeds=len(_seeds(file, document)),
-        iterations=max(fields.get("iterations", default) for fields in variants.values()),
-    )
+    return {
+        "figure": file.figure,
+        "title": file.title,
+        "variants": list(variants),
+        "tasks": list(_tasks(file, document, shared("ranges"))),
+        "seeds": len(_seeds(file, document)),
+        "iterations": max(fields.get("iterations", default) for fields in variants.values()),
+    }
 
 
 def _seeds(file: _File, document: Document) -> tuple[int, ...]:

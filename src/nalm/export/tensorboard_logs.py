@@ -16,8 +16,8 @@ from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, recipe_fields
 from nalm.export.chosen_runs import LabelledRun, Selection, select
 from nalm.export.csv_files import Exported
-from nalm.export.event_records import framed
 from nalm.export.gradients import recomputed_gradients
+from nalm.original.event_records import framed
 from nalm.paths import write_atomically, writing
 from nalm.spec.fields import leaves
 from nalm.store.columns import COLUMNS

@@ -12,6 +12,7 @@ import pandas as pd
 
 from nalm.errors import NalmError
 from nalm.figures.style import check_figures, plotnine
+from nalm.paths import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,6 +56,6 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(path, index=False)
+        write_atomically(path, table.to_csv(index=False).encode())  # never through a link
     except OSError as error:
         raise NalmError(f"cannot write {path}: {error.strerror}") from None

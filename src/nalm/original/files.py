@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nalm.errors import NalmError
+from nalm.original.event_records import DamagedFileError, read_records
 from nalm.store.columns import EVALUATION_COLUMNS
 
 __all__ = ["ORIGINAL_COLUMNS", "ORIGINAL_EVALUATION", "TAGS", "Series", "read_csv", "read_tensorboard"]
@@ -126,11 +127,16 @@ def _number(text: str, column: str, where: str) -> float:
         raise NalmError(f"{where}: found {text[:40]!r} as {column}, expected a number") from None
 
 
-def read_tensorboard(folder: Path) -> list[Series]:
+def read_tensorboard(folder: Path, damaged: list[Path] | None = None) -> list[Series]:
     """Read the TensorBoard logs of runs: the folders with event files in a folder, or the folder itself.
 
+    Arguments:
+        folder: the folder.
+        damaged: collects damaged files, whose runs are then left out; by default such a file is refused.
+
     Raises:
-        NalmError: there are none, they cannot be read or are not the original's, or TensorBoard is not installed.
+        NalmError: there are none, they cannot be read, are damaged or are not the original's, or TensorBoard is not
+            installed.
     """
     files: dict[Path, list[Path]] = defaultdict(list)
     for path in sorted(folder.rglob("*tfevents*")):
@@ -140,7 +146,15 @@ def read_tensorboard(folder: Path) -> list[Series]:
     for run, found in files.items():
         if len(found) > 1:
             raise NalmError(f"found {len(found)} event files in {str(run)!r}, expected one, as the original writes")
-    return [_read_events(path, folder) for (path,) in files.values()]
+    series = []
+    for (path,) in files.values():
+        try:
+            series.append(_read_events(path, folder))
+        except DamagedFileError as error:
+            if damaged is None:
+                raise NalmError(f"{error} (--skip-damaged leaves such runs out)") from None
+            damaged.append(path)
+    return series
 
 
 def _read_events(path: Path, origin: Path) -> Series:
@@ -174,17 +188,18 @@ def _sparsity_error(values: Mapping[str, Mapping[int, float]], step: int) -> flo
 def _scalars(path: Path) -> Iterator[tuple[str, int, float, float]]:
     """Yield tag, step, wall time and value of every scalar that is needed; the log has many more."""
     try:
-        from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.event_pb2 import Event
     except ImportError:
         raise NalmError("reading TensorBoard's files needs `pip install 'nalm[tensorboard]'`") from None
     wanted = (*TAGS.values(), *SPARSITY, IMAGINARY)
     try:
-        path.open("rb").close()  # TensorBoard's reader raises its own errors for files that it cannot open
-        for event in LegacyEventFileLoader(str(path)).Load():
+        for record in read_records(path):
+            event = Event.FromString(record)
             for value in event.summary.value:
                 if value.tag.endswith(wanted) and value.WhichOneof("value") == "simple_value":
                     yield value.tag, event.step, event.wall_time, value.simple_value
     except OSError as error:
         raise NalmError(f"cannot read {path}: {error.strerror}") from None
-    except Exception as error:  # whatever TensorBoard's reader raises for a file that is not an event file
-        raise NalmError(f"{path}: not an event file of TensorBoard: {str(error) or type(error).__name__}") from None
+    except DecodeError as error:  # the checksums were right
+        raise NalmError(f"{path}: not an event file of TensorBoard: {error}") from None

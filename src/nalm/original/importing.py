@@ -43,6 +43,7 @@ class Imported:
         not_in_experiment: number of runs that are not part of the experiment and were skipped.
         short: number of runs that end before others of their variant. They count as diverged, since the original stops
             at NaN weights.
+        damaged: damaged event files, whose runs were left out.
     """
 
     experiment: Experiment
@@ -50,6 +51,7 @@ class Imported:
     there: int
     not_in_experiment: int
     short: int
+    damaged: Sequence[Path] = ()
 
     @property
     def strangers(self) -> int:
@@ -58,7 +60,12 @@ class Imported:
 
 
 def import_results(
-    sources: Sequence[Path | str], out: Path | str, experiment: str | None = None, *, name: str | None = None
+    sources: Sequence[Path | str],
+    out: Path | str,
+    experiment: str | None = None,
+    *,
+    name: str | None = None,
+    skip_damaged: bool = False,
 ) -> Imported:
     """Add results of the original research code to a results directory.
 
@@ -74,6 +81,7 @@ def import_results(
             are not part of it are skipped. By default labels are made from the files or from what differs, and tasks
             have the threshold 1e-5.
         name: name of the experiment that is made without ``experiment``; by default ``imported``.
+        skip_damaged: whether runs whose event files are damaged are left out instead of refused.
 
     Raises:
         NalmError: the experiment is unknown, the original's names don't tell its variants or tasks apart, a file is
@@ -83,7 +91,8 @@ def import_results(
     if experiment is not None and name is not None:
         raise NalmError(f"found the experiment {experiment!r} and the new name {name!r}, expected one of them")
     known = load_experiment(experiment) if experiment is not None else None
-    series, repeated = _read(sources)
+    damaged: list[Path] = []
+    series, repeated = _read(sources, damaged if skip_damaged else None)
     runs = [NamedSeries(_named_run(one), one) for one in series]
     labels = labels_of(known) if known else labels_for(runs)
     matches = labels.matches(runs)
@@ -101,21 +110,23 @@ def import_results(
         there=repeated + stored,
         not_in_experiment=len(runs) - len(matches),
         short=sum(match.series.iterations[-1] < last[match.variant] for match in matches),
+        damaged=damaged,
     )
 
 
-def _read(sources: Sequence[Path | str]) -> tuple[list[Series], int]:
+def _read(sources: Sequence[Path | str], damaged: list[Path] | None) -> tuple[list[Series], int]:
     """Return the runs of all sources, and how many were found again."""
     by_name: dict[str, Series] = {}
     repeated = 0
     for source in map(Path, sources):
-        for series in read_tensorboard(source) if source.is_dir() else read_csv(source):
+        for series in read_tensorboard(source, damaged) if source.is_dir() else read_csv(source):
             first = by_name.setdefault(series.name, series)
             if first is not series:
                 _check_same(series, first.source, first.values)
                 repeated += 1
     if not by_name:
-        raise NalmError("found no files, expected at least one")
+        found = "no files" if not damaged else f"only damaged files, such as {damaged[0]}"
+        raise NalmError(f"found {found}, expected at least one run")
     return list(by_name.values()), repeated
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from nalm.experiments.index import COMPUTED_FIGURES
 from nalm.reports.blocks import Block, Picture, Section, Table
 from nalm.reports.source import Source
+from nalm.store.inside import files_within, is_within
 
 __all__ = ["computed_section"]
 
@@ -15,7 +16,7 @@ __all__ = ["computed_section"]
 def computed_section(source: Source, name: str) -> Section | None:
     """Return a section with the pictures of a computed figure; None if it was not reproduced into the directory."""
     directory = source.store.path
-    found = sorted(directory.glob(f"{name}*.png"))
+    found = files_within(directory, ".", f"{name}*.png")
     drawn = [Path(shutil.copy(path, source.picture(path.stem, path.suffix))) for path in found]
     if not drawn:
         return None
@@ -24,7 +25,7 @@ def computed_section(source: Source, name: str) -> Section | None:
         f"Figure {number}. {title}; `nalm reproduce {name}`.",
         *(Picture(path, title) for path in drawn),
     ]
-    if name == "figure-5" and (errors := directory / f"{name}.csv").exists():
+    if name == "figure-5" and is_within(errors := directory / f"{name}.csv", directory):
         blocks.append(_gold_errors(errors))
     return source.section(name, blocks)
 

@@ -17,6 +17,8 @@ __all__ = ["Document", "Location", "check", "parse_value", "sentence"]
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
 MAX_VALUES = 100_000
+MAX_DEPTH = 100
+MAX_CHARACTERS = 4_000_000
 
 CORE = "tag:yaml.org,2002:"
 SCALARS = {
@@ -27,10 +29,13 @@ SCALARS = {
 }
 
 
-class _Loader(yaml.SafeLoader):
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]
     """A safe loader with the numbers and booleans of YAML 1.2: ``5e-3`` is a number, ``off`` is a string."""
 
-    yaml_implicit_resolvers = {}  # noqa: RUF012
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
     yaml_constructors = {  # noqa: RUF012
         tag: yaml.SafeLoader.yaml_constructors[tag]
         for tag in (None, *(CORE + kind for kind in ("str", "seq", "map", *SCALARS)))
@@ -57,8 +62,10 @@ class Document:
         self.source = str(path)
         self.lines: dict[Location, int] = {}
         try:
-            loader = _Loader(path.read_text(encoding="utf-8"))
+            text = self._text(path)
+            loader = _Loader(text)
             node = loader.get_single_node()
+            self._merge(node, set())
             self._index(node, ())
             value = loader.construct_document(node) if node else None
         except OSError as error:
@@ -79,6 +86,52 @@ class Document:
         if not isinstance(value, dict):
             raise NalmError(f"{path}:1: found {_show(value)}, expected a mapping of fields")
         self.value: dict[str, Any] = value
+
+    def _text(self, path: Path) -> str:
+        """Return the text of a file, after checking that it is not too long to be worth the work."""
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_CHARACTERS + 1)
+        if len(text) > MAX_CHARACTERS:
+            raise self.error((), f"found more than {MAX_CHARACTERS:,} characters, expected fewer")
+        values = depth = 0
+        for event in yaml.parse(text, _Loader):
+            values += isinstance(event, yaml.NodeEvent)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise self.error((), f"found more than {MAX_DEPTH} levels of lists and mappings, expected fewer")
+            if values > 2 * MAX_VALUES:  # keys are values here
+                raise self.error((), f"found more than {MAX_VALUES} values, expected fewer")
+        return text
+
+    def _merge(self, node: yaml.Node | None, seen: set[int]) -> None:
+        """Replace the merge keys of mappings, ``<<: *base`` or ``<<: [*one, *other]``, by the fields they stand for."""
+        if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
+            return
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            for child in node.value:
+                self._merge(child, seen)
+            return
+        own: list[tuple[yaml.Node, yaml.Node]] = []
+        merged: list[tuple[yaml.Node, yaml.Node]] = []
+        for key, child in node.value:
+            self._merge(child, seen)
+            if not (isinstance(key, yaml.ScalarNode) and key.value == "<<" and not key.style):
+                own.append((key, child))
+                continue
+            for base in child.value if isinstance(child, yaml.SequenceNode) else [child]:
+                if not isinstance(base, yaml.MappingNode):
+                    line = f"{self.source}:{key.start_mark.line + 1}"
+                    raise NalmError(f"{line}: found {base.value!r} to merge, expected a mapping or a list of them")
+                merged += base.value
+                if len(merged) > MAX_VALUES:
+                    raise self.error((), f"found more than {MAX_VALUES} values, expected fewer")
+        known = {key.value for key, _ in own if isinstance(key, yaml.ScalarNode)}
+        for key, child in merged:  # own fields win, then the first mapping
+            if not (isinstance(key, yaml.ScalarNode) and key.value in known):
+                own.append((key, child))
+                known.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        node.value = own
 
     def _index(self, node: yaml.Node | None, location: Location) -> None:
         if node is None:

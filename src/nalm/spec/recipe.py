@@ -26,15 +26,22 @@ from nalm.spec.criteria import CRITERIA
 from nalm.spec.names import STORED, known
 from nalm.spec.optimizers import OPTIMIZERS
 from nalm.spec.schedules import Term
+from nalm.spec.trial import initialized, try_step
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["HIDDEN_SIZE", "PARAMETER_NORMS", "ModuleChoice", "Recipe", "Restart"]
+__all__ = ["HIDDEN_SIZE", "MOST_INPUTS", "MOST_UNITS", "PARAMETER_NORMS", "ModuleChoice", "Recipe", "Restart"]
 
 PARAMETER_NORMS = {"l1": 1, "l2": 2}
 """Regularizers that every module has: the sum of its parameters' 1-norms, or of their 2-norms (not squared)."""
+
+MOST_INPUTS = 100_000
+"""Inputs of a network at most: 10,000 rows of them are 4 GB."""
+
+MOST_UNITS = 10_000
+"""Outputs of the first of two layers at most."""
 
 HIDDEN_SIZE = 2
 """Default number of outputs of the first of two layers: one sum for each of two operands."""
@@ -88,7 +95,8 @@ class ModuleChoice(BaseModel):
 
     def build(self, in_features: int, out_features: int) -> nn.Module:
         """Build the module."""
-        return build(self.name, in_features, out_features, self.options)
+        module = build(self.name, in_features, out_features, self.options)
+        return module if self.name in MODULES else initialized(module, in_features)
 
 
 def _like(default: Any, value: Any) -> Any:
@@ -237,13 +245,10 @@ def _check_once(fields: str, modules: tuple[Any, ...], in_features: int, hidden_
     name, module = recipe.architecture, recipe.probe(in_features, hidden_size)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError(f"found module {name!r} without parameters to train, expected one that can learn")
-    try:
-        with torch.random.fork_rng(devices=[]):
-            shape = tuple(module(torch.ones(2, in_features)).shape)
-    except Exception as error:  # whatever the module raises
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        raise ValueError(f"module {name!r} fails on an input of shape (2, {in_features}): {reason}") from error
-    if shape != (2, 1):
-        raise ValueError(f"module {name!r} maps shape (2, {in_features}) to {shape}, expected (2, 1)")
-    regularizers = module.regularizers(torch.ones(1, in_features)) if isinstance(module, ArithmeticModule) else {}
+    foreign = any(layer.name not in MODULES for layer in (recipe.module, recipe.second) if layer)
+    dtype = recipe.dtype if foreign else torch.float32
+    try_step(module, name, dtype, in_features, backwards=foreign)
+    regularizers = (
+        module.regularizers(torch.ones(1, in_features, dtype=dtype)) if isinstance(module, ArithmeticModule) else {}
+    )
     recipe.check_terms({*PARAMETER_NORMS, *regularizers})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nalm.experiments.runs import Shard, runs_of
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "STARTING_SECONDS",
     "CostKind",
     "Costs",
     "ShardCost",
+    "compiled_costs",
     "cost_kind",
     "expected_cost",
     "mean_costs",
@@ -27,6 +29,9 @@ __all__ = [
 
 CostKind = tuple[str | int | None, ...]
 """Module, batch size, and the family and sizes of the task: the cost of an iteration depends on these."""
+
+STARTING_SECONDS = 5.0
+"""Time to start a worker and to compile, or to load compiled code from the cache."""
 
 TASK_SIZES = ("input_size", "hidden_size", "length", "steps", "encoder")
 """Fields of tasks of any family on which the cost of an iteration depends."""
@@ -152,6 +157,21 @@ def mean_costs(shards: Iterable[ShardCost]) -> dict[CostKind, float]:
             seconds, iterations = spent.get(shard.kind, (0.0, 0))
             spent[shard.kind] = (seconds + shard.seconds, iterations + shard.iterations)
     return {kind: seconds / iterations for kind, (seconds, iterations) in spent.items()}
+
+
+def compiled_costs(store: Store) -> dict[CostKind, float]:
+    """Return measured costs of compiled training, without the time to start.
+
+    Short shards are skipped: their time to start hides the rest.
+    """
+    return mean_costs(
+        replace(shard, seconds=shard.seconds - STARTING_SECONDS)
+        for shard in shard_costs(store)
+        if shard.compiled
+        and not shard.stops_early
+        and shard.seconds is not None
+        and shard.seconds > 2 * STARTING_SECONDS
+    )
 
 
 def expected_cost(shard: Shard, measured: Mapping[CostKind, float]) -> float:

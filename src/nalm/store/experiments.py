@@ -12,7 +12,7 @@ from nalm.paths import write_atomically, writing
 from nalm.registry import import_paths
 from nalm.spec.document import sentence
 from nalm.spec.names import STORED
-from nalm.store.files import content_of, listed
+from nalm.store.inside import check_folder, content_of, files_within, is_within
 from nalm.store.leases import locked
 
 __all__ = ["StoredExperiments"]
@@ -32,7 +32,7 @@ class StoredExperiments:
 
     def names(self) -> list[str]:
         """Return the names of the experiments, sorted."""
-        return [path.stem for path in listed(self._directory / "experiments", ".json")]
+        return [path.stem for path in files_within(self._directory, "experiments", "*.json")]
 
     def read(self, name: str) -> Experiment:
         """Return an experiment. Nothing that an import path names is imported.
@@ -48,6 +48,8 @@ class StoredExperiments:
     def _known(self, name: str) -> Experiment | None:
         """Return an experiment, or None if there is none of this name."""
         path = self._path(name)
+        if path.is_symlink() and not is_within(path, self._directory):
+            raise NalmError(f"{path} is a link that leads out of the results directory, or nowhere: expected a file")
         if (content := content_of(path)) is None:
             return None
         try:
@@ -70,6 +72,8 @@ class StoredExperiments:
         Raises:
             NalmError: a recipe or a task has changed, and ``replace`` is not set.
         """
+        if not is_within(self._path(experiment.name), self._directory):
+            return experiment
         known = self._known(experiment.name)
         if known is None:
             return experiment
@@ -107,7 +111,7 @@ class StoredExperiments:
             write_atomically(self._path(experiment.name), text.encode())
 
     def _path(self, name: str) -> Path:
-        return self._directory / "experiments" / f"{name}.json"
+        return check_folder(self._directory, "experiments") / f"{name}.json"
 
     def _check_unchanged(self, kind: str, known: dict[str, Any], new: dict[str, Any]) -> None:
         for label, value in new.items():

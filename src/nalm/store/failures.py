@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nalm.experiments.runs import Shard
-from nalm.store.files import remove
+from nalm.paths import write_atomically
+from nalm.store.inside import remove
 
 __all__ = ["Failures"]
 
@@ -24,7 +25,7 @@ class Failures:
         """Write the traceback of a shard that failed."""
         path = self._path(shard)
         path.parent.mkdir(exist_ok=True)
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        write_atomically(path, "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace"))
 
     def forget(self, shards: Iterable[Shard]) -> None:
         """Remove the tracebacks of shards that are finished, or will be trained again."""

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, Self
 from nalm.errors import NalmError
 from nalm.log import warn_once
 from nalm.paths import write_atomically
-from nalm.store.files import regular_content
+from nalm.store.inside import regular_content
 
 __all__ = ["Holder", "Lease", "LeaseLost", "LeaseWatcher", "acquire", "holder", "locked"]
 

@@ -17,13 +17,19 @@ from nalm.log import warn_once
 from nalm.paths import content_hash, write_atomically, writing
 from nalm.store.experiments import StoredExperiments
 from nalm.store.failures import Failures
-from nalm.store.files import content_of, listed
+from nalm.store.inside import check_folder, content_of, files_within
 from nalm.store.rows import shard_table
 from nalm.store.schema import about_shard
 from nalm.store.shard_file import DamagedFile, ShardFile
 from nalm.training.history import History
 
 __all__ = ["Store"]
+
+
+CREATED = ("experiments", "shards", "running")
+"""Folders that every results directory has."""
+FOLDERS = (*CREATED, "damaged", "failed")
+"""Folders that nalm writes to."""
 
 
 class Store:
@@ -64,7 +70,9 @@ class Store:
             NalmError: the directory cannot be written to.
         """
         with writing(f"results to {str(self.path)!r}"):
-            for name in ("experiments", "shards", "running"):
+            for name in FOLDERS:
+                check_folder(self.path, name)
+            for name in CREATED:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
             probe = self.path / "running" / f".{uuid.uuid4().hex}"
             probe.touch()
@@ -123,7 +131,7 @@ class Store:
         Raises:
             NalmError: a file was written by a later version of nalm, or cannot be read.
         """
-        for path in listed(self.path / "shards", ".parquet", name):
+        for path in files_within(self.path, "shards", f"{name}*.parquet"):
             if (content := content_of(path)) is not None:  # otherwise another process has moved it
                 file = None
                 with self._leaving_out(path):
@@ -155,7 +163,7 @@ class Store:
 
     def set_damaged_aside(self) -> None:
         """Move damaged files out of ``shards/``, so that their shards can be trained again."""
-        aside = self.path / "damaged"
+        aside = check_folder(self.path, "damaged")
         for path in self.damaged:
             with writing(str(aside)):
                 aside.mkdir(exist_ok=True)

@@ -19,8 +19,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_structure, tree_unflatten
 
 from nalm.log import warn_once
+from nalm.training.probes import forget_probes, passes, remember_vector_units
 
-__all__ = ["Compiled", "compiler_problem", "first_line", "load_cpp", "rare_garbage_collection"]
+__all__ = ["Compiled", "compiler_problem", "first_line", "load_cpp", "rare_garbage_collection", "warm_up"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,6 +107,7 @@ class Compiled(Generic[P, R]):
             try:
                 call = _compile(flat, leaves)
             except Exception as error:  # whatever tracing or the compiler raises
+                forget_probes()
                 warn_once(f"{self._name} cannot be compiled ({first_line(error)}): it runs eagerly, many times slower")
                 self.compiled = False
         self._call = call
@@ -120,6 +122,7 @@ def _compile(flat: Flat, leaves: Sequence[Tensor]) -> Flat:
     from torch._subclasses import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
+    remember_vector_units()
     graph, retraced = (make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves) for _ in range(2))
     if graph.code != retraced.code:
         raise RuntimeError("every call computes something different")
@@ -219,12 +222,36 @@ def rare_garbage_collection() -> Iterator[None]:
 
 @functools.cache
 def compiler_problem(device_type: str) -> str | None:
-    """Compile a tiny kernel; return the reason why nothing can be compiled here, or None if it can."""
+    """Compile a tiny kernel; return the reason why nothing can be compiled here, or None if it can.
+
+    A kernel that was compiled on this machine before is not compiled again.
+    """
+    problem: str | None = None
+
+    def compiles() -> bool:
+        nonlocal problem
+        try:
+            _compile(_tiny, [torch.ones(16, device=device_type)])
+        except Exception as error:  # any error of the tool chain: no compiler, no headers, no writable cache
+            problem = first_line(error)
+        return problem is None
+
+    return None if passes(f"a kernel for {device_type}", compiles) else problem
+
+
+def warm_up() -> None:
+    """Do in this process what its first compilation would do, without threads, so that it can be forked afterwards."""
+    from torch._inductor import config  # here, because it takes a second
+
+    threads, config.compile_threads = config.compile_threads, 1
     try:
-        _compile(lambda x: [x * 2 + 1], [torch.ones(16, device=device_type)])
-    except Exception as error:  # any error of the tool chain: no compiler, no headers, no writable cache
-        return first_line(error)
-    return None
+        _compile(_tiny, [torch.ones(16)])
+    finally:
+        config.compile_threads = threads
+
+
+def _tiny(x: Tensor) -> list[Tensor]:
+    return [x * 2 + 1]
 
 
 def load_cpp(source: str) -> ctypes.CDLL:
@@ -235,6 +262,7 @@ def load_cpp(source: str) -> ctypes.CDLL:
     """
     from torch._inductor.codecache import CppCodeCache  # here, because it takes a second
 
+    remember_vector_units()
     return cast(ctypes.CDLL, CppCodeCache.load(source, needs_vec_isa=True))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from nalm.errors import NalmError
+from nalm.registry import import_paths
 from nalm.workflows.options import Option, option_field
 from nalm.workflows.request import Changes
 
@@ -59,7 +60,8 @@ class SingleRequest(Changes):
         Raises:
             NalmError: an option is wrong, or does not apply.
         """
-        return self.with_images(self.changed(self._usual()))
+        with import_paths(True):
+            return self.with_images(self.changed(self._usual()))
 
     def _usual(self) -> Experiment:
         from nalm.workflows.single import single_run, single_sequence_run

@@ -1,13 +1,17 @@
 """The executor for Dask, on real workers."""
 
+import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from tests.execution.command import FIGURE, Command, trained_locally
 from tests.execution.processes import rows, wait_until
@@ -102,6 +106,68 @@ def test_a_scheduler_that_does_not_answer_is_wrong_input(tmp_path: Path) -> None
         _, said = command.ended(2)
     assert said.splitlines()[-1].startswith("nalm: found no scheduler of Dask at 'tcp://127.0.0.1:1': ")
     assert not (tmp_path / "results").exists()
+
+
+def _listening() -> list[tuple[str, int]]:
+    """Return the addresses at which this process and its children listen."""
+    me = psutil.Process()
+    open_ones = [each for process in (me, *me.children(recursive=True)) for each in process.net_connections()]
+    return [tuple(each.laddr) for each in open_ones if each.status == psutil.CONN_LISTEN]
+
+
+def _answer(address: tuple[str, int], tls: bool) -> bytes:
+    """Return what a stranger is answered who asks for a page."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(address, timeout=10) as plain,
+        context.wrap_socket(plain) if tls else plain as connection,
+    ):
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        return connection.recv(100)
+    return b""
+
+
+async def _connected(address: str, **arguments: Any) -> None:
+    """Connect to a node of Dask as another process would, and shake hands."""
+    from distributed.comm.core import connect
+
+    comm = await connect(address, timeout=5, **arguments)
+    await comm.close()
+
+
+@pytest.mark.processes
+def test_only_its_own_process_can_use_a_local_cluster_and_nothing_speaks_http() -> None:
+    from distributed import Security
+    from distributed.comm.core import CommClosedError
+
+    before = set(_listening())
+    with open_executor(ExecutorSettings(executor="dask"), 1) as executor:
+        assert executor is not None
+        assert executor.submit(abs, -1).result() == 1
+        new = set(_listening()) - before
+        assert len(new) == 3, "a scheduler, a worker, and the process that watches it"
+        for address in new:
+            assert address[0] == "127.0.0.1"
+            assert _answer(address, tls=False) == _answer(address, tls=True) == b""
+        scheduler = executor._client.scheduler.address  # type: ignore[attr-defined]
+        assert scheduler.startswith("tls://")
+        with pytest.raises(CommClosedError):
+            asyncio.run(_connected(scheduler.replace("tls", "tcp")))
+        with pytest.raises(CommClosedError):
+            asyncio.run(_connected(scheduler, **Security.temporary().get_connection_args("client")))
+        mine = executor._client.security.get_connection_args("client")  # type: ignore[attr-defined]
+        asyncio.run(_connected(scheduler, **mine))
+
+
+def test_the_error_says_how_to_install_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with (
+        pytest.raises(NalmError, match=r"needs cryptography: pip install 'nalm\[dask\]'"),
+        open_executor(ExecutorSettings(executor="dask"), 1),
+    ):
+        pass
 
 
 def test_a_number_of_workers_is_refused_for_a_scheduler() -> None:

@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,11 +61,29 @@ def _nothing(content: bytes) -> bytes:
     return b""
 
 
+def _negative(content: bytes) -> bytes:
+    return content[:4] + b"\xff" * 4 + content[8:]
+
+
+def _overflowing(content: bytes) -> bytes:
+    return content[:4] + b"\x7f\xff\xff\xff" * 3 + content[16:]
+
+
+def _longer(content: bytes) -> bytes:
+    return content + b"\0" * 100
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
         (_cut, "train-images-idx3-ubyte is damaged: found 18,811 bytes of data, expected 18,816"),
         (_other_magic, "train-images-idx3-ubyte is damaged: found no IDX file of bytes in 3 dimensions"),
+        (
+            _negative,
+            "train-images-idx3-ubyte is damaged: found the size -1 x 28 x 28, expected sizes from 0 of at most",
+        ),
+        (_overflowing, "found the size 2147483647 x 2147483647 x 2147483647, expected sizes from 0 of at most"),
+        (_longer, "train-images-idx3-ubyte is damaged: found more bytes of data, expected 18,816"),
         (_nothing, "train-images-idx3-ubyte is damaged: found no IDX file of bytes in 3 dimensions"),
     ],
 )
@@ -76,6 +95,21 @@ def test_a_damaged_file_is_one_sentence_that_names_it(
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValidationError, match=sentence):
         DigitImages.model_validate({"mnist": str(directory)})
+
+
+def test_a_packed_file_that_holds_more_than_it_says_is_refused_before_it_is_unpacked(
+    idx_directory: Callable[..., Path],
+) -> None:
+    directory = idx_directory(train=24, test=6)
+    path = directory / "train-images-idx3-ubyte"
+    packed = gzip.compress(path.read_bytes() + bytes(100_000_000), 1)
+    path.with_name(f"{path.name}.gz").write_bytes(packed)
+    path.unlink()
+    tracemalloc.start()
+    with pytest.raises(ValidationError, match="found more bytes of data, expected 18,816"):
+        DigitImages.model_validate({"mnist": str(directory)})
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
 
 
 def test_labels_that_are_no_digits_and_files_that_are_missing_are_named(idx_directory: Callable[..., Path]) -> None:

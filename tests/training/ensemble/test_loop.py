@@ -333,6 +333,7 @@ def test_every_recipe_of_the_catalog_is_compiled(name: str) -> None:
 
 
 @pytest.mark.compiled
+@pytest.mark.slow
 def test_recipes_that_differ_in_numbers_share_their_compiled_graphs(graphs: list[Any]) -> None:
     for rate in (0.1, 0.5):
         make_ensemble(recipe(own(Plain), 3, batch_size=16, learning_rate=rate), NINE_RUNS, compiled=True).train()

@@ -14,9 +14,10 @@ from nalm.errors import NalmError
 from nalm.execution.executors.kind import ExecutorKind, Settings
 from nalm.execution.executors.local import default_workers
 from nalm.log import hide_warnings
+from nalm.registry import children_without_working_directory
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, SpecCluster
 
 __all__ = ["EXECUTOR", "DaskSettings", "dask_executor"]
 
@@ -38,6 +39,9 @@ class DaskSettings(Settings):
 def dask_executor(settings: DaskSettings, workers: int | None = None) -> Iterator[concurrent.futures.Executor]:
     """Connect to a scheduler, or start a local cluster that ends with the context.
 
+    A local cluster speaks TLS with certificates of its own, so that no other process can use it. Whoever reaches the
+    port of another scheduler without TLS can run code as its user.
+
     When a worker dies, Dask gives its shard to another worker, until ``distributed.scheduler.allowed-failures`` workers
     died of it. Seeds and precision belong to a process, so shards in one process take turns: workers should have one
     thread each.
@@ -47,11 +51,11 @@ def dask_executor(settings: DaskSettings, workers: int | None = None) -> Iterato
         workers: number of processes of a local cluster; one per core by default.
 
     Raises:
-        NalmError: distributed is not installed, the scheduler does not answer, or a number of workers was given
-            although the scheduler decides it.
+        NalmError: distributed or cryptography is not installed, the scheduler does not answer, or a number of workers
+            was given although the scheduler decides it.
     """
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError:
         raise NalmError("the executor dask needs distributed: pip install 'nalm[dask]'") from None
     if settings.scheduler is not None and workers is not None:
@@ -59,14 +63,8 @@ def dask_executor(settings: DaskSettings, workers: int | None = None) -> Iterato
     with contextlib.ExitStack() as stack:
         if settings.scheduler is None:
             count = default_workers() if workers is None else max(1, workers)
-            cluster = LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                dashboard_address=None,
-                memory_limit=None,
-                silence_logs=logging.ERROR,  # no warnings about workers that end slowly
-            )
-            client = stack.enter_context(Client(stack.enter_context(cluster)))
+            stack.enter_context(children_without_working_directory())
+            client = stack.enter_context(Client(stack.enter_context(_local_cluster(count))))
         else:
             try:
                 client = stack.enter_context(Client(settings.scheduler, timeout=SECONDS_TO_CONNECT))
@@ -79,6 +77,15 @@ def dask_executor(settings: DaskSettings, workers: int | None = None) -> Iterato
             executor.stop()
             raise
         executor.shutdown()
+
+
+def _local_cluster(workers: int) -> "SpecCluster":
+    from nalm.execution.executors.dask_cluster import private_cluster
+
+    try:
+        return private_cluster(workers, silence_logs=logging.ERROR)  # no warnings about workers that end slowly
+    except ImportError:
+        raise NalmError("a local cluster of Dask needs cryptography: pip install 'nalm[dask]'") from None
 
 
 class _Executor(concurrent.futures.Executor):

@@ -2,13 +2,14 @@
 
 import concurrent.futures
 import contextlib
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from nalm.execution.executors.forking import worker_context
 from nalm.execution.executors.kind import ExecutorKind, Settings
+from nalm.registry import SAFE_PATH, children_without_working_directory
 
 __all__ = ["InProcessExecutor", "default_workers", "local_workers"]
 
@@ -35,19 +36,24 @@ class InProcessExecutor(concurrent.futures.Executor):
 
 
 @contextlib.contextmanager
-def local_workers(count: int) -> Iterator[concurrent.futures.Executor]:
+def local_workers(count: int, device: str = "cpu", compiled: bool = True) -> Iterator[concurrent.futures.Executor]:
     """Start worker processes with one thread each; an exception within the context stops them.
 
     Arguments:
         count: number of processes; 0 trains in this process.
+        device: device to train on.
+        compiled: whether workers will compile.
     """
     if count == 0:
         yield InProcessExecutor()
         return
     from nalm.execution.worker import start_worker  # imports torch
 
-    context = multiprocessing.get_context("spawn")
-    executor = concurrent.futures.ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)
+    environment = os.environ | {SAFE_PATH: "1"}  # also for processes that workers start
+    with children_without_working_directory():  # it starts a process that keeps track of resources
+        executor = concurrent.futures.ProcessPoolExecutor(
+            count, worker_context(device, compiled), initializer=start_worker, initargs=(environment,)
+        )
     try:
         yield executor
     except BaseException:

@@ -32,6 +32,7 @@ from nalm.execution.executors.slurm_queue import (
 )
 from nalm.log import warn_once
 from nalm.paths import last_line, user_directory
+from nalm.registry import SAFE_PATH
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -266,7 +267,7 @@ def _submitit(folder: Path, settings: SlurmSettings) -> "submitit.SlurmExecutor"
         "partition": settings.partition,
         "mem": settings.memory,
         "array_parallelism": settings.parallel or DEFAULT_ARRAY_SIZE,
-        "setup": list(settings.setup) or None,
+        "setup": [f"export {SAFE_PATH}=1", *settings.setup],
     }
     executor.update_parameters(
         job_name="nalm",

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,8 @@ IDX_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+MOST_BYTES = 1_000_000_000
+"""Bytes of data in an IDX file at most; MNIST's training images are 47 million."""
 SVHN_FILES = {"train": "train_32x32.mat", "test": "test_32x32.mat"}
 PLACES = (".", "raw", "MNIST/raw")
 """Folders of a directory that are searched for the files of MNIST; torchvision uses the last two."""
@@ -201,18 +204,32 @@ def _find(directory: Path, name: str) -> Path:
 
 def _idx(path: Path, dimensions: int) -> Pixels:
     """Read an IDX file: a magic number, each dimension's length as a big-endian integer, and an array of bytes."""
+    head = 4 * (1 + dimensions)
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with (gzip.open if path.suffix == ".gz" else Path.open)(path, "rb") as file:
+            start = file.read(head)
+            shape = _shape(start, dimensions, path)
+            length = prod(shape)
+            content = file.read(length + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise NalmError(f"{path} cannot be read: {error}") from None
-    head = 4 * (1 + dimensions)
-    magic, *shape = struct.unpack(f">{1 + dimensions}i", content[:head]) if len(content) >= head else (None,)
+    if len(content) != length:
+        found = "more" if len(content) > length else f"{len(content):,}"
+        raise NalmError(f"{path} is damaged: found {found} bytes of data, expected {length:,}")
+    return np.frombuffer(content, np.uint8).reshape(shape).copy()
+
+
+def _shape(head: bytes, dimensions: int, path: Path) -> list[int]:
+    """Return the lengths that the head of an IDX file states, before any of its data is read or unpacked."""
+    magic, *shape = struct.unpack(f">{1 + dimensions}i", head) if len(head) == 4 * (1 + dimensions) else (None,)
     if magic != 0x0800 + dimensions:
         raise NalmError(f"{path} is damaged: found no IDX file of bytes in {dimensions} dimensions")
-    length = int(np.prod(shape))
-    if len(content) != head + length:
-        raise NalmError(f"{path} is damaged: found {len(content) - head:,} bytes of data, expected {length:,}")
-    return np.frombuffer(content, np.uint8, offset=head).reshape(shape).copy()
+    if min(shape) < 0 or prod(shape) > MOST_BYTES:
+        raise NalmError(
+            f"{path} is damaged: found the size {' x '.join(map(str, shape))}, "
+            f"expected sizes from 0 of at most {MOST_BYTES:,} bytes together"
+        )
+    return shape
 
 
 def _checked(images: Pixels, labels: Pixels, path: Path) -> Split:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
-from nalm.spec.recipe import Recipe
+from nalm.spec.recipe import MOST_UNITS, Recipe
 from nalm.spec.task import Judged
 from nalm.spec.thresholds import Threshold
 from nalm.tasks.digits.images import DigitImages, Digits, load_digits
@@ -56,7 +56,7 @@ class DigitTask(RecurrentTask):
     scales_schedules: ClassVar[bool] = True  # the number of updates in an epoch depends on the images
 
     operation: Literal["add", "mul", "div"]
-    input_size: StrictInt = Field(2, ge=1)
+    input_size: StrictInt = Field(2, ge=1, le=MOST_UNITS)
     """Number of inputs of the module: the encoder's outputs and the state."""
     length: StrictInt = Field(ge=1)
     test_length: StrictInt = Field(ge=1)

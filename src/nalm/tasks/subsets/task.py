@@ -13,7 +13,7 @@ from nalm.modules.operations import OPERATIONS
 from nalm.remember import remembered
 from nalm.spec.names import STORED, known
 from nalm.spec.ranges import Range
-from nalm.spec.recipe import HIDDEN_SIZE, Recipe
+from nalm.spec.recipe import HIDDEN_SIZE, MOST_INPUTS, MOST_UNITS, Recipe
 from nalm.spec.task import Task
 from nalm.spec.thresholds import JUDGED_ROWS, Threshold
 
@@ -48,12 +48,12 @@ class SumsTask(Task):
     operation: Annotated[str, AfterValidator(_operation)]
     train: Range
     test: Range
-    input_size: StrictInt = Field(2, ge=1)
+    input_size: StrictInt = Field(2, ge=1, le=MOST_INPUTS)
     subset_ratio: StrictFloat = Field(0.5, gt=0, le=1)
     overlap_ratio: StrictFloat = Field(0.0, ge=0, le=1)
     subsets: StrictInt = Field(2, ge=1)
     simple: StrictBool = False
-    hidden_size: StrictInt = Field(HIDDEN_SIZE, ge=1)
+    hidden_size: StrictInt = Field(HIDDEN_SIZE, ge=1, le=MOST_UNITS)
     judged_rows: StrictInt = Field(JUDGED_ROWS, ge=1)
     """How many of a run's last evaluations are searched for the best."""
 

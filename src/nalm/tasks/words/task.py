@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictFloat, StrictInt
 
-from nalm.spec.recipe import HIDDEN_SIZE, Recipe
+from nalm.spec.recipe import HIDDEN_SIZE, MOST_UNITS, Recipe
 from nalm.spec.thresholds import JUDGED_ROWS
 from nalm.tasks.recurrent import RecurrentTask, check_cell
 from nalm.tasks.words.words import LARGEST, TESTED, TOKENS, VALIDATED
@@ -37,7 +37,7 @@ class WordTask(RecurrentTask):
     learnt_from: ClassVar[str] = "number words"
 
     operation: Literal["translate"]
-    hidden_size: StrictInt = Field(HIDDEN_SIZE, ge=1)
+    hidden_size: StrictInt = Field(HIDDEN_SIZE, ge=1, le=MOST_UNITS)
     threshold: Annotated[StrictFloat, Field(gt=0)] = 0.25
     judged_rows: StrictInt = Field(JUDGED_ROWS, ge=1)
     """How many of a run's last evaluations are searched for the best."""
