@@ -70,6 +70,8 @@ class ShardFile:
         _check_about(about)
         _check_columns(self._file, len(content))
         self.recipe = _recipe(json.dumps(about["recipe"]))
+        names = self._file.schema_arrow.names
+        self._leaves = {name: leaf for leaf, name in enumerate(names)}  # each column has one
         identity = self._read(IDENTITY)
         _check_identity(identity, about["recipe"])
         self.keys: list[str] = identity["key"].to_pylist()
@@ -106,6 +108,10 @@ class ShardFile:
 
     def _read(self, columns: Sequence[str] | None) -> pa.Table:
         try:
+            groups = [self._file.metadata.row_group(group) for group in range(self._file.num_row_groups)]
+            leaves = [self._leaves[name] for name in self._leaves if columns is None or name in columns]
+            if sum(group.column(leaf).num_values for group in groups for leaf in leaves) > MOST_VALUES:
+                raise DamagedFile("it has more values than fit into the memory")
             return self._file.read(columns, use_threads=False)
         except WRONG as error:
             raise DamagedFile("its rows cannot be read") from error
@@ -175,13 +181,11 @@ def _check_columns(file: pq.ParquetFile, size: int) -> None:
     for name, found in types.items():
         if name.startswith((PARAMETER, BUFFER)) and found != TYPES["list of float64"]:
             raise DamagedFile(f"its column {name} holds {found}, expected list of float64")
-    if len(types) != len(schema.names):
-        raise DamagedFile("it has two columns of the same name")
-    groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
-    chunks = [group.column(column) for group in groups for column in range(group.num_columns)]
-    values, total = sum(chunk.num_values for chunk in chunks), sum(group.total_byte_size for group in groups)
-    if values > MOST_VALUES or total > MOST_BYTES:
-        raise DamagedFile("it has more values than fit into the memory")
+    if not len(types) == len(schema.names) == file.metadata.num_columns:
+        raise DamagedFile("it has columns that are not those of nalm")
+    sizes = (file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups))
+    if sum(sizes) > MOST_BYTES:
+        raise DamagedFile("it has more bytes than fit into the memory")
 
 
 def _check_identity(rows: pa.Table, recipe: dict[str, Any]) -> None:
