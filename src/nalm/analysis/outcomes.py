@@ -23,6 +23,9 @@ __all__ = ["Outcomes", "has_references"]
 
 SERIES = ("iteration", "validation_error", "test_error", "sparsity_error")
 ERRORS = SERIES[1:]
+LENGTHS, DIVERGED_AT = "lengths", "diverged_at"
+NEVER = -1
+"""Iteration at which runs diverge that never do."""
 
 Numbers = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
@@ -41,23 +44,32 @@ class Outcomes:
 
     def __init__(self, experiment: Experiment, store: Store) -> None:
         every = list(runs_of(experiment))
-        columns = ("key", *SERIES, "diverged_at")
-        tables = [table for table, _ in store.runs({run.key for _, _, run in every}, columns)]
-        rows = {key: row for row, key in enumerate(key for table in tables for key in table["key"].to_pylist())}
+        keys: list[str] = []
+        parts: list[dict[str, Numbers]] = []
+        for table, _ in store.runs({run.key for _, _, run in every}, ("key", *SERIES, "diverged_at")):
+            keys += table["key"].to_pylist()
+            parts.append(_arrays(table))
+        rows = {key: row for row, key in enumerate(keys)}
         self.labelled = [item for item in every if item[2].key in rows]
         """Labels of variant and task, and the run, of each finished run, in the experiment's order."""
-        if not tables:
-            return
-        table = pa.concat_tables(tables).combine_chunks()
-        place = np.array([rows[run.key] for _, _, run in self.labelled], dtype=np.int64)
-        lengths = table["iteration"].combine_chunks().value_lengths().to_numpy()
-        first = np.cumsum(lengths) - lengths
-        self._lengths = lengths[place]
+        if self.labelled:
+            self._place(parts, np.array([rows[run.key] for _, _, run in self.labelled], dtype=np.int64))
+
+    def _place(self, parts: list[dict[str, Numbers]], rows: Integers) -> None:
+        """Put the evaluations of runs in order.
+
+        Arguments:
+            parts: arrays of the files, which are emptied.
+            rows: the row in all files together of each run.
+        """
+        lengths, diverged_at = (np.concatenate([part.pop(name) for part in parts]) for name in (LENGTHS, DIVERGED_AT))
+        self._diverged_at = diverged_at[rows]
+        self._lengths = lengths[rows]
         self._ends = np.cumsum(self._lengths)
-        positions = np.repeat(first[place] - self._ends + self._lengths, self._lengths) + np.arange(self._ends[-1])
-        self._series = {name: _flat(table[name])[positions] for name in SERIES}
-        self._diverged_at = table["diverged_at"].take(place)
-        self._owners = np.repeat(np.arange(len(place)), self._lengths)
+        first = np.cumsum(lengths) - lengths
+        positions = np.repeat(first[rows] - self._ends + self._lengths, self._lengths) + np.arange(self._ends[-1])
+        self._series = {name: np.concatenate([part.pop(name) for part in parts])[positions] for name in SERIES}
+        self._owners = np.repeat(np.arange(len(rows)), self._lengths)
 
     @cached_property
     def references(self) -> dict[str, Threshold]:
@@ -93,7 +105,7 @@ class Outcomes:
                 "solved": solved,
                 "iteration_solved": pd.arrays.IntegerArray(_at(self._series["iteration"], crossings, 0), crossings < 0),
                 **{name: _at(self._series[name], best, np.nan) for name in ERRORS},
-                "diverged_at": pd.array(self._diverged_at.to_pylist(), dtype="Int64"),
+                DIVERGED_AT: pd.arrays.IntegerArray(self._diverged_at, self._diverged_at == NEVER),
             }
         )
 
@@ -138,9 +150,14 @@ def has_references(experiment: Experiment) -> bool:
     return any(family.reference_thresholds.__func__ is not inherited for family in families)  # type: ignore[attr-defined]
 
 
-def _flat(column: pa.ChunkedArray) -> Numbers:
-    values: Numbers = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return values
+def _arrays(table: pa.Table) -> dict[str, Numbers]:
+    """Return the number of evaluations of each run, when it diverged, and all evaluations, without Arrow's buffers."""
+    lists = {name: table[name].combine_chunks() for name in SERIES}
+    return {
+        LENGTHS: lists["iteration"].value_lengths().to_numpy().astype(np.int64),
+        DIVERGED_AT: table[DIVERGED_AT].combine_chunks().fill_null(NEVER).to_numpy().copy(),
+        **{name: column.flatten().to_numpy(zero_copy_only=False).copy() for name, column in lists.items()},
+    }
 
 
 def _at(values: Numbers, positions: Integers, missing: Any) -> Numbers:

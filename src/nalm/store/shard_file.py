@@ -21,8 +21,8 @@ from nalm.store.schema import check_schema, upgraded
 __all__ = ["DamagedFile", "ShardFile"]
 
 IDENTITY = ["key", "task", "seed"]
-BYTES_PER_KEY = 16
-"""Least size of a key in a file, since keys are random. Files with more rows than that allows are not nalm's."""
+BYTES_PER_ROW = 16
+"""Least size of a row in a file, since keys are random. Files with more rows than that allows are not nalm's."""
 MOST_VALUES = 2**28
 """Greatest number of values that are read, which take 2 GiB. Files of nalm have a fifth of that at most."""
 MOST_BYTES = 2**32
@@ -61,17 +61,17 @@ class ShardFile:
             raise DamagedFile("its content does not have the hash in its name")
         try:
             self._file = pq.ParquetFile(pa.BufferReader(content))
-            about = json.loads(self._file.schema_arrow.metadata[b"nalm"])
+            schema = self._file.schema_arrow
+            about = json.loads(schema.metadata[b"nalm"])
         except WRONG as error:  # files without metadata have None
             raise DamagedFile("it is no Parquet file of nalm") from error
         if not isinstance(about, dict) or not isinstance(about.get("schema"), int):
             raise DamagedFile("its metadata are not those of nalm")
         check_schema(path, about)
         _check_about(about)
-        _check_columns(self._file, len(content))
+        _check_columns(self._file, schema, len(content))
         self.recipe = _recipe(json.dumps(about["recipe"]))
-        names = self._file.schema_arrow.names
-        self._leaves = {name: leaf for leaf, name in enumerate(names)}  # each column has one
+        self._leaves = {name: leaf for leaf, name in enumerate(schema.names)}  # each column has one
         identity = self._read(IDENTITY)
         _check_identity(identity, about["recipe"])
         self.keys: list[str] = identity["key"].to_pylist()
@@ -163,14 +163,14 @@ def _recipe(fields: str) -> Recipe:
     return Recipe.model_validate_json(fields, context=STORED)
 
 
-def _check_columns(file: pq.ParquetFile, size: int) -> None:
+def _check_columns(file: pq.ParquetFile, schema: pa.Schema, size: int) -> None:
     """Check types and sizes, before any rows are read.
 
     Raises:
         DamagedFile: a column is missing or has a wrong type, or the size of the file does not explain its rows.
     """
-    rows, schema = file.metadata.num_rows, file.schema_arrow
-    if not 1 <= rows <= size // BYTES_PER_KEY:
+    rows = file.metadata.num_rows
+    if not 1 <= rows <= size // BYTES_PER_ROW:
         raise DamagedFile(f"it has {rows:,} rows")
     types = dict(zip(schema.names, schema.types, strict=True))
     for column in COLUMNS:
@@ -189,14 +189,14 @@ def _check_columns(file: pq.ParquetFile, size: int) -> None:
 
 
 def _check_identity(rows: pa.Table, recipe: dict[str, Any]) -> None:
-    """Check that the keys follow from recipe, tasks and seeds, each once.
+    """Check that the keys follow from recipe, tasks and seeds.
 
     Raises:
         DamagedFile: they do not.
     """
     keys, tasks, seeds = (rows[name].to_pylist() for name in IDENTITY)
-    if None in keys or None in seeds or None in tasks or len(set(keys)) != len(keys):
-        raise DamagedFile("its runs lack keys, tasks or seeds of their own")
+    if None in keys or None in seeds or None in tasks:
+        raise DamagedFile("its runs lack keys, tasks or seeds")
     try:
         if not all(isinstance(json.loads(task), dict) for task in set(tasks)):
             raise ValueError("not fields")
