@@ -4,13 +4,23 @@ import contextlib
 import errno
 import hashlib
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from nalm.errors import NalmError
 
-__all__ = ["content_hash", "disk_is_full", "last_line", "user_directory", "write_atomically", "writing"]
+__all__ = [
+    "cache_directory",
+    "content_hash",
+    "disk_is_full",
+    "first_line",
+    "last_line",
+    "user_directory",
+    "write_atomically",
+    "writing",
+]
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Error numbers of a system without room: on the disk, in the user's quota, under ``ulimit -f``."""
@@ -19,6 +29,11 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def content_hash(content: bytes) -> str:
     """Return the hash that tells whether a file is damaged."""
     return hashlib.sha256(content).hexdigest()[:32]
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its kind if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def last_line(text: str) -> str:
@@ -75,6 +90,20 @@ def user_directory(variable: str, fallback: str) -> Path:
     Arguments:
         variable: the environment variable that names the base directory, such as ``XDG_CACHE_HOME``.
         fallback: the base directory within the home directory, where the variable is not set.
+
+    Raises:
+        NalmError: the variable is not set, and this user has no home directory.
     """
     base = os.environ.get(variable)
-    return (Path(base) if base else Path.home() / fallback) / "nalm"
+    try:
+        return (Path(base) if base else Path.home() / fallback) / "nalm"
+    except RuntimeError:
+        raise NalmError(f"found no home directory, expected HOME or {variable} in the environment") from None
+
+
+def cache_directory() -> Path:
+    """Return nalm's directory for what can be made again; a temporary one for users without a home directory."""
+    try:
+        return user_directory("XDG_CACHE_HOME", ".cache")
+    except NalmError:
+        return Path(tempfile.gettempdir()) / f"nalm-{os.getuid()}"

@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from nalm.errors import NalmError
 from nalm.paths import content_hash, user_directory, write_atomically
 from nalm.registry import any_installed
 
@@ -114,7 +115,7 @@ class Memory:
 def _path() -> Path | None:
     try:
         return user_directory("XDG_CACHE_HOME", ".cache") / "answers" / f"{fingerprint()}.json"
-    except (OSError, RuntimeError):  # the code cannot be read, or the user has no home
+    except (OSError, NalmError):  # the code cannot be read, or the user has no home
         return None
 
 

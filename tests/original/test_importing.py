@@ -13,6 +13,7 @@ from tests.original.originals import RUN, name, write_rows
 from tests.training.configurations import golden_task
 
 import nalm
+from nalm.errors import NalmError
 from nalm.execution.plan import plan
 from nalm.experiments.catalog import load_experiment
 from nalm.experiments.experiment import Experiment
@@ -366,3 +367,44 @@ def test_wrong_arguments_are_refused(
 
 def test_an_unwritable_directory_is_refused(refused: Callable[..., str], old: Path) -> None:
     assert refused("import", old, "--out", old / "new").startswith("cannot write results to ")
+
+
+# What other programs make of the files
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(old: Path, tmp_path: Path) -> None:
+    old.write_bytes(b"\xef\xbb\xbf" + old.read_bytes())
+    assert nalm.import_results([old], tmp_path / "new").runs == 12
+
+
+def test_rows_in_another_order_are_sorted_by_run_and_step_when_asked(
+    old: Path, tmp_path: Path, tiny: Path, nalm_cli: Any
+) -> None:
+    nalm.import_results([old], tmp_path / "sorted", str(tiny))
+    header, *rows = old.read_text(encoding="utf-8").splitlines()
+    old.write_text("\n".join([header, *rows[::-1]]), encoding="utf-8")
+    refused = nalm_cli("import", old, "--out", "new", "--experiment", tiny)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "expected one after 20 (--sort reads rows in any order)" in refused.stderr
+    assert nalm_cli("import", old, "--out", "new", "--experiment", tiny, "--sort").returncode == 0
+    pd.testing.assert_frame_equal(nalm.load("new").runs(), nalm.load(tmp_path / "sorted").runs())
+
+
+@pytest.mark.parametrize(
+    ("step", "time", "found"),
+    [
+        (2**63, 0, f"found step {2**63}, expected at most {10**15}"),
+        (10**30, 0, "expected at most"),
+        (0, 1e300, "found the wall time 1e[+]300, expected seconds from 0"),
+        (0, "inf", "found the wall time inf"),
+        (0, -1, "found the wall time -1"),
+    ],
+)
+@pytest.mark.parametrize("sort", [False, True])
+def test_steps_and_times_that_cannot_be_are_refused(
+    tmp_path: Path, step: int, time: float | str, found: str, sort: bool
+) -> None:
+    path = write_rows(tmp_path / "far.csv", [[RUN, 1.0, step, time, 1.0, 0.5]])
+    with pytest.raises(NalmError, match=found):
+        nalm.import_results([path], tmp_path / "new", sort=sort)
+    assert not (tmp_path / "new").exists()

@@ -417,3 +417,22 @@ def test_sizes_that_no_machine_can_train_are_refused_before_a_layer_is_built(
     (found,) = mistakes(write_yaml(task=f"task: {{operation: add, {field}: 1000000000}}"))
     assert f"{field}: found 1000000000, expected less than or equal to {most}" in found
     assert process_time() - start < 5
+
+
+@pytest.mark.parametrize("label", [r'"\uD800x"', r'"x\uDFFF"'])
+def test_halves_of_surrogate_pairs_are_refused_when_read(write_yaml: WriteYaml, label: str) -> None:
+    (found,) = mistakes(write_yaml(variants=f"variants: [{{label: {label}, recipe: {{module: NRU}}}}]"))
+    assert found.startswith(("6: ", "6: not valid YAML: "))
+
+
+def test_halves_of_surrogate_pairs_are_refused_by_pythons_reader_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(yaml.SafeLoader):
+        pass
+
+    monkeypatch.setattr("nalm.spec.document._Loader", Slow)
+    path = tmp_path / "half.yaml"
+    path.write_text(r'title: "\uD800x"')
+    with pytest.raises(NalmError, match=r"half.yaml:1: found the character U\+D800, half of a surrogate pair"):
+        Document(path)

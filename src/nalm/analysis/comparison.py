@@ -231,7 +231,7 @@ def _judge(solved: pd.Series, published: Published | None, runs: Mapping[str, in
 def published_text(row: Mapping[Any, Any]) -> str:
     """Format the published count and rate of a row of :func:`compare`; a dash if there is none."""
     rate, solved = row["published_rate"], row["published_solved"]
-    if math.isnan(rate):
+    if is_missing(rate):
         return "–"
     return f"{rate:.1%}" if is_missing(solved) else f"{solved}/{row['published_runs']} = {rate:.1%}"
 

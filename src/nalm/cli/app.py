@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import nalm
+from nalm.cli.output import interrupted
 
 __all__ = ["app"]
 
@@ -93,6 +94,12 @@ class _Root(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = _Commands()
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # typer would end without a word
+            raise typer.Exit(interrupted()) from None
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)

@@ -16,6 +16,7 @@ from nalm.cli.executors import with_queue
 from nalm.cli.options import typed_as, with_request
 from nalm.cli.training import train_and_report
 from nalm.execution.executors.scripts import LARGEST_ARRAY, SCHEDULERS, queue_settings
+from nalm.text import one_line
 from nalm.workflows.options import Option, arguments_of
 from nalm.workflows.request import Request, RunRequest
 
@@ -102,7 +103,7 @@ def status(
     left = "unknown, as nobody trains" if found.seconds_left is None else f"about {duration(found.seconds_left)}"
     if found.seconds_left == 0:
         left = "none"
-    print(f"experiments  {', '.join(found.experiments)}")
+    print(f"experiments  {one_line(', '.join(found.experiments))}")
     print(f"runs         {found.runs:,}, of which {found.finished:,} are saved")
     alive = sum(shard.alive for shard in found.running)
     silent = len(found.running) - alive

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nalm.cli.output import rich_stream
+from nalm.text import csv_table, json_text, one_line
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -21,14 +24,14 @@ WIDEST = 100_000
 
 def say(message: str) -> None:
     """Print a message, which is not data, on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    print(one_line(message), file=sys.stderr, flush=True)
 
 
 def write_json(value: Any) -> None:
     """Print data as JSON. Missing values are null, infinite ones ``"Infinity"``."""
     if hasattr(value, "to_dict"):  # a data frame
         value = value.astype(object).where(value.notna(), None).to_dict(orient="records")
-    print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+    print(json_text(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)))
 
 
 def _plain(value: Any) -> Any:
@@ -47,7 +50,7 @@ def _plain(value: Any) -> Any:
 
 def write_csv(frame: "pd.DataFrame") -> None:
     """Print a table as CSV. Missing values are empty."""
-    frame.to_csv(sys.stdout, index=False)
+    csv_table(frame).to_csv(sys.stdout, index=False)
 
 
 def write_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
@@ -57,16 +60,24 @@ def write_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: st
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        title=title and Text(one_line(title), "table.title"),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
     for index, header in enumerate(headers):
         numeric = all(not row[index] or row[index][0] in "0123456789-–" for row in rows)
-        table.add_column(Text(header), justify="right" if numeric else "left", no_wrap=True)
+        table.add_column(Text(one_line(header)), justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     # The terminal wraps rows that are too wide for it. Nothing is cut off.
     wide = Console(width=WIDEST)
     width = Measurement.get(wide, wide.options, table).maximum
-    Console(width=max(Console().width, width)).print(table, crop=False, markup=False, highlight=False)
+    stdout = rich_stream(sys.stdout)
+    console = Console(file=stdout, width=max(Console(file=stdout).width, width))
+    console.print(table, crop=False, markup=False, highlight=False)
 
 
 @contextlib.contextmanager
@@ -84,7 +95,7 @@ def progress_reporter() -> Iterator[Callable[["RunProgress"], None]]:
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(file=rich_stream(sys.stderr)), transient=True) as bar:
         task = bar.add_task("starting", total=1.0)
 
         def show(progress: "RunProgress") -> None:

@@ -86,6 +86,7 @@ def import_(
     skip_damaged: Annotated[
         bool, typer.Option("--skip-damaged", help="Leave out runs whose TensorBoard logs are damaged.")
     ] = False,
+    sort: Annotated[bool, typer.Option("--sort", help="Sort rows of CSV files by run and step.")] = False,
 ) -> None:
     """Read results of the original code.
 
@@ -94,7 +95,7 @@ def import_(
 
     Example: nalm import figure-3.csv --out old --experiment figure-3
     """
-    imported = nalm.import_results(sources, out, experiment, name=name, skip_damaged=skip_damaged)
+    imported = nalm.import_results(sources, out, experiment, name=name, skip_damaged=skip_damaged, sort=sort)
     say(f"added {imported.runs:,} runs of {imported.experiment.name} to {out}")
     for count, what in (
         (imported.there, "were there already or were found more than once: the first of each is kept"),

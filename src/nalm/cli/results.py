@@ -12,6 +12,7 @@ from nalm.cli.console import say, write_csv, write_json, write_table
 from nalm.cli.tables import say_missing, show_runs, show_summary
 from nalm.errors import NalmError
 from nalm.figures import FIGURES
+from nalm.text import one_line
 from nalm.workflows.request import split_labels
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def show(
         return
     history, provenance = description.pop("history"), description.pop("provenance")
     for name, value in {**description, **provenance}.items():
-        print(f"{name:18}{value}")
+        print(f"{name:18}{one_line(str(value))}")
     if history:
         write_table(list(history[0]), [[f"{value:.6g}" for value in row.values()] for row in history])
 

@@ -14,6 +14,7 @@ from nalm.cli.options import with_request
 from nalm.cli.tables import say_missing, show_summary
 from nalm.execution.signals import Interrupted
 from nalm.experiments.seeds import show_seeds
+from nalm.text import one_line
 from nalm.workflows.request import RunRequest
 from nalm.workflows.single_request import SingleRequest
 
@@ -53,7 +54,7 @@ def run(
 def _show_forecast(experiments: Sequence["Experiment"], request: RunRequest, executor: "ExecutorSettings") -> None:
     device = request.device if executor.executor == "local" else "cpu"
     forecast = nalm.forecast(experiments, request.out, workers=request.workers, device=device, replace=request.replace)
-    print(_title(experiments))
+    print(one_line(_title(experiments)))
     print(f"runs      {forecast.runs:,}, of which {forecast.missing:,} are missing, in {forecast.shards} shards")
     print(f"time      about {duration(forecast.seconds)} on this machine (an estimate)")
     print(f"disk      about {forecast.bytes / 1e6:,.1f} MB")
@@ -175,4 +176,4 @@ def train(request: SingleRequest, as_json: AsJson = False) -> None:
         write_json(described)
     else:
         for name, value in described.items():
-            print(f"{name:18}{value}")
+            print(f"{name:18}{one_line(str(value))}")

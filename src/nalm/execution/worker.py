@@ -24,6 +24,7 @@ from nalm.store.inside import remove
 from nalm.store.leases import Lease, LeaseLost, acquire
 from nalm.store.store import Store
 from nalm.tasks import start_training
+from nalm.training.compiler_cache import vector_bits
 from nalm.training.trainer import Trainer
 
 __all__ = ["SECONDS_TO_STOP", "LeasedElsewhere", "ProgressWriter", "start_worker", "stop_training", "train_shard"]
@@ -130,7 +131,8 @@ def _train(store: Store, shard: Shard, device: str, compiled: bool, lease: Lease
         runs = [(run.task, run.seed) for run in shard.runs]
         ensemble = checkpoint.resume(lambda: start_training(shard.recipe, runs, device, compiled))
         history = ensemble.train(report, pause)
-        how = {"device": str(ensemble.device), "threads": 1, "compiled": ensemble.compiled}
+        bits = vector_bits() if ensemble.compiled and ensemble.device.type == "cpu" else None
+        how = {"device": str(ensemble.device), "threads": 1, "compiled": ensemble.compiled, "vector_bits": bits}
         store.add(shard, history, how | checkpoint.provenance(), lease.write)
         checkpoint.remove()
         return _progress(ensemble, shard)

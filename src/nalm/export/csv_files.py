@@ -16,6 +16,7 @@ from nalm.export.chosen_runs import LabelledRun, Selection, select
 from nalm.original.files import ORIGINAL_COLUMNS, ORIGINAL_EVALUATION
 from nalm.original.write_names import name_form
 from nalm.store.columns import EVALUATION_COLUMNS
+from nalm.text import csv_cell
 
 __all__ = ["TIDY_COLUMNS", "Exported", "Schema", "export_csv"]
 
@@ -82,6 +83,7 @@ def export_csv(
             there += 1
             evaluations = list(zip(*(map(_cell, row[column]) for column in table.columns), strict=True))
             for before, after in table.labels.get(row["key"], ()):
+                before, after = list(map(csv_cell, before)), list(map(csv_cell, after))
                 writer.writerows([*before, *evaluation, *after] for evaluation in evaluations)
             if row["key"] in table.labels:
                 exported.runs += 1

@@ -6,13 +6,14 @@ import contextlib
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from nalm.errors import NalmError
 from nalm.figures.style import check_figures, plotnine
 from nalm.paths import write_atomically
+from nalm.text import csv_table, visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,16 +37,45 @@ def save(figure: "ggplot | Figure", path: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", plotnine().exceptions.PlotnineWarning)
-            if hasattr(figure, "savefig"):  # a page of matplotlib's
-                figure.savefig(unfinished, dpi=140)
-            else:
-                figure.save(unfinished, dpi=200, limitsize=False, verbose=False)
+            save_as: Any = _save_page if hasattr(figure, "savefig") else _save_plot
+            save_as(figure, unfinished)
         unfinished.replace(path)
     except OSError as error:
         raise NalmError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
+
+
+def _save_page(page: "Figure", path: Path) -> None:
+    """Save a page of matplotlib's."""
+    _show_texts(page)
+    page.savefig(path, dpi=140)
+
+
+def _save_plot(figure: "ggplot", path: Path) -> None:
+    """Save a figure of plotnine as its own ``save`` does. Labels between dollars are no formulas."""
+    import matplotlib
+
+    drawn = figure.save_helper(path, dpi=200, limitsize=False, verbose=False)
+    _show_texts(drawn.figure, parse_math=False)
+    with matplotlib.rc_context(figure.theme.rcParams):
+        drawn.figure.savefig(**drawn.kwargs)
+
+
+def _show_texts(figure: "Figure", parse_math: bool = True) -> None:
+    """Show the control characters of all texts: fonts don't have them, and SVG with them is no XML."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            ticks = axis.get_major_formatter()
+            if isinstance(ticks, FixedFormatter):
+                ticks.seq = [visible(label) for label in ticks.seq]
+    for text in figure.findobj(Text):
+        text.set_text(visible(text.get_text()))
+        text.set_parse_math(parse_math and text.get_parse_math())
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -56,6 +86,6 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, table.to_csv(index=False).encode())  # never through a link
+        write_atomically(path, csv_table(table).to_csv(index=False).encode())  # never through a link
     except OSError as error:
         raise NalmError(f"cannot write {path}: {error.strerror}") from None

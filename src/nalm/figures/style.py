@@ -60,8 +60,10 @@ def theme(size: tuple[float, float] = SIZE_INCHES) -> list[Any]:
         size: width and height of the page in inches.
     """
     p9 = plotnine()
+    base = p9.theme_bw(base_size=9)
+    base._rcParams["text.parse_math"] = False  # text is text: a label may hold dollar signs and backslashes
     return [
-        p9.theme_bw(base_size=9),
+        base,
         p9.theme(
             figure_size=size,
             axis_text_x=p9.element_text(rotation=45, ha="right"),

@@ -36,6 +36,12 @@ IMAGINARY = "W_im/sparsity_error"
 """Ends of the tags of weights. The original's export adds the imaginary one to the largest of the others."""
 
 
+MOST_ITERATIONS = 10**15
+"""The last iteration at most, which float64 holds exactly."""
+LATEST = 253_402_300_799
+"""The last second of the year 9999, after which there are no dates."""
+
+
 @dataclass(frozen=True)
 class Series:
     """The evaluations of one run.
@@ -69,26 +75,39 @@ class Series:
         iteration, known = evaluation["iteration"], self.values["iteration"]
         if iteration < 0 or (known and iteration <= known[-1]):
             after = f"one after {known[-1]}" if known else "one from 0"
-            raise NalmError(f"{self.source}: found step {iteration}, expected {after}: {self.name}")
+            hint = " (--sort reads rows in any order)" if known and iteration not in known else ""
+            raise NalmError(f"{self.source}: found step {iteration}, expected {after}{hint}: {self.name}")
+        if iteration > MOST_ITERATIONS:
+            raise NalmError(f"{self.source}: found step {iteration}, expected at most {MOST_ITERATIONS}: {self.name}")
+        time = evaluation.get("wall_time", math.nan)
+        if not math.isnan(time) and not 0 <= time <= LATEST:
+            raise NalmError(
+                f"{self.source}: found the wall time {time:g}, expected seconds from 0 (1970) to {LATEST} (9999): "
+                f"{self.name}"
+            )
         for column, values in self.values.items():
             values.append(evaluation.get(column, math.nan))
 
 
-def read_csv(path: Path) -> list[Series]:
+def read_csv(path: Path, *, sort: bool = False) -> list[Series]:
     """Read a CSV file that the original's export has written; its columns for weights and gates are ignored.
+
+    Arguments:
+        path: the file.
+        sort: whether to sort the rows of each run by step.
 
     Raises:
         NalmError: the file cannot be read, or is not such a file.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, strict=True)
             header = next(rows, [])
             missing = [column for column in ORIGINAL_COLUMNS if column not in header]
             if missing:
                 raise NalmError(f"{path}:1: found no column {missing[0]!r}, expected {', '.join(ORIGINAL_COLUMNS)}")
             indices = [header.index(column) for column in ORIGINAL_COLUMNS]
-            series = _series(rows, indices, path, len(header))
+            series = _series(rows, indices, path, len(header), sort)
     except OSError as error:
         raise NalmError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -100,8 +119,9 @@ def read_csv(path: Path) -> list[Series]:
     return series
 
 
-def _series(rows: Iterator[list[str]], indices: Sequence[int], source: Path, width: int) -> list[Series]:
+def _series(rows: Iterator[list[str]], indices: Sequence[int], source: Path, width: int, sort: bool) -> list[Series]:
     by_name: dict[str, Series] = {}
+    unsorted: dict[str, list[dict[str, float]]] = defaultdict(list)
     for line, row in enumerate(rows, 2):
         where = f"{source}:{line}"
         if len(row) != width:
@@ -114,7 +134,14 @@ def _series(rows: Iterator[list[str]], indices: Sequence[int], source: Path, wid
         if not evaluation["iteration"].is_integer():
             raise NalmError(f"{where}: found step {evaluation['iteration']}, expected an integer")
         evaluation["iteration"] = int(evaluation["iteration"])
-        by_name.setdefault(name, Series(name, str(source), source)).add(evaluation)
+        series = by_name.setdefault(name, Series(name, str(source), source))
+        if sort:
+            unsorted[name].append(evaluation)
+        else:
+            series.add(evaluation)
+    for name, evaluations in unsorted.items():
+        for evaluation in sorted(evaluations, key=lambda evaluation: evaluation["iteration"]):
+            by_name[name].add(evaluation)
     return list(by_name.values())
 
 

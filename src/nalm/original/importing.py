@@ -66,6 +66,7 @@ def import_results(
     *,
     name: str | None = None,
     skip_damaged: bool = False,
+    sort: bool = False,
 ) -> Imported:
     """Add results of the original research code to a results directory.
 
@@ -82,6 +83,7 @@ def import_results(
             have the threshold 1e-5.
         name: name of the experiment that is made without ``experiment``; by default ``imported``.
         skip_damaged: whether runs whose event files are damaged are left out instead of refused.
+        sort: whether the rows of CSV files are sorted by run and step first, instead of refused in another order.
 
     Raises:
         NalmError: the experiment is unknown, the original's names don't tell its variants or tasks apart, a file is
@@ -92,7 +94,7 @@ def import_results(
         raise NalmError(f"found the experiment {experiment!r} and the new name {name!r}, expected one of them")
     known = load_experiment(experiment) if experiment is not None else None
     damaged: list[Path] = []
-    series, repeated = _read(sources, damaged if skip_damaged else None)
+    series, repeated = _read(sources, damaged if skip_damaged else None, sort)
     runs = [NamedSeries(_named_run(one), one) for one in series]
     labels = labels_of(known) if known else labels_for(runs)
     matches = labels.matches(runs)
@@ -114,12 +116,12 @@ def import_results(
     )
 
 
-def _read(sources: Sequence[Path | str], damaged: list[Path] | None) -> tuple[list[Series], int]:
+def _read(sources: Sequence[Path | str], damaged: list[Path] | None, sort: bool) -> tuple[list[Series], int]:
     """Return the runs of all sources, and how many were found again."""
     by_name: dict[str, Series] = {}
     repeated = 0
     for source in map(Path, sources):
-        for series in read_tensorboard(source, damaged) if source.is_dir() else read_csv(source):
+        for series in read_tensorboard(source, damaged) if source.is_dir() else read_csv(source, sort=sort):
             first = by_name.setdefault(series.name, series)
             if first is not series:
                 _check_same(series, first.source, first.values)

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from nalm.reports.blocks import Block, Link, Picture, Section, Table
+from nalm.text import visible
 
 __all__ = ["html"]
 
@@ -18,6 +19,7 @@ def html(sections: Sequence[Section]) -> str:
     environment = Environment(
         loader=PackageLoader("nalm.reports", "templates"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -29,6 +31,10 @@ def html(sections: Sequence[Section]) -> str:
         "link": lambda cell: isinstance(cell, Link),
     }
     return environment.get_template("report.html").render(sections=sections)
+
+
+def _shown(value: object) -> object:
+    return Markup(visible(value)) if isinstance(value, Markup) else visible(value) if isinstance(value, str) else value
 
 
 def _prose(text: Block) -> Markup:

@@ -3,12 +3,14 @@
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from nalm.errors import NalmError
 from nalm.paths import write_atomically
 from nalm.reports.blocks import Block, Link, Picture, Section, Table
 from nalm.reports.contents import contents
 from nalm.reports.html import html
+from nalm.text import markdown, markdown_cell
 
 __all__ = ["report"]
 
@@ -56,7 +58,7 @@ def report(
 
 def _markdown(sections: Iterable[Section]) -> Iterator[str]:
     for number, section in enumerate(sections):
-        yield from [f"{'##' if number else '#'} {section.title}", ""]
+        yield from [f"{'##' if number else '#'} {markdown(section.title)}", ""]
         for block in section.blocks:
             yield from [*_lines(block), ""]
 
@@ -64,15 +66,17 @@ def _markdown(sections: Iterable[Section]) -> Iterator[str]:
 def _lines(block: Block) -> list[str]:
     match block:
         case Picture(path, alt):
-            return [f"![{alt}](figures/{path.name})"]
+            return [f"![{markdown(alt)}](figures/{quote(path.name)})"]
         case Table(caption, headers, rows):
-            return [caption, "", _row(headers), _row(["---"] * len(headers)), *map(_row, rows)]
-    return [block]
+            return [markdown(caption), "", _row(headers), _row(["---"] * len(headers)), *map(_row, rows)]
+    return [markdown(block)]
 
 
 def _row(cells: Iterable[str | Link]) -> str:
-    return f"| {' | '.join(_cell(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(_cell(cell) for cell in cells)} |"
 
 
 def _cell(cell: str | Link) -> str:
-    return f"[{cell.text}](#{cell.anchor})" if isinstance(cell, Link) else cell
+    if isinstance(cell, Link):
+        return f"[{markdown_cell(cell.text)}](#{quote(cell.anchor)})"
+    return markdown_cell(cell)

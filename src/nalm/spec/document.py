@@ -149,14 +149,24 @@ class Document:
                     raise NalmError(
                         f"{self.source}:{key.start_mark.line + 1}: found {found} as a key, expected the name of a field"
                     )
+                self._check_text(key)
                 self._index(child, (*location, key.value))
         elif isinstance(node, yaml.ScalarNode):
+            self._check_text(node)
             kind = node.tag.removeprefix(CORE)
             if kind in SCALARS and not re.fullmatch(SCALARS[kind], node.value):
                 raise self.error(location, f"found {node.value!r}, expected a valid {kind} because of its tag")
         elif isinstance(node, yaml.SequenceNode):
             for index, child in enumerate(node.value):
                 self._index(child, (*location, index))
+
+    def _check_text(self, node: yaml.ScalarNode) -> None:
+        """Refuse halves of surrogate pairs, which no file can be written with."""
+        if strange := re.search("[\ud800-\udfff]", node.value):
+            raise NalmError(
+                f"{self.source}:{node.start_mark.line + 1}: found the character U+{ord(strange[0]):04X}, half of a "
+                "surrogate pair, expected text that can be written as UTF-8"
+            )
 
     def error(self, location: Location, sentence: str) -> NalmError:
         """Return an error with the line of a location, or of its innermost parent that is in the document."""

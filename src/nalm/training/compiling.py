@@ -19,9 +19,11 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_structure, tree_unflatten
 
 from nalm.log import warn_once
+from nalm.paths import first_line
+from nalm.training.compiler_cache import in_a_fresh_cache, open_cache, verify_vector_units
 from nalm.training.probes import forget_probes, passes, remember_vector_units
 
-__all__ = ["Compiled", "compiler_problem", "first_line", "load_cpp", "rare_garbage_collection", "warm_up"]
+__all__ = ["Compiled", "compiler_problem", "load_cpp", "rare_garbage_collection", "warm_up"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,17 +117,32 @@ class Compiled(Generic[P, R]):
 
 
 def _compile(flat: Flat, leaves: Sequence[Tensor]) -> Flat:
-    # Imported here because they take a second, and because a torch without these private modules can train eagerly.
+    """Return the compiled function. If the compiler fails, it is asked again with an empty cache."""
+    open_cache()
+    verify_vector_units()
+    remember_vector_units()
+    graph, retraced = _traced(flat, leaves), _traced(flat, leaves)
+    if graph.code != retraced.code:
+        raise RuntimeError("every call computes something different")
+    try:
+        return _compile_graph(graph, leaves)
+    except Exception:
+        return in_a_fresh_cache(lambda: _compile_graph(retraced, leaves))
+
+
+def _traced(flat: Flat, leaves: Sequence[Tensor]) -> fx.GraphModule:
     import torch._inductor.inductor_prims  # noqa: F401 – defines inductor_force_stride_order
+
+    return make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves)
+
+
+def _compile_graph(graph: fx.GraphModule, leaves: Sequence[Tensor]) -> Flat:
+    # Imported here because they take a second, and because a torch without these private modules can train eagerly.
     from torch._guards import TracingContext, tracing
     from torch._inductor import compile as compile_graph
     from torch._subclasses import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-    remember_vector_units()
-    graph, retraced = (make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves) for _ in range(2))
-    if graph.code != retraced.code:
-        raise RuntimeError("every call computes something different")
     if leaves[0].device.type == "cpu":
         _store_reused_values(graph)
     # The compiler's cache on disk needs a shape environment, although no shape is dynamic.
@@ -226,6 +243,7 @@ def compiler_problem(device_type: str) -> str | None:
 
     A kernel that was compiled on this machine before is not compiled again.
     """
+    open_cache()
     problem: str | None = None
 
     def compiles() -> bool:
@@ -241,6 +259,7 @@ def compiler_problem(device_type: str) -> str | None:
 
 def warm_up() -> None:
     """Do in this process what its first compilation would do, without threads, so that it can be forked afterwards."""
+    open_cache()
     from torch._inductor import config  # here, because it takes a second
 
     threads, config.compile_threads = config.compile_threads, 1
@@ -260,12 +279,16 @@ def load_cpp(source: str) -> ctypes.CDLL:
     Raises:
         Exception: any error of the tool chain.
     """
+    open_cache()
+    verify_vector_units()
+    remember_vector_units()
+    try:
+        return _load_cpp(source)
+    except Exception:
+        return in_a_fresh_cache(lambda: _load_cpp(source))
+
+
+def _load_cpp(source: str) -> ctypes.CDLL:
     from torch._inductor.codecache import CppCodeCache  # here, because it takes a second
 
-    remember_vector_units()
     return cast(ctypes.CDLL, CppCodeCache.load(source, needs_vec_isa=True))
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its kind if it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

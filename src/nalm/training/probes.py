@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from nalm.paths import user_directory, write_atomically
+from nalm.paths import cache_directory, write_atomically
 
 __all__ = ["forget_probes", "passes", "remember_vector_units"]
 
@@ -72,7 +72,7 @@ def remember_vector_units() -> None:
 
 
 def _file() -> Path:
-    return user_directory("XDG_CACHE_HOME", ".cache") / "compiler.json"
+    return cache_directory() / "compiler.json"
 
 
 def _passed(machine: dict[str, Any]) -> set[str]:

@@ -34,6 +34,8 @@ def _prepare(compiled: bool) -> None:
     Nothing here may start threads that workers need: a forked process does not have them.
     """
     parent = os.getppid()
+    if compiled:
+        _open_cache()
     for name in (*EAGER, *(COMPILED if compiled else ())):
         if os.getppid() != parent:
             os._exit(0)
@@ -43,6 +45,16 @@ def _prepare(compiled: bool) -> None:
         _compile_once()
     gc.collect()
     gc.freeze()  # collections in workers touch none of these objects, so that their memory stays shared
+
+
+def _open_cache() -> None:
+    """Choose the directory of kernels, before the compiler is imported. Workers inherit warnings and hand them on."""
+    with contextlib.suppress(Exception):
+        from nalm.log import hide_warnings
+        from nalm.training.compiler_cache import open_cache
+
+        hide_warnings()
+        open_cache()
 
 
 def _compile_once() -> None:

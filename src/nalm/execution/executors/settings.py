@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, create_model, field_validator
 
+from nalm.errors import NalmError
 from nalm.execution.executors import EXECUTORS
 from nalm.execution.executors.kind import Settings
 from nalm.paths import user_directory
@@ -72,13 +73,20 @@ def load_settings(typed: Mapping[str, Any] | None = None) -> ExecutorSettings:
     Raises:
         NalmError: the file or a typed field is wrong.
     """
-    path = settings_path()
     fields: dict[str, Any] = {}
-    if path.exists():
+    if (path := _settings_file()) is not None:
         document = Document(path, may_be_empty=True)
         check(ExecutorSettings, document.value, document)
         fields = document.value
     return valid(ExecutorSettings, _merged(fields, typed or {}))
+
+
+def _settings_file() -> Path | None:
+    """Return the path of the configuration file; None if there is none that this user can have."""
+    try:
+        return settings_path() if settings_path().exists() else None
+    except (NalmError, PermissionError):  # no home directory, or that of somebody else, as in containers
+        return None
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nalm.training.compiling import first_line, load_cpp
+from nalm.paths import first_line
+from nalm.training.compiling import load_cpp
 
 __all__ = ["Twister", "twister_problem"]
 
