@@ -23,8 +23,6 @@ __all__ = ["DamagedFile", "ShardFile"]
 IDENTITY = ["key", "task", "seed"]
 BYTES_PER_ROW = 16
 """Least size of a row in a file, since keys are random. Files with more rows than that allows are not nalm's."""
-MOST_VALUES = 2**28
-"""Greatest number of values that are read, which take 2 GiB. Files of nalm have a fifth of that at most."""
 MOST_BYTES = 2**32
 """Greatest size of all columns together, uncompressed."""
 LISTS = {"restarts", "iteration", "wall_time", "validation_error", "test_error", "sparsity_error"}
@@ -71,7 +69,6 @@ class ShardFile:
         _check_about(about)
         _check_columns(self._file, schema, len(content))
         self.recipe = _recipe(json.dumps(about["recipe"]))
-        self._leaves = {name: leaf for leaf, name in enumerate(schema.names)}  # each column has one
         identity = self._read(IDENTITY)
         _check_identity(identity, about["recipe"])
         self.keys: list[str] = identity["key"].to_pylist()
@@ -108,10 +105,6 @@ class ShardFile:
 
     def _read(self, columns: Sequence[str] | None) -> pa.Table:
         try:
-            groups = [self._file.metadata.row_group(group) for group in range(self._file.num_row_groups)]
-            leaves = [self._leaves[name] for name in self._leaves if columns is None or name in columns]
-            if sum(group.column(leaf).num_values for group in groups for leaf in leaves) > MOST_VALUES:
-                raise DamagedFile("it has more values than fit into the memory")
             return self._file.read(columns, use_threads=False)
         except WRONG as error:
             raise DamagedFile("its rows cannot be read") from error

@@ -17,7 +17,7 @@ from nalm.log import warn_once
 from nalm.paths import content_hash, write_atomically, writing
 from nalm.store.experiments import StoredExperiments
 from nalm.store.failures import Failures
-from nalm.store.inside import check_folder, content_of, files_within
+from nalm.store.inside import check_folder, content_of, entries, files_within
 from nalm.store.rows import shard_table
 from nalm.store.schema import about_shard
 from nalm.store.shard_file import DamagedFile, ShardFile
@@ -64,10 +64,10 @@ class Store:
         return store
 
     def make_directories(self) -> None:
-        """Create the directory and check that it can be written to.
+        """Create the directory and check that its folders can be written to and read.
 
         Raises:
-            NalmError: the directory cannot be written to.
+            NalmError: they cannot.
         """
         with writing(f"results to {str(self.path)!r}"):
             for name in FOLDERS:
@@ -77,6 +77,8 @@ class Store:
             probe = self.path / "running" / f".{uuid.uuid4().hex}"
             probe.touch()
             probe.unlink()
+        for name in CREATED:
+            entries(self.path / name)
 
     def finished(self) -> set[str]:
         """Return the keys of all runs in undamaged shard files, whose content is checked completely."""
