@@ -1,6 +1,7 @@
 """The experiments that were run into a results directory."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,19 +97,23 @@ class StoredExperiments:
         """
         with (
             writing(f"results to {str(self._directory)!r}"),
-            locked(self._directory / "running" / f"{experiment.name}.lock"),
+            locked(self._directory / "running" / f"{experiment.name}.lock") as lease,
         ):
-            self.save(self.merged(experiment, replace))
+            self.save(self.merged(experiment, replace), lease.write)
 
-    def save(self, experiment: Experiment) -> None:
+    def save(self, experiment: Experiment, write: Callable[[Path, bytes], None] = write_atomically) -> None:
         """Write an experiment in place of the one known under its name.
+
+        Arguments:
+            experiment: the experiment.
+            write: function that writes a file atomically.
 
         Raises:
             NalmError: the file cannot be written.
         """
         text = json.dumps(experiment.model_dump(mode="json", exclude_defaults=True), indent=2)
         with writing(f"results to {str(self._directory)!r}"):
-            write_atomically(self._path(experiment.name), text.encode())
+            write(self._path(experiment.name), text.encode())
 
     def _path(self, name: str) -> Path:
         return check_folder(self._directory, "experiments") / f"{name}.json"

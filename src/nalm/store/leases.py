@@ -234,14 +234,21 @@ def acquire(path: Path) -> Lease | None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait for the lease, then hold it during the ``with`` block."""
+def locked(path: Path) -> Iterator[Lease]:
+    """Wait for the lease, then hold it during the ``with`` block.
+
+    Raises:
+        NalmError: this process was suspended for so long that another one has taken the lease over.
+    """
     watcher = LeaseWatcher(path)
     while (lease := acquire(path)) is None:
         if not watcher.is_free():
             time.sleep(0.05)
-    with lease:
-        yield
+    try:
+        with lease:
+            yield lease
+    except LeaseLost:
+        raise NalmError(f"another process has taken {path} over from this one, which did not run for long") from None
 
 
 class LeaseWatcher:

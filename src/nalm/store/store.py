@@ -18,6 +18,7 @@ from nalm.paths import content_hash, write_atomically, writing
 from nalm.store.experiments import StoredExperiments
 from nalm.store.failures import Failures
 from nalm.store.inside import check_folder, content_of, entries, files_within
+from nalm.store.leases import locked
 from nalm.store.rows import shard_table
 from nalm.store.schema import about_shard
 from nalm.store.shard_file import DamagedFile, ShardFile
@@ -172,6 +173,20 @@ class Store:
                 with contextlib.suppress(FileNotFoundError):  # another process has moved it
                     path.rename(aside / path.name)
         self.damaged.clear()
+
+    @contextlib.contextmanager
+    def adding(self) -> Iterator[Callable[[Path, bytes], None]]:
+        """Yield a function that writes files atomically, while no other process merges or imports into the directory.
+
+        What a killed process has left is removed.
+
+        Raises:
+            NalmError: this process was suspended for so long that another one has taken over.
+        """
+        with locked(self.path / "running" / "adding.lock") as lease:
+            for unfinished in check_folder(self.path, "shards").glob(".*.parquet.*"):
+                unfinished.unlink(missing_ok=True)
+            yield lease.write
 
     def add(
         self,
