@@ -54,7 +54,8 @@ class SingleTraining:
         self.history = History()
         self.data = data
         self.network = _initial(build, recipe.dtype, seed).to(self.device)
-        self.optimizer: torch.optim.Optimizer = OPTIMIZERS[recipe.optimizer].stateful(self.network.parameters(), recipe)
+        rule = OPTIMIZERS[recipe.optimizer_name]
+        self.optimizer: torch.optim.Optimizer = rule.stateful(self.network.parameters(), recipe)
         self._loss = Loss(recipe)
 
     def train(
