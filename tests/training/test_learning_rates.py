@@ -149,7 +149,10 @@ def test_fields_at_their_defaults_are_left_out() -> None:
         ({"linear": {"end": -1}}, "linear.end: found -1, expected greater than or equal to 0"),
         ({"one_cycle": {"anneal": "x"}}, "one_cycle.anneal: found 'x', expected 'cos' or 'linear'"),
         ({"warm_up": {"over": 5, "then": "nothing"}}, "found unknown schedule of learning rates 'nothing'"),
-        ({"warm_up": {"over": 5, "then": {"warm_up": {"over": 2}}}}, "warm_up.then: found warm_up within warm_up, expected"),
+        (
+            {"warm_up": {"over": 5, "then": {"warm_up": {"over": 2}}}},
+            "warm_up.then: found warm_up within warm_up, expected",
+        ),
     ],
 )
 def test_a_wrong_schedule_is_refused_in_one_sentence(written: Any, sentence: str) -> None:
