@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from nalm.execution.checkpoints import Checkpoint
 from nalm.execution.running import ShardProgress, lease_path, progress_path
@@ -20,6 +19,7 @@ from nalm.execution.signals import Interrupted, interruption, on_stops
 from nalm.experiments.runs import Shard
 from nalm.log import hide_warnings, warnings_given
 from nalm.registry import import_paths
+from nalm.store.inside import remove
 from nalm.store.leases import Lease, LeaseLost, acquire
 from nalm.store.store import Store
 from nalm.tasks import start_training
@@ -55,6 +55,8 @@ def start_worker(environment: Mapping[str, str]) -> None:
     Arguments:
         environment: the environment of the parent, which may have changed since this process's own was made.
     """
+    import torch
+
     os.environ.clear()
     os.environ.update(environment)
     torch.set_num_threads(1)
@@ -162,7 +164,7 @@ def _reporting(directory: Path, shard: Shard, lease: Lease) -> Iterator[Progress
         yield ProgressWriter(path, shard, lease)
     finally:
         if not lease.lost:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _progress(ensemble: Trainer, shard: Shard) -> ShardProgress:

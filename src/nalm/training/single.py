@@ -54,7 +54,8 @@ class SingleTraining:
         self.history = History()
         self.data = data
         self.network = _initial(build, recipe.dtype, seed).to(self.device)
-        self.optimizer: torch.optim.Optimizer = OPTIMIZERS[recipe.optimizer].stateful(self.network.parameters(), recipe)
+        rule = OPTIMIZERS[recipe.optimizer_name]
+        self.optimizer: torch.optim.Optimizer = rule.stateful(self.network.parameters(), recipe)
         self._loss = Loss(recipe)
 
     def train(
@@ -118,6 +119,8 @@ class SingleTraining:
             self.optimizer.load_state_dict(state["optimizer"])
             saved, iteration = state["history"], state["iteration"]
             lengths = {len(saved[name]) for name in ("iterations", "wall_times", "parameters", *SERIES)}
+            if not 0 <= iteration <= self.recipe.iterations + 1:
+                raise ValueError(f"found a state at iteration {iteration}")
             expected = range(0, iteration, self.recipe.evaluate_every)
             if saved["iterations"] != list(expected) or lengths != {len(expected)}:
                 raise ValueError("found a state that contradicts itself")
