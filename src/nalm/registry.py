@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -21,17 +22,19 @@ __all__ = [
     "SAFE_PATH",
     "LazyMapping",
     "Registry",
-    "any_installed",
     "children_without_working_directory",
     "did_you_mean",
     "import_paths",
     "names_in_stub",
+    "names_other_code",
 ]
 
 T = TypeVar("T")
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """The environment variable that keeps the working directory off Python's module path, as ``python -P`` does."""
+
+IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]")
 
 LOOKS_NOT_HERE = " (only what trains looks in the working directory; set PYTHONPATH=. if you trust the code there)"
 
@@ -70,9 +73,13 @@ def children_without_working_directory() -> Iterator[None]:
             os.environ[SAFE_PATH] = before
 
 
-def any_installed() -> bool:
-    """Tell whether an installed package offers anything to nalm, by an entry point of any kind."""
-    return any(group.startswith("nalm.") for group in _installed(_search_path()).groups)
+def names_other_code(text: str) -> bool:
+    """Tell whether code of other packages may stand behind the names in a text.
+
+    It may where an import path is named, and everywhere once a package with entry points of nalm is installed.
+    """
+    found = _installed(_search_path()).groups
+    return IMPORT_PATH.search(text) is not None or any(group.startswith("nalm.") for group in found)
 
 
 def _search_path() -> tuple[tuple[str, int], ...]:

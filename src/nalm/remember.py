@@ -14,7 +14,6 @@ import functools
 import hashlib
 import json
 import platform
-import re
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any, TypeVar, cast
 
 from nalm.errors import NalmError
 from nalm.paths import content_hash, user_directory, write_atomically
-from nalm.registry import any_installed
+from nalm.registry import names_other_code
 
 __all__ = ["Memory", "fingerprint", "remembered"]
 
@@ -32,7 +31,6 @@ LIBRARIES = ("torch", "numpy", "scipy", "pydantic", "torchvision")
 """Libraries whose version can change an answer."""
 KEPT = 8
 """Number of files of other fingerprints that are kept: those of other environments and versions."""
-IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]")
 
 
 @functools.cache
@@ -137,7 +135,7 @@ def remembered(question: str, about: str, find: Callable[[], T]) -> T:
     2
     """
     text = f"{question}: {about}"
-    if IMPORT_PATH.search(about) or any_installed():
+    if names_other_code(about):
         return find()
     if text in MEMORY:
         return cast(T, MEMORY[text])

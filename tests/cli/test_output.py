@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.fixture_types import Cli
 
+import nalm
 from nalm.cli.app import _declarations
 from nalm.cli.output import Data, Output, messages
 from nalm.errors import NalmError
@@ -86,6 +88,56 @@ def test_a_closed_standard_output_is_one_sentence(results: Path) -> None:
 def _nalm(arguments: list[str], directory: Path, stdout: object) -> "subprocess.CompletedProcess[bytes]":
     command = [sys.executable, "-m", "nalm", *arguments]
     return subprocess.run(command, cwd=directory, stdout=stdout, stderr=subprocess.PIPE, check=False)  # type: ignore[call-overload,no-any-return]
+
+
+def test_each_mistake_of_a_file_has_its_line(nalm_cli: Cli, tiny: Path) -> None:
+    tiny.write_text(tiny.read_text().replace("title:", "tilte:"))
+    first, second = nalm_cli("run", tiny, "--no-compile").stderr.splitlines()
+    assert first.startswith(f"nalm: {tiny}:")
+    assert second.startswith(f"{tiny}:")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        ("plot", ["plot", "results"]),
+        ("merge", ["merge", "results", "--into", "all"]),
+        ("import_results", ["import", "old.csv", "--out", "new"]),
+        ("report", ["report", "results"]),
+        ("load", ["summary", "results"]),
+        ("train_single", ["train", "NMRU", "--no-compile"]),
+        ("status", ["status", "results"]),
+    ],
+)
+@pytest.mark.usefixtures("results")
+def test_ctrl_c_ends_a_command_in_one_sentence(
+    nalm_cli: Cli, monkeypatch: pytest.MonkeyPatch, function: str, arguments: list[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(nalm, function, interrupted)
+    done = nalm_cli(*arguments)
+    signal.signal(signal.SIGINT, before)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "nalm: interrupted\n")
+
+
+def test_ctrl_c_ends_a_process_in_one_sentence(results: Path) -> None:
+    command = [sys.executable, "-m", "nalm", "report", "results"]
+    process = subprocess.Popen(
+        command,
+        cwd=results.parent,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "writing tiny\n"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=100)
+    assert (process.returncode, said) == (130, "nalm: interrupted\n")
+    assert not (results.parent / "report.html").exists()
 
 
 class ClosedTerminal(io.StringIO):

@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import pty
 import random
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -107,7 +110,11 @@ def test_no_run_is_lost_when_the_parent_of_the_workers_is_killed(
 @pytest.mark.processes
 @pytest.mark.parametrize(
     ("number", "code", "how"),
-    [(signal.SIGTERM, 143, "told to stop"), pytest.param(signal.SIGINT, 130, "interrupted", marks=pytest.mark.slow)],
+    [
+        (signal.SIGTERM, 143, "told to stop"),
+        pytest.param(signal.SIGHUP, 129, "told to stop", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, "interrupted", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_that_is_told_to_stop_writes_checkpoints_and_says_how_to_resume(
@@ -126,6 +133,57 @@ def test_a_run_that_is_told_to_stop_writes_checkpoints_and_says_how_to_resume(
     assert last == f"nalm: {how}; finished work is saved, and the same command resumes it"
     assert "Traceback" not in said
     assert [item.suffix for item in (out / "running").iterdir()] == [".checkpoint"] * max(1, workers)
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_a_closed_terminal_tells_all_processes_to_stop(write_yaml: WriteYaml, tmp_path: Path) -> None:
+    path = write_yaml(recipe="recipe: {iterations: 1000000, evaluate_every: 100}", seeds="seeds: 0-49")
+    out = tmp_path / "results"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, *map(str, run_command(path, out, "--workers", 2))])
+    reader = threading.Thread(target=_read_all, args=(terminal,), daemon=True)
+    reader.start()
+    wait_until(lambda: len(files(out, "*.json")) == 2)
+    os.killpg(child, signal.SIGHUP)  # as the system does
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    wait_until(lambda: not files(out, "*.lease"))
+    assert len(files(out, "*.checkpoint")) == 2
+
+
+def _read_all(terminal: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 1000):
+            pass
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_training_that_ignores_a_closed_terminal_goes_on(write_yaml: WriteYaml, start: Start, tmp_path: Path) -> None:
+    path = write_yaml(recipe="recipe: {iterations: 3000, evaluate_every: 100}", seeds="seeds: 0-9")
+    out = tmp_path / "results"
+    process = start(
+        *run_command(path, out, "--workers", 1), prepare=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    wait_until(lambda: files(out, "*.json"), process)
+    for pid in (process.pid, *_children(process.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGHUP)
+    assert process.stderr is not None
+    process.stderr.close()
+    assert process.wait(timeout=600) == 0
+    assert_every_shard_is_there_once(out, 1)
+
+
+def _children(pid: int) -> list[int]:
+    children = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            children += [int(child) for child in (task / "children").read_text().split()]
+    return [*children, *(grandchild for child in children for grandchild in _children(child))]
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Merging results directories."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -13,6 +15,7 @@ import nalm
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import shard_name
+from nalm.store.leases import Lease
 from nalm.store.store import Store
 
 Cli = Callable[..., CompletedProcess[str]]
@@ -102,20 +105,45 @@ def test_an_interrupted_merge_can_be_repeated(
     more = train("more", [3])
     written: list[Path] = []
 
-    def interrupt(path: Path, content: bytes) -> None:
+    def interrupt(lease: Lease, path: Path, content: bytes) -> None:
         if written:
             raise KeyboardInterrupt
         path.write_bytes(content)
         written.append(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store.add_rows, "__defaults__", (interrupt,))
+        patch.setattr(Lease, "write", interrupt)
         with pytest.raises(KeyboardInterrupt):
             nalm.merge([results, more], tmp_path / "all")
     assert Store(tmp_path / "all").experiments.names() == []  # whose runs are there when they are
     merged = nalm.merge([results, more], tmp_path / "all")
     assert (merged.runs, merged.duplicates) == (10, 6)
     assert nalm.load(tmp_path / "all").missing == 0
+
+
+KILLED = """
+import os, pathlib, sys
+import nalm
+def replace(first, path):
+    os.kill(os.getpid(), 9) if path.suffix == ".parquet" else os.rename(first, path)
+
+pathlib.Path.replace = replace
+nalm.merge(sys.argv[1:2], sys.argv[2])
+"""
+
+
+def test_what_a_killed_merge_has_left_is_removed_by_the_next(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "all" / "shards").mkdir(parents=True)
+    older = tmp_path / "all" / "shards" / ".x-y.parquet.0123"  # of a version that wrote beside the files
+    older.touch()
+    command = [sys.executable, "-c", KILLED, str(results), str(tmp_path / "all")]
+    assert subprocess.run(command, check=False).returncode == -9
+    left = [path for path in (tmp_path / "all").rglob("*") if ".parquet" in path.name]
+    assert len(left) == 1
+    merged = nalm.merge([results], tmp_path / "all")
+    assert merged.runs == 12
+    hidden = [path for path in (tmp_path / "all").rglob("*") if path.name.startswith(".")]
+    assert (hidden, list((tmp_path / "all" / "running").iterdir())) == ([], [])
 
 
 def test_damaged_files_are_skipped_and_named(results: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

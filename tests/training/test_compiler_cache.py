@@ -30,12 +30,13 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of a cache with two files, which this process has not opened yet."""
-    directory = tmp_path / "kernels"
+    """The user's own cache with two files, which this process has not opened yet."""
+    directory = tmp_path / "cache" / "nalm" / "kernels"
     (directory / "ab").mkdir(parents=True)
     (directory / "ab" / "one.so").write_bytes(b"machine code")
     (directory / "two.py").write_bytes(b"a program")
     monkeypatch.setenv(VARIABLE, str(directory))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(compiler_cache, "_opened_by", None)
     monkeypatch.setattr(compiler_cache, "_temporary", False)
     monkeypatch.setattr(compiler_cache, "Finalize", lambda *_, **__: None)
@@ -82,6 +83,21 @@ def test_a_cache_whose_seals_are_damaged_is_emptied(cache: Path, content: bytes)
     (cache / SEALS).write_bytes(content)
     open_cache()
     assert not any(path.is_file() for path in cache.rglob("*"))
+
+
+@pytest.mark.parametrize("seals", ["{}", "damaged", json.dumps({"letter.txt": "of another content"})])
+def test_in_a_directory_that_was_named_nothing_is_removed_or_written(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seals: str
+) -> None:
+    (tmp_path / "letter.txt").write_text("a person's own")
+    (tmp_path / SEALS).write_text(seals)
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    ended: list[object] = []
+    monkeypatch.setattr(compiler_cache, "Finalize", lambda *call, **_: ended.append(call))
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    open_cache()
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert ended == []
 
 
 def test_a_directory_that_cannot_be_made_is_replaced_by_a_temporary_one(
@@ -154,10 +170,10 @@ def test_the_compiler_does_not_do_without_vector_units_because_its_test_of_them_
     assert not VecISA().check_build("the test")
 
 
-def _train(tiny: Path, out: Path, cache: Path) -> str:
-    """Train with one worker; return what was said."""
+def _train(tiny: Path, out: Path, home: Path, named: Path | None = None) -> str:
+    """Train with one worker, with a home directory for caches or with a named cache; return what was said."""
     command = [sys.executable, "-P", "-m", "nalm", "run", str(tiny), "--variants", "NRU", "--workers", "1"]
-    environment = os.environ | {VARIABLE: str(cache)}
+    environment = os.environ | {"XDG_CACHE_HOME": str(home), VARIABLE: "" if named is None else str(named)}
     done = subprocess.run([*command, "--out", str(out)], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return str(done.stderr)
@@ -165,8 +181,9 @@ def _train(tiny: Path, out: Path, cache: Path) -> str:
 
 @pytest.mark.slow
 def test_training_goes_on_with_the_same_numbers_whatever_happened_to_the_cache(tiny: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    assert "nalm: " not in _train(tiny, tmp_path / "first", cache)
+    home = tmp_path / "cache"
+    cache = home / "nalm" / "kernels"
+    assert "nalm: " not in _train(tiny, tmp_path / "first", home)
     expected = rows(tmp_path / "first")
     (made,) = {(about["compiled"], about["vector_bits"]) for _, about in Store(tmp_path / "first").runs()}
     assert made[0]
@@ -180,7 +197,7 @@ def test_training_goes_on_with_the_same_numbers_whatever_happened_to_the_cache(t
         if how == "unsealed garbage":
             (cache / SEALS).unlink()
         place = cache / SEALS / "below" if how == "impossible" else cache
-        said = _train(tiny, tmp_path / how, place)
+        said = _train(tiny, tmp_path / how, home, place)
         notice = f"cannot keep compiled kernels in {place}" if how == "impossible" else f"rm -r {cache}\n"
         assert said.count(notice) == 1
         assert rows(tmp_path / how) == expected

@@ -1,5 +1,6 @@
 """Commands that train."""
 
+import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -12,7 +13,7 @@ from nalm.cli.console import duration, progress_reporter, say, write_json
 from nalm.cli.executors import with_executor
 from nalm.cli.options import with_request
 from nalm.cli.tables import say_missing, show_summary
-from nalm.execution.signals import Interrupted
+from nalm.execution.signals import Interrupted, interruption
 from nalm.experiments.seeds import show_seeds
 from nalm.text import one_line
 from nalm.workflows.request import RunRequest
@@ -76,9 +77,10 @@ def train_and_report(train: Callable[..., R], figures: Figures, request: RunRequ
     try:
         result = _train(train, figures, request, executor)
     except (KeyboardInterrupt, Interrupted) as stop:
-        how, code = ("interrupted", 130) if isinstance(stop, KeyboardInterrupt) else ("told to stop", 143)
+        interrupted = isinstance(stop, KeyboardInterrupt)
+        how, number = ("interrupted", signal.SIGINT) if interrupted else ("told to stop", interruption.signal)
         say(f"nalm: {how}; finished work is saved, and the same command resumes it")
-        raise typer.Exit(code) from None
+        raise typer.Exit(128 + number) from None
     _write_tensorboard_logs(figures, request)
     return result
 

@@ -59,7 +59,7 @@ def run(
 
     Raises:
         NalmError: the input is wrong, the directory cannot be written to, or shards failed (the others are saved).
-        Interrupted: SIGTERM asked this process to stop; workers have written checkpoints.
+        Interrupted: SIGTERM or SIGHUP asked this process to stop; workers have written checkpoints.
     """
     here = device if executor is None else "cpu"
     if executor is None and workers != 0 and not Store(out).path.exists():
@@ -81,7 +81,7 @@ def run(
 
     # Closing the generator stops the workers, whatever exception ends this loop.
     with (
-        interruption.on_sigterm(),
+        interruption.on_signals(),
         closing(
             train_shards(store.path.absolute(), by_cost(shards, store), make_executor, device, compiled)
         ) as attempts,

@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from nalm.execution.checkpoints import Checkpoint
 from nalm.execution.running import ShardProgress, lease_path, progress_path
-from nalm.execution.signals import Interrupted, interruption
+from nalm.execution.signals import Interrupted, interruption, on_stops
 from nalm.experiments.runs import Shard
 from nalm.log import hide_warnings, warnings_given
 from nalm.registry import import_paths
+from nalm.store.inside import remove
 from nalm.store.leases import Lease, LeaseLost, acquire
 from nalm.store.store import Store
 from nalm.tasks import start_training
@@ -49,19 +49,21 @@ _TRAINING = threading.Lock()
 def start_worker(environment: Mapping[str, str]) -> None:
     """Prepare a worker process, which uses one thread.
 
-    It ignores SIGINT, which the parent process handles. On SIGTERM, or when the parent dies, it writes a checkpoint and
-    exits.
+    It ignores SIGINT, which the parent process handles. On SIGTERM or SIGHUP, or when the parent dies, it writes a
+    checkpoint and exits.
 
     Arguments:
         environment: the environment of the parent, which may have changed since this process's own was made.
     """
+    import torch
+
     os.environ.clear()
     os.environ.update(environment)
     torch.set_num_threads(1)
     _IS_WORKER.set()
     hide_warnings()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop)
+    on_stops(_stop)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
@@ -162,7 +164,7 @@ def _reporting(directory: Path, shard: Shard, lease: Lease) -> Iterator[Progress
         yield ProgressWriter(path, shard, lease)
     finally:
         if not lease.lost:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _progress(ensemble: Trainer, shard: Shard) -> ShardProgress:

@@ -196,11 +196,11 @@ def _check_same(series: Series, source: str, known: Evaluations) -> None:
 
 def _write(store: Store, experiment: Experiment, variants: Iterable[Sequence[NamedSeries]]) -> None:
     store.make_directories()
-    with writing(f"results to {str(store.path)!r}"):
+    with writing(f"results to {str(store.path)!r}"), store.adding() as write:
         for runs in variants:
             for start in range(0, len(runs), RUNS_PER_FILE):
                 some = runs[start : start + RUNS_PER_FILE]
-                store.add_rows(_table(some), _about(some))
+                store.add_rows(_table(some), _about(some), write)
     store.experiments.add(experiment)
 
 

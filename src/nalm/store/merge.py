@@ -1,7 +1,8 @@
 """Merge results directories."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def merge(directories: Sequence[Path | str], into: Path | str, *, replace: bool 
     """Add the results of directories to another directory, which may be new. The sources stay unchanged.
 
     Every file is written completely or not at all, and experiments come last, so an interrupted merge can be repeated.
+    Several merges into one directory take turns. What a killed one has left is removed by the next.
 
     Arguments:
         directories: the sources.
@@ -51,12 +53,12 @@ def merge(directories: Sequence[Path | str], into: Path | str, *, replace: bool 
     """
     sources, target = [Store.existing(directory) for directory in directories], Store(into)
     for source in sources:
-        if source.path.resolve() == target.path.resolve():
+        if os.path.realpath(source.path) == os.path.realpath(target.path):
             raise NalmError(f"found {str(source.path)!r} among the directories to merge into it, expected others")
     _check_experiments([target, *sources], replace)
     target.make_directories()
-    with writing(f"results to {str(target.path)!r}"):
-        merged = _merge_shards(sources, target)
+    with writing(f"results to {str(target.path)!r}"), target.adding() as write:
+        merged = _merge_shards(sources, target, write)
     for source in sources:
         for name in source.experiments.names():
             target.experiments.add(source.experiments.read(name), replace)
@@ -78,7 +80,7 @@ def _check_experiments(stores: Iterable[Store], replace: bool) -> None:
                         )
 
 
-def _merge_shards(sources: Sequence[Store], target: Store) -> Merged:
+def _merge_shards(sources: Sequence[Store], target: Store, write: Callable[[Path, bytes], None]) -> Merged:
     there = target.finished()
     target.set_damaged_aside()
     repeated = _repeated([there, *(source.finished() for source in sources)])
@@ -92,7 +94,7 @@ def _merge_shards(sources: Sequence[Store], target: Store) -> Merged:
                 different += outcomes.setdefault(key, outcome) != outcome
             new = rows.filter(pc.invert(pc.is_in(rows["key"], pa.array(list(known), pa.string())))) if known else rows
             if new.num_rows:
-                target.add_rows(new, about)
+                target.add_rows(new, about, write)
                 there.update(new["key"].to_pylist())
                 shards += 1
                 runs += new.num_rows

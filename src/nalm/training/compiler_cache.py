@@ -1,8 +1,9 @@
 """The directory in which torch's compiler keeps kernels: nobody else can write to it, and damage is noticed.
 
 Torch trusts whatever it finds there: it unpickles, imports and loads it. Its own default is a directory in ``/tmp``
-with a name that anybody could take first. So kernels are kept in the user's cache directory, unless
-``TORCHINDUCTOR_CACHE_DIR`` names another, and a file ``nalm-seals.json`` there has the hash of each.
+with a name that anybody could take first. So kernels are kept in nalm's own directory in the user's cache, where a
+file ``nalm-seals.json`` has the hash of each. ``TORCHINDUCTOR_CACHE_DIR`` names another directory; what is in that is
+neither checked nor removed, because other files may be there too.
 """
 
 import contextlib
@@ -49,13 +50,15 @@ def open_cache() -> None:
         return
     _opened_by, _temporary = os.getpid(), False
     directory = _chosen()
+    is_own = directory == _own()
     try:
         directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-        if directory == _own() and not _is_mine(directory):
+        if is_own and not _is_mine(directory):
             raise PermissionError(0, "others can write to it")
         with tempfile.TemporaryFile(dir=directory):
             pass
-        _remove_damaged(directory)
+        if is_own:
+            _remove_damaged(directory)
     except OSError as error:
         if _use(_fresh_directory()):
             warn_once(
@@ -64,7 +67,8 @@ def open_cache() -> None:
             )
         return
     os.environ[VARIABLE] = str(directory)
-    Finalize(None, _seal, (directory,), exitpriority=0)
+    if is_own:
+        Finalize(None, _seal, (directory,), exitpriority=0)
 
 
 def in_a_fresh_cache(call: Callable[[], T]) -> T:

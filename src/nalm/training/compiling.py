@@ -43,10 +43,12 @@ class Compiled(Generic[P, R]):
         function: the function to compile.
         name: name of the function in warnings.
         compiled: whether to compile at all.
+        steady: whether it is known to depend on its arguments alone. Otherwise it is traced twice to find out.
     """
 
-    def __init__(self, function: Callable[P, R], name: str, compiled: bool) -> None:
+    def __init__(self, function: Callable[P, R], name: str, compiled: bool, steady: bool = False) -> None:
         self.compiled = compiled
+        self._steady = steady
         self._function = function
         self._name = name
         self._call: Flat | None = None
@@ -107,7 +109,7 @@ class Compiled(Generic[P, R]):
         call: Flat = flat
         if self.compiled:
             try:
-                call = _compile(flat, leaves)
+                call = _compile(flat, leaves, self._steady)
             except Exception as error:  # whatever tracing or the compiler raises
                 forget_probes()
                 warn_once(f"{self._name} cannot be compiled ({first_line(error)}): it runs eagerly, many times slower")
@@ -116,18 +118,18 @@ class Compiled(Generic[P, R]):
         return call
 
 
-def _compile(flat: Flat, leaves: Sequence[Tensor]) -> Flat:
+def _compile(flat: Flat, leaves: Sequence[Tensor], steady: bool = True) -> Flat:
     """Return the compiled function. If the compiler fails, it is asked again with an empty cache."""
     open_cache()
     verify_vector_units()
     remember_vector_units()
-    graph, retraced = _traced(flat, leaves), _traced(flat, leaves)
-    if graph.code != retraced.code:
+    graph = _traced(flat, leaves)
+    if not steady and graph.code != _traced(flat, leaves).code:
         raise RuntimeError("every call computes something different")
     try:
         return _compile_graph(graph, leaves)
     except Exception:
-        return in_a_fresh_cache(lambda: _compile_graph(retraced, leaves))
+        return in_a_fresh_cache(lambda: _compile_graph(_traced(flat, leaves), leaves))
 
 
 def _traced(flat: Flat, leaves: Sequence[Tensor]) -> fx.GraphModule:

@@ -14,7 +14,7 @@ __all__ = ["ORDER", "order"]
 
 ORDER = "NALM_NURSERY"
 """Environment variable that asks for the imports."""
-EAGER = ("nalm.execution.worker", "nalm.tasks.subsets.trainer", "pandas", "pyarrow.parquet")
+EAGER = ("nalm.execution.worker", "nalm.tasks.subsets.trainer", "pyarrow.parquet")
 COMPILED = ("torch.fx.experimental.symbolic_shapes", "torch._dynamo", "torch._inductor.compile_fx")
 
 

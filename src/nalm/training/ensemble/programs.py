@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from nalm.log import warn_once
+from nalm.registry import names_other_code
 from nalm.spec.recipe import Recipe
 from nalm.training.compiling import compiler_problem
 from nalm.training.ensemble.stack import Stack
 from nalm.training.ensemble.step import Models, Program, VectorizedModels, fixed_state
 from nalm.training.initialization import noise_shape
-from nalm.training.optimizers import iteration_scalars
+from nalm.training.optimizers import iteration_scalars, optimizer_structure
 
 __all__ = ["make_program", "vectorized_program"]
 
@@ -46,15 +47,18 @@ def vectorized_program(
     problem = compiler_problem(device.type) if compiled else None
     if problem is not None:
         warn_once(f"cannot compile here ({problem}): training runs eagerly, many times slower")
-    program = make_program(recipe, stack, models, template, compiled and problem is None)
+    steady = not names_other_code(repr(structure))  # our own code is tested for that
+    program = make_program(recipe, stack, models, template, compiled and problem is None, steady)
     if not fixed_state(template):  # buffers and frozen parameters depend on the seed, not on the structure
         _PROGRAMS[structure] = program
     return program
 
 
-def make_program(recipe: Recipe, stack: Stack, models: Models, template: nn.Module, compiled: bool) -> Program:
+def make_program(
+    recipe: Recipe, stack: Stack, models: Models, template: nn.Module, compiled: bool, steady: bool = False
+) -> Program:
     """Make the program of a stack of vectorized or looped models."""
-    return Program(models, template, recipe, stack.sampler.batch, list(_scalars(recipe)), compiled)
+    return Program(models, template, recipe, stack.sampler.batch, list(_scalars(recipe)), compiled, steady)
 
 
 def _scalars(recipe: Recipe) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
@@ -66,7 +70,7 @@ def _structure(recipe: Recipe, stack: Stack, device: torch.device, compiled: boo
     return (
         recipe.model_dump_json(include={"module", "second"}),
         recipe.criterion,
-        recipe.optimizer,
+        optimizer_structure(recipe),
         recipe.precision,
         tuple(_scalars(recipe)),
         stack.sampler.structure,

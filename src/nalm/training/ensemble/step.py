@@ -177,6 +177,7 @@ class Program:
         batch: maps draws to inputs and targets.
         columns: names of an iteration's scalars, in order.
         compiled: whether to compile.
+        steady: whether the models, their loss and their data are known to compute the same in every call.
     """
 
     def __init__(
@@ -187,10 +188,11 @@ class Program:
         batch: Batch,
         columns: list[str],
         compiled: bool,
+        steady: bool = False,
     ) -> None:
         self.models = models
-        self._step = Compiled(_step(models, module, recipe, batch, columns), recipe.architecture, compiled)
-        self._evaluate = Compiled(_evaluate(models, module), recipe.architecture, compiled)
+        self._step = Compiled(_step(models, module, recipe, batch, columns), recipe.architecture, compiled, steady)
+        self._evaluate = Compiled(_evaluate(models, module), recipe.architecture, compiled, steady)
 
     @property
     def compiled(self) -> bool:
