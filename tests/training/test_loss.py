@@ -106,7 +106,7 @@ def test_the_loss_of_logarithms_is_convex_in_the_exponents_of_a_power_product() 
         return CRITERIA["log_magnitude"](prediction, x[:, :1] / x[:, 1:], ZERO)
 
     for exponents in ([0.0, 0.0], [1.0, -1.0], [-1.0, 2.0], [2.0, 2.0]):
-        curvature = torch.autograd.functional.hessian(loss, torch.tensor(exponents, dtype=torch.float64))
+        curvature = torch.autograd.functional.hessian(loss, torch.tensor(exponents, dtype=torch.float64))  # type: ignore[no-untyped-call]
         assert (torch.linalg.eigvalsh(curvature) > 0).all(), exponents
 
 
