@@ -25,6 +25,7 @@ from nalm.remember import remembered
 from nalm.spec.criteria import CRITERIA
 from nalm.spec.names import STORED, known
 from nalm.spec.optimizers import OptimizerChoice, OptimizerField, momentum_problem, move_momentum
+from nalm.spec.rates import ScheduleField
 from nalm.spec.schedules import Term
 from nalm.spec.trial import initialized, try_step
 
@@ -140,6 +141,7 @@ class Recipe(BaseModel):
     regularizers: dict[str, Term] = {}
     optimizer: OptimizerField = "adam"
     learning_rate: StrictFloat = Field(1e-3, gt=0)
+    schedule: ScheduleField = None
     momentum: StrictFloat = Field(0.0, ge=0, lt=1)
     clip_gradient_norm: StrictFloat | None = Field(None, gt=0)
     clip_gradient_value: StrictFloat | None = Field(None, gt=0)

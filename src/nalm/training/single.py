@@ -16,7 +16,7 @@ from nalm.spec.recipe import Recipe
 from nalm.threads import one_thread
 from nalm.training.history import SERIES, History
 from nalm.training.loss import Loss
-from nalm.training.optimizers import Tensors, iteration_scalars
+from nalm.training.optimizers import Tensors, iteration_scalars, learning_rates
 from nalm.training.recurrent import Data, RecurrentNetwork
 
 __all__ = ["SingleTraining"]
@@ -148,6 +148,10 @@ class SingleTraining:
             nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_gradient_norm)
         if recipe.clip_gradient_value is not None:
             nn.utils.clip_grad_value_(network.parameters(), recipe.clip_gradient_value)
+        if recipe.schedule is not None:
+            (rate,) = np.atleast_1d(learning_rates(recipe, np.array([self.iteration]))).tolist()
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
         self.optimizer.step()
         if isinstance(network.module, ArithmeticModule):
             network.module.project_()
