@@ -390,12 +390,7 @@ def _write_digits(directory: Path) -> None:
 # The test
 
 
-UNFINISHED = pytest.mark.xfail(reason="shards with the right hash and wrong content are not refused yet", strict=False)
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=UNFINISHED) if name == "shard" else name for name in READERS]
-)
+@pytest.mark.parametrize("name", READERS)
 def test_a_reader_gives_a_result_or_one_sentence(name: str, valid: Path, tmp_path: Path) -> None:
     reader = READERS[name]
     LOGGER.disabled = True
