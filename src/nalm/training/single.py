@@ -212,7 +212,7 @@ class SingleTraining:
 
 
 def _initial(build: Callable[[], RecurrentNetwork], recipe: Recipe, seed: int) -> RecurrentNetwork:
-    """Return the network with the initial weights of a seed, which depend on ``reset_parameters`` and ``init`` alone."""
+    """Return the network with the initial weights of a seed, decided by ``reset_parameters`` and ``init`` alone."""
     before = torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]):
         torch.set_default_dtype(recipe.dtype)
