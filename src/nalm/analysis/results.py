@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nalm.analysis.outcomes import Outcomes, has_references
 from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.errors import NalmError
+from nalm.execution.plan import block_names
 from nalm.experiments.experiment import Experiment, check_labels
 from nalm.experiments.index import figures_called
 from nalm.experiments.runs import Run, runs_of
-from nalm.spec.task import Judged
 from nalm.spec.thresholds import Threshold, best_row
 from nalm.store.columns import EVALUATION_COLUMNS
 from nalm.store.rows import StoredRun, stored_runs
@@ -47,9 +48,11 @@ class TrainedRun(StoredRun):
     reference: Threshold | None = None
 
     @classmethod
-    def from_stored(cls, stored: StoredRun, variant: str, task: str, run: Run) -> TrainedRun:
+    def from_stored(
+        cls, stored: StoredRun, variant: str, task: str, run: Run, reference: Threshold | None = None
+    ) -> TrainedRun:
         """Return a stored run with its place in an experiment."""
-        return cls(**vars(stored), variant=variant, task=task, run=run)
+        return cls(**vars(stored), variant=variant, task=task, run=run, reference=reference)
 
     @property
     def threshold(self) -> Threshold:
@@ -215,40 +218,49 @@ class Results:
         self._store = store
 
     @cached_property
+    def _outcomes(self) -> Outcomes:
+        return Outcomes(self.experiment, self._store)
+
+    @cached_property
     def trained(self) -> list[TrainedRun]:
-        """The finished runs of the experiment, in its order."""
+        """The finished runs of the experiment, in its order, with everything that is known about them."""
         labelled = list(runs_of(self.experiment))
         tables = self._store.runs({run.key for _, _, run in labelled})
         stored = {run.key: run for table, about in tables for run in stored_runs(table, about)}
-        trained = [
-            TrainedRun.from_stored(stored[run.key], variant, task, run)
-            for variant, task, run in labelled
-            if run.key in stored
+        return [
+            self._trained(stored[run.key], variant, task, run) for variant, task, run in labelled if run.key in stored
         ]
-        references: dict[str, Threshold] = {}
-        for family in {type(run.run.task) for run in trained}:
-            references |= family.reference_thresholds(
-                Judged(run.task, run.run.task, run.run.recipe, run.validation_errors.tolist(), run.test_errors.tolist())
-                for run in trained
-                if type(run.run.task) is family
-            )
-        return [replace(run, reference=references.get(run.task)) for run in trained]
+
+    def _trained(self, stored: StoredRun, variant: str, task: str, run: Run) -> TrainedRun:
+        references = self._outcomes.references if has_references(self.experiment) else {}
+        return TrainedRun.from_stored(stored, variant, task, run, references.get(task))
+
+    @property
+    def finished(self) -> int:
+        """Number of the experiment's runs that are finished."""
+        return len(self._outcomes.labelled)
 
     @property
     def missing(self) -> int:
         """Number of the experiment's runs that are not finished."""
-        return self.experiment.runs - len(self.trained)
+        return self.experiment.runs - self.finished
+
+    @property
+    def labels(self) -> list[tuple[str, str]]:
+        """Labels of variant and task that have finished runs, in the experiment's order."""
+        return list(dict.fromkeys((variant, task) for variant, task, _ in self._outcomes.labelled))
+
+    def thresholds(self) -> dict[tuple[str, str], Threshold]:
+        """Return the thresholds that decide whether finished runs are solved, by labels of variant and task."""
+        return self._outcomes.thresholds
 
     def runs(self) -> pd.DataFrame:
         """Return a row per finished run.
 
         Columns are ``variant``, ``task``, ``seed``, ``solved``, ``iteration_solved`` (first crossing of the threshold),
-        the errors at the best validation row, and ``diverged_at``.
+        the errors at the best validation row, and ``diverged_at``. Only the columns that decide these are read.
         """
-        import pandas as pd
-
-        frame = pd.DataFrame([run.outcome() for run in self.trained])
-        return frame.astype({"iteration_solved": "Int64", "diverged_at": "Int64"}) if len(frame) else frame
+        return self._outcomes.frame.copy()
 
     def summary(self) -> pd.DataFrame:
         """Return a row per variant and task, and one per variant over all tasks, whose ``task`` is None.
@@ -286,12 +298,12 @@ class Results:
         """
         check_labels("variant", [variant], self.experiment.variants)
         check_labels("task", [task], self.experiment.tasks)
-        for trained in self.trained:
-            if (trained.variant, trained.task, trained.run.seed) == (variant, task, seed):
-                return trained
-        seeds = [
-            str(trained.run.seed) for trained in self.trained if (trained.variant, trained.task) == (variant, task)
-        ]
+        run = Run(self.experiment.variants[variant], self.experiment.tasks[task], seed)
+        if seed in self.experiment.seeds and (found := self._store.run(run.key, block_names(self.experiment, run))):
+            (stored,) = stored_runs(*found)
+            return self._trained(stored, variant, task, run)
+        labelled = self._outcomes.labelled
+        seeds = [str(run.seed) for label, task_label, run in labelled if (label, task_label) == (variant, task)]
         raise NalmError(f"found no run of seed {seed}, expected one of: {', '.join(seeds) or 'none is there'}")
 
     def module(self, variant: str, task: str, seed: int) -> nn.Module:

@@ -18,10 +18,10 @@ def labels(results: Results, variants: Sequence[str] = (), tasks: Sequence[str] 
     """
     chosen_variants = _chosen("variant", variants, results.experiment.variants)
     chosen_tasks = _chosen("task", tasks, results.experiment.tasks)
-    runs = [run for run in results.trained if run.variant in chosen_variants and run.task in chosen_tasks]
-    if not runs:
+    trained = [pair for pair in results.labels if pair[0] in chosen_variants and pair[1] in chosen_tasks]
+    if not trained:
         raise NalmError(f"found no finished runs of {', '.join([*variants, *tasks]) or results.experiment.name}")
-    trained_variants, trained_tasks = {run.variant for run in runs}, {run.task for run in runs}
+    trained_variants, trained_tasks = {variant for variant, _ in trained}, {task for _, task in trained}
     return (
         [label for label in chosen_variants if label in trained_variants],
         [label for label in chosen_tasks if label in trained_tasks],

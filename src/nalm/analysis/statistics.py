@@ -13,6 +13,13 @@ from nalm.errors import NalmError
 
 Vector = npt.NDArray[np.float64]
 
+DRAWN_SINGLY = 1000
+"""Most values of which the bootstrap draws each one."""
+FAR = 100
+"""Number of values, those farthest from the mean, that are drawn one by one even of more."""
+NUMBERS_AT_ONCE = 2_000_000
+"""Numbers that the bootstrap holds in memory at a time."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -92,7 +99,8 @@ def gamma_mean(values: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
 def bca_mean(values: npt.ArrayLike, confidence: float = 0.95, seed: int = 0, resamples: int = 9999) -> Estimate:
     """Estimate the mean of any values, such as sparsity errors, with the bias-corrected and accelerated bootstrap.
 
-    The resamples depend on the seed, not on the order of the values; 9999 take about 15 ms for 225 values.
+    The resamples depend on the seed, not on the order of the values; 9999 take about 15 ms for 225 values. Of more than
+    1000 values, those near the mean, all but 100, are not drawn one by one: their sum is drawn from its normal limit.
 
     References:
         Better bootstrap confidence intervals (Efron, 1987)
@@ -106,11 +114,37 @@ def bca_mean(values: npt.ArrayLike, confidence: float = 0.95, seed: int = 0, res
         return Estimate(float(start), float(start), float(start), "equal values")
     # The interval shifts and scales with the data. On [0, 1] nothing underflows, however small the values.
     unit = (x - start) / spread
-    from scipy import stats
+    if x.size > DRAWN_SINGLY:
+        low, high = _large_bca(unit, level, seed, resamples)
+    else:
+        from scipy import stats
 
-    found = stats.bootstrap((unit,), np.mean, n_resamples=resamples, confidence_level=confidence, rng=seed)
-    low, high = (float(start + spread * end) for end in found.confidence_interval)
-    return Estimate(float(x.mean()), low, high, "bca bootstrap")
+        batch = max(1, NUMBERS_AT_ONCE // x.size)
+        found = stats.bootstrap(
+            (unit,), np.mean, n_resamples=resamples, batch=batch, confidence_level=confidence, rng=seed
+        )
+        low, high = found.confidence_interval
+    return Estimate(float(x.mean()), float(start + spread * low), float(start + spread * high), "bca bootstrap")
+
+
+def _large_bca(values: Vector, level: float, seed: int, resamples: int) -> tuple[float, float]:
+    """Return the interval of the mean of many values."""
+    from scipy import special
+
+    mean, rng = values.mean(), np.random.default_rng(seed)
+    order = np.argsort(abs(values - mean), kind="stable")
+    near, far = values[order[:-FAR]], values[order[-FAR:]]
+    shares = np.full(FAR + 1, 1 / values.size)
+    shares[0] = near.size / values.size
+    counts = rng.multinomial(values.size, shares, size=resamples)
+    sums = counts[:, 1:] @ far + counts[:, 0] * near.mean()
+    means = (sums + np.sqrt(counts[:, 0]) * near.std() * rng.standard_normal(resamples)) / values.size
+    bias = special.ndtri(((means < mean).mean() + (means <= mean).mean()) / 2)
+    centred = values - mean
+    acceleration = (centred**3).sum() / (6 * (centred**2).sum() ** 1.5)
+    shifted = bias + special.ndtri([1 - level, level])
+    low, high = np.quantile(means, special.ndtr(bias + shifted / (1 - acceleration * shifted)))
+    return float(low), float(high)
 
 
 def _two_sided(confidence: float) -> float:

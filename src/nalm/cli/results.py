@@ -72,7 +72,7 @@ def load_results(directory: Path, experiment: str | None) -> "nalm.Results":
     """
     results = nalm.load(directory, experiment)
     say_missing(results, directory)
-    if not results.trained:
+    if not results.finished:
         raise NalmError(f"found no finished runs of {results.experiment.name} in {str(directory)!r}")
     return results
 

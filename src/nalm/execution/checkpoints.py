@@ -5,15 +5,16 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import nalm
 from nalm.experiments.runs import Shard
 from nalm.log import warn_once
-from nalm.paths import content_hash
+from nalm.paths import content_hash, writing
+from nalm.store.inside import content_of, remove
 from nalm.training.trainer import Trainer
 
 __all__ = ["Checkpoint", "checkpoint_path"]
@@ -28,6 +29,9 @@ SHARE_OF_TRAINING = 1 / 20
 SECONDS_AT_MOST = 60.0
 """Time after which the next checkpoint is due even if that share has not been trained."""
 
+LATEST = 1e11
+"""Seconds since 1970, in the sixth millennium. Greater numbers are no times."""
+
 
 class _Saved(BaseModel):
     """Content of a checkpoint. The ensemble that loads ``state`` checks it."""
@@ -36,10 +40,10 @@ class _Saved(BaseModel):
 
     shard: str
     made_by: dict[str, Any]
-    started: float
-    seconds: float
+    started: Annotated[float, Field(ge=0, le=LATEST, allow_inf_nan=False)]
+    seconds: Annotated[float, Field(ge=0, le=LATEST, allow_inf_nan=False)]
     hosts: list[str]
-    resumed_at: list[int]
+    resumed_at: list[Annotated[int, Field(ge=0, lt=2**63)]]
     state: dict[str, Any]
 
 
@@ -81,18 +85,21 @@ class Checkpoint:
 
         Arguments:
             make: function that makes a new ensemble.
+
+        Raises:
+            NalmError: the checkpoint cannot be read, or not be moved.
         """
         ensemble = make()
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
+        content = content_of(self.path)
+        if content is None:
             return ensemble
         try:
             saved = self._parse(content)
-            ensemble.load_state_dict(saved.state)
+            _load(ensemble, saved.state)
         except ValueError as error:
-            self._damaged_path.parent.mkdir(exist_ok=True)
-            self.path.replace(self._damaged_path)
+            with writing(str(self._damaged_path)):
+                self._damaged_path.parent.mkdir(exist_ok=True)
+                self.path.replace(self._damaged_path)
             warn_once(f"{self.path} {error}: it was moved to {self._damaged_path.parent}, and its shard starts anew")
             return make()
         self._before, self._started = saved.seconds, saved.started
@@ -168,7 +175,21 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the file, after the shard was stored."""
-        self.path.unlink(missing_ok=True)
+        remove(self.path)
+
+
+def _load(ensemble: Trainer, state: dict[str, Any]) -> None:
+    """Load the state of a checkpoint.
+
+    Raises:
+        ValueError: the state is not one of this ensemble, which must not be used afterwards.
+    """
+    try:
+        ensemble.load_state_dict(state)
+    except ValueError:
+        raise
+    except Exception as error:  # a file with the right hash may hold any values, at which anything may go wrong
+        raise ValueError(f"holds no state to go on from ({type(error).__name__})") from error
 
 
 def checkpoint_path(directory: Path, shard: Shard) -> Path:

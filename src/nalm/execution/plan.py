@@ -7,11 +7,12 @@ from typing import NamedTuple
 from nalm.errors import NalmError
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, Shard
+from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
 from nalm.store.costs import compiled_costs, expected_cost
 from nalm.store.store import Store
 
-__all__ = ["WHOLE", "Part", "Plan", "by_cost", "plan"]
+__all__ = ["WHOLE", "Part", "Plan", "block_names", "by_cost", "plan"]
 
 
 class Plan(NamedTuple):
@@ -64,6 +65,12 @@ def plan(experiments: Sequence[Experiment], finished: Container[str], part: Part
     return Plan(sum(len(block.runs) for block in own), _longest_first(shards))
 
 
+def block_names(experiment: Experiment, run: Run) -> list[str]:
+    """Return the names of the shards in which an experiment that trains at once has a run; others are possible."""
+    blocks = _blocks(experiment, [run.recipe], run.seed)
+    return [Shard(block[0].recipe, tuple(block)).name for block in blocks if run in block]
+
+
 def by_cost(shards: Sequence[Shard], store: Store) -> list[Shard]:
     """Return shards in the order in which workers should train them: the longest first.
 
@@ -84,16 +91,20 @@ def _longest_first(shards: list[Shard]) -> list[Shard]:
     return sorted(shards, key=lambda shard: -shard.work)
 
 
-def _blocks(experiment: Experiment) -> Iterator[list[Run]]:
+def _blocks(
+    experiment: Experiment, recipes: Iterable[Recipe] | None = None, seed: int | None = None
+) -> Iterator[list[Run]]:
+    """Yield the runs of each block, by default of all; a seed chooses blocks that have it."""
     groups: dict[Hashable, list[Task]] = {}
     for task in experiment.tasks.values():
         groups.setdefault(task.group, []).append(task)
-    for recipe in experiment.variants.values():
+    for recipe in experiment.variants.values() if recipes is None else recipes:
         for tasks in groups.values():
             at_once = tasks[0].tasks_per_shard
             for first in range(0, len(tasks), at_once):
                 for seeds in _seed_blocks(experiment.seeds, tasks[0].seeds_per_shard):
-                    yield [Run(recipe, task, seed) for task in tasks[first : first + at_once] for seed in seeds]
+                    if seed is None or seed in seeds:
+                        yield [Run(recipe, task, seed) for task in tasks[first : first + at_once] for seed in seeds]
 
 
 def _seed_blocks(seeds: Sequence[int], size: int) -> Iterable[list[int]]:

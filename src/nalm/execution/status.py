@@ -1,7 +1,6 @@
 """Progress of the experiments in a results directory, read from its files alone."""
 
 import contextlib
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from nalm.execution.plan import plan
+from nalm.execution.running import fields_of
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
 from nalm.paths import last_line
 from nalm.store.costs import CostKind, expected_cost, mean_costs, shard_costs
-from nalm.store.inside import files_within
+from nalm.store.inside import content_of, entries, files_within, is_within, regular_content
+from nalm.store.leases import HEARTBEAT
 from nalm.store.store import Store
 
 __all__ = ["FailedShard", "RunningShard", "Status", "status"]
@@ -146,12 +147,13 @@ def _watch(directory: Path, seconds: float) -> tuple[dict[str, dict[str, bytes]]
 def _signs(directory: Path) -> dict[str, dict[str, bytes]]:
     """Return the files that owners of shards keep rewriting: progress reports, and heartbeats in leases."""
     signs: dict[str, dict[str, bytes]] = {}
-    for pattern in ("*.json", "*.lease/*/heartbeat"):
-        for path in files_within(directory, "running", pattern):
-            with contextlib.suppress(OSError):  # the shard has ended
-                shard = path.relative_to(directory / "running").parts[0].partition(".")[0]
-                signs.setdefault(shard, {})[path.name] = path.read_bytes()
-    signs.pop("", None)  # files that are being written
+    leases = [path for path in entries(directory / "running") if path.suffix == ".lease" and not path.is_symlink()]
+    heartbeats = [owner / HEARTBEAT for path in leases if path.is_dir() for owner in entries(path)]
+    reports = files_within(directory, "running", "*.json")
+    for path in (*reports, *(path for path in heartbeats if is_within(path, directory))):
+        with contextlib.suppress(OSError):  # the shard has ended
+            shard = path.relative_to(directory / "running").parts[0].partition(".")[0]
+            signs.setdefault(shard, {})[path.name] = regular_content(path)
     return signs
 
 
@@ -160,15 +162,17 @@ def _running(
 ) -> RunningShard:
     about: dict[str, Any] = {}
     for content in signs.values():
-        with contextlib.suppress(ValueError, TypeError):  # the file is half written
-            about |= dict(json.loads(content))
+        about |= fields_of(content)
+    numbers = {field: about.get(field) for field in ("runs", "iteration")}
+    sane = {field: number if type(number) is int and number >= 0 else None for field, number in numbers.items()}
+    host = about.get("host")
     return RunningShard(
         shard=name,
         variant=_variant(shard, experiments),
-        runs=about.get("runs"),
-        iteration=about.get("iteration"),
+        runs=sane["runs"],
+        iteration=sane["iteration"],
         iterations=shard.recipe.iterations + 1 if shard else None,
-        host=about.get("host"),
+        host=host if isinstance(host, str) else None,
         alive=alive,
     )
 
@@ -179,7 +183,7 @@ def _variant(shard: Shard | None, experiments: Iterable[Experiment]) -> str | No
 
 
 def _reason(path: Path) -> str:
-    return last_line(path.read_text(encoding="utf-8", errors="replace"))
+    return last_line((content_of(path) or b"").decode(errors="replace"))
 
 
 def _seconds_left(

@@ -19,6 +19,7 @@ from nalm.execution.signals import Interrupted, interruption, on_stops
 from nalm.experiments.runs import Shard
 from nalm.log import hide_warnings, warnings_given
 from nalm.registry import import_paths
+from nalm.store.inside import remove
 from nalm.store.leases import Lease, LeaseLost, acquire
 from nalm.store.store import Store
 from nalm.tasks import start_training
@@ -163,7 +164,7 @@ def _reporting(directory: Path, shard: Shard, lease: Lease) -> Iterator[Progress
         yield ProgressWriter(path, shard, lease)
     finally:
         if not lease.lost:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _progress(ensemble: Trainer, shard: Shard) -> ShardProgress:

@@ -12,7 +12,7 @@ from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
 from nalm.spec.thresholds import JUDGED_ROWS, Threshold
 
-__all__ = ["Run", "Shard", "recipe_fields", "runs_of", "shard_name"]
+__all__ = ["Run", "Shard", "key_of", "recipe_fields", "runs_of", "shard_name"]
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
@@ -38,12 +38,8 @@ class Run:
 
         It excludes labels, and thresholds unless early stopping uses them.
         """
-        fields = {"recipe": recipe_fields(self.recipe), "task": self.task.identity, "seed": self.seed}
-        if self.recipe.stop_when_solved:
-            fields["threshold"] = self.task.threshold
-            if self.task.judged_rows != JUDGED_ROWS:
-                fields["judged_rows"] = self.task.judged_rows
-        return _hash(fields)
+        before, after = _texts_around_seed(self.recipe, self.task)
+        return _hashed(f"{before}{self.seed}{after}")
 
     @property
     def threshold(self) -> Threshold:
@@ -78,6 +74,43 @@ class Shard:
         return self.runs[0].task.work(self.recipe, len(self.runs))
 
 
+def key_of(recipe: str, task: str, seed: int) -> str:
+    """Return the key of a run without early stopping, from its stored fields.
+
+    Arguments:
+        recipe: the fields that identify its recipe, as JSON with sorted keys.
+        task: the identity of its task, likewise.
+        seed: its seed.
+    """
+    return _hashed(f'{{"recipe": {recipe}, "seed": {seed}, "task": {task}}}')
+
+
+_TEXTS: dict[tuple[int, int], tuple[Recipe, Task, tuple[str, str]]] = {}
+"""Texts by the identities of recipe and task, which live as long as their texts."""
+MOST_TEXTS = 10_000
+
+
+def _texts_around_seed(recipe: Recipe, task: Task) -> tuple[str, str]:
+    """Return the text that a run's key is the hash of, before and after its seed: thousands of runs share it."""
+    identities = (id(recipe), id(task))
+    if identities not in _TEXTS:
+        if len(_TEXTS) >= MOST_TEXTS:
+            _TEXTS.clear()
+        _TEXTS[identities] = (recipe, task, _key_texts(recipe, task))
+    return _TEXTS[identities][2]
+
+
+def _key_texts(recipe: Recipe, task: Task) -> tuple[str, str]:
+    before: dict[str, Any] = {"recipe": recipe_fields(recipe)}
+    after: dict[str, Any] = {"task": task.identity}
+    if recipe.stop_when_solved:
+        after["threshold"] = task.threshold
+        if task.judged_rows != JUDGED_ROWS:
+            before["judged_rows"] = task.judged_rows
+    first, last = (json.dumps(fields, sort_keys=True) for fields in (before, after))
+    return f'{first[:-1]}, "seed": ', f", {last[1:]}"
+
+
 def runs_of(experiment: Experiment) -> Iterator[tuple[str, str, Run]]:
     """Yield every run of an experiment with the labels of its variant and task, in the experiment's order."""
     for variant, recipe in experiment.variants.items():
@@ -87,4 +120,8 @@ def runs_of(experiment: Experiment) -> Iterator[tuple[str, str, Run]]:
 
 
 def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+    return _hashed(json.dumps(value, sort_keys=True))
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

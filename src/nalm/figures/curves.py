@@ -130,8 +130,8 @@ def _limits(values: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 def _thresholds(results: Results, table: pd.DataFrame) -> pd.DataFrame:
     pairs = table[["variant", "task"]].drop_duplicates()
-    known = {(run.variant, run.task): run.threshold.value for run in results.trained}
-    return pairs.assign(threshold=[known[pair] for pair in pairs.itertuples(index=False, name=None)])
+    known = results.thresholds()
+    return pairs.assign(threshold=[known[pair].value for pair in pairs.itertuples(index=False, name=None)])
 
 
 FIGURE = FigureKind(

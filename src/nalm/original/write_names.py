@@ -113,7 +113,7 @@ def _fields_of(recipe: Recipe, task: SubsetTask) -> list[str]:
         "s{seed}",
         "h2",
         f"z{task.subsets}",
-        f"lr-{recipe.optimizer}-{recipe.learning_rate:.5f}-{recipe.momentum!r}",
+        f"lr-{recipe.optimizer_name}-{recipe.learning_rate:.5f}-{recipe.momentum!r}",
         f"D-{_distribution(task.train, task.test)}",
         f"n-{noise}",
         f"L1{'T' if 'l1' in terms or 'l2' in terms else 'F'}",

@@ -27,7 +27,7 @@ def experiment_section(source: Source, results: Results, details: Details | None
         results: the results of the experiment.
         details: makes the details of the section.
     """
-    if not results.trained:
+    if not results.finished:
         return None
     experiment = results.experiment
     picture = source.picture(experiment.name)

@@ -24,7 +24,8 @@ from nalm.modules.units import MODULES
 from nalm.remember import remembered
 from nalm.spec.criteria import CRITERIA
 from nalm.spec.names import STORED, known
-from nalm.spec.optimizers import OPTIMIZERS
+from nalm.spec.optimizers import OptimizerChoice, OptimizerField, momentum_problem, move_momentum
+from nalm.spec.rates import ScheduleField
 from nalm.spec.schedules import Term
 from nalm.spec.trial import initialized, try_step
 
@@ -138,8 +139,9 @@ class Recipe(BaseModel):
     criterion: Annotated[str, AfterValidator(known(CRITERIA))] = "mse"
     pcc_iterations: StrictInt = Field(25_000, ge=0)
     regularizers: dict[str, Term] = {}
-    optimizer: Annotated[str, AfterValidator(known(OPTIMIZERS))] = "adam"
+    optimizer: OptimizerField = "adam"
     learning_rate: StrictFloat = Field(1e-3, gt=0)
+    schedule: ScheduleField = None
     momentum: StrictFloat = Field(0.0, ge=0, lt=1)
     clip_gradient_norm: StrictFloat | None = Field(None, gt=0)
     clip_gradient_value: StrictFloat | None = Field(None, gt=0)
@@ -150,10 +152,15 @@ class Recipe(BaseModel):
     precision: Literal["float32", "float64"] = "float32"
     stop_when_solved: StrictBool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        return move_momentum(value)
+
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
-        if self.momentum and self.optimizer == "adam":
-            raise ValueError(f"found momentum {self.momentum:g} with {self.optimizer}, expected it with sgd only")
+        if problem := momentum_problem(self.optimizer_name, self.optimizer_options, self.momentum):
+            raise ValueError(problem)
         if info.context != STORED and all(layer.name in MODULES for layer in (self.module, self.second) if layer):
             self.check(2)
         return self
@@ -195,6 +202,16 @@ class Recipe(BaseModel):
     def architecture(self) -> str:
         """Return the name of the module, or of both: ``NAU + NMU``."""
         return self.module.name if self.second is None else f"{self.module.name} + {self.second.name}"
+
+    @property
+    def optimizer_name(self) -> str:
+        """Return the name of the optimizer."""
+        return self.optimizer.name if isinstance(self.optimizer, OptimizerChoice) else self.optimizer
+
+    @property
+    def optimizer_options(self) -> dict[str, Any]:
+        """Return the optimizer's options that differ from their defaults. ``momentum`` is a field of its own."""
+        return self.optimizer.options if isinstance(self.optimizer, OptimizerChoice) else {}
 
     @property
     def dtype(self) -> torch.dtype:

@@ -1,5 +1,6 @@
 """Success thresholds: when a run counts as solved."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,9 +28,16 @@ class Threshold:
     rounding: float = 0.0
     rows: int = JUDGED_ROWS
 
+    @property
+    def greatest(self) -> float:
+        """The greatest test error that is small enough."""
+        if self.inclusive:
+            return self.value * (1 + self.rounding)
+        return math.nextafter(self.value, -math.inf)
+
     def met(self, error: float) -> bool:
         """Tell whether a test error is small enough."""
-        return bool(error <= self.value * (1 + self.rounding)) if self.inclusive else bool(error < self.value)
+        return bool(error <= self.greatest)
 
     def solved(self, validation_errors: Sequence[float], test_errors: Sequence[float]) -> bool:
         """Tell whether a run's test error is small enough at its best validation row."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nalm.experiments.runs import Shard, runs_of
-from nalm.spec.names import STORED
 from nalm.spec.recipe import Recipe
 from nalm.store.store import Store
 from nalm.tasks import family_of
@@ -140,15 +138,14 @@ def cost_kind(recipe: Recipe, task: Mapping[str, Any]) -> CostKind:
 
 def shard_costs(store: Store) -> Iterator[ShardCost]:
     """Yield the training time of every finished shard."""
-    for table, about in store.runs():
-        recipe = Recipe.model_validate(about["recipe"], context=STORED)
+    for file in store.files():
         yield ShardCost(
-            keys=table["key"].to_pylist(),
-            kind=cost_kind(recipe, json.loads(table["task"][0].as_py())),
-            iterations=table.num_rows * (recipe.iterations + 1),
-            seconds=None if "imported" in about else about["seconds"],
-            compiled=about["compiled"],
-            stops_early=recipe.stop_when_solved,
+            keys=file.keys,
+            kind=cost_kind(file.recipe, file.first_task),
+            iterations=len(file.keys) * (file.recipe.iterations + 1),
+            seconds=None if "imported" in file.about else file.about["seconds"],
+            compiled=file.about["compiled"],
+            stops_early=file.recipe.stop_when_solved,
         )
 
 

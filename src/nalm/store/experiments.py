@@ -13,7 +13,7 @@ from nalm.paths import write_atomically, writing
 from nalm.registry import import_paths
 from nalm.spec.document import sentence
 from nalm.spec.names import STORED
-from nalm.store.inside import check_folder, files_within, is_within
+from nalm.store.inside import check_folder, content_of, files_within, is_within
 from nalm.store.leases import locked
 
 __all__ = ["StoredExperiments"]
@@ -41,13 +41,22 @@ class StoredExperiments:
         Raises:
             NalmError: the experiment cannot be read.
         """
+        experiment = self._known(name)
+        if experiment is None:
+            raise NalmError(f"found no file {self._path(name)}, expected an experiment")
+        return experiment
+
+    def _known(self, name: str) -> Experiment | None:
+        """Return an experiment, or None if there is none of this name."""
         path = self._path(name)
         if path.is_symlink() and not is_within(path, self._directory):
             raise NalmError(f"{path} is a link that leads out of the results directory, or nowhere: expected a file")
+        if (content := content_of(path)) is None:
+            return None
         try:
             with import_paths(False):
-                experiment = Experiment.model_validate_json(path.read_text(encoding="utf-8"), context=STORED)
-        except (ValidationError, UnicodeDecodeError) as error:
+                experiment = Experiment.model_validate_json(content.decode(), context=STORED)
+        except (ValueError, ArithmeticError, RecursionError) as error:
             reason = _reason(error)
             raise NalmError(f"{path} is not an experiment that this version of nalm can read: {reason}") from None
         if experiment.name != name:  # saving it would write another file
@@ -66,7 +75,9 @@ class StoredExperiments:
         """
         if not is_within(self._path(experiment.name), self._directory):
             return experiment
-        known = self.read(experiment.name)
+        known = self._known(experiment.name)
+        if known is None:
+            return experiment
         if not replace:
             self._check_unchanged("recipe of", known.variants, experiment.variants)
             self._check_unchanged("task", known.tasks, experiment.tasks)
@@ -122,9 +133,11 @@ def _in_order(known: dict[str, T], new: dict[str, T]) -> dict[str, T]:
     return new if known.keys() <= new.keys() else known | new
 
 
-def _reason(error: ValidationError | UnicodeDecodeError) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not text"
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {error}"
     details = error.errors()[0]
     return f"{'.'.join(map(str, details['loc']))}: {sentence(Experiment, details)}"
 

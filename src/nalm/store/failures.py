@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nalm.experiments.runs import Shard
 from nalm.paths import write_atomically
+from nalm.store.inside import remove
 
 __all__ = ["Failures"]
 
@@ -29,7 +30,7 @@ class Failures:
     def forget(self, shards: Iterable[Shard]) -> None:
         """Remove the tracebacks of shards that are finished, or will be trained again."""
         for shard in shards:
-            self._path(shard).unlink(missing_ok=True)
+            remove(self._path(shard))
 
     def _path(self, shard: Shard) -> Path:
         return self._directory / f"{shard.name}.txt"

@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import shutil
+import stat
 import threading
 import time
 import uuid
@@ -27,7 +28,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from nalm.errors import NalmError
+from nalm.log import warn_once
 from nalm.paths import write_atomically
+from nalm.store.inside import regular_content
 
 __all__ = ["Holder", "Lease", "LeaseLost", "LeaseWatcher", "acquire", "holder", "locked"]
 
@@ -58,7 +61,7 @@ class Holder(NamedTuple):
     @property
     def about(self) -> dict[str, Any]:
         """Content of the heartbeat: ``host``, ``pid`` and more. Empty if it cannot be read at the moment."""
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             about = json.loads(self.heartbeat)
             if isinstance(about, dict):
                 return about
@@ -75,7 +78,7 @@ class Holder(NamedTuple):
             os.kill(pid, 0)
         except ProcessLookupError:
             return True
-        except OSError:  # it runs as another user
+        except (OSError, OverflowError):  # it runs as another user, or no system has such a number
             return False
         return _start_time(pid) not in (None, about.get("process"))
 
@@ -154,19 +157,53 @@ class Lease:
 
 
 def holder(path: Path) -> Holder | None:
-    """Return who holds the lease; None if it is free."""
+    """Return who holds the lease; None if it is free. Only directories with the name of an owner hold one."""
     try:
-        owners = os.listdir(path)
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            return None
+        owners = [name for name in os.listdir(path) if _is_owner(path / name)]
     except FileNotFoundError:
         return None
     except OSError:  # network file systems fail at times
         return Holder(UNKNOWN, b"")
     for owner in owners:
         try:
-            return Holder(owner, (path / owner / HEARTBEAT).read_bytes())
+            return Holder(owner, regular_content(path / owner / HEARTBEAT))
         except OSError:
             return Holder(owner, b"")
     return None
+
+
+def _is_owner(path: Path) -> bool:
+    return not path.name.startswith(".") and stat.S_ISDIR(path.lstat().st_mode)
+
+
+def _clear(path: Path) -> None:
+    """Remove what is at the place of a lease and is none: files, links, and a directory's files without an owner.
+
+    Raises:
+        NalmError: something cannot be removed.
+    """
+    try:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            path.unlink()
+            warn_once(f"{path} was no lease and was removed")
+            return
+        for name in os.listdir(path):
+            if not _is_owner(path / name):
+                _discard(path / name)
+    except FileNotFoundError:
+        return  # another process was faster
+    except OSError as error:
+        raise NalmError(f"cannot remove {path}, which is no lease of nalm: {error.strerror}") from None
+
+
+def _discard(path: Path) -> None:
+    """Remove a file, a link or a directory."""
+    if stat.S_ISDIR(path.lstat().st_mode):
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def acquire(path: Path) -> Lease | None:
@@ -179,6 +216,8 @@ def acquire(path: Path) -> Lease | None:
         if not found.is_dead:
             return None
         _remove(path, found.owner)
+    else:
+        _clear(path)
     lease = Lease(path, uuid.uuid4().hex)
     prepared = path.with_name(f".{lease.owner}")
     try:
@@ -225,7 +264,11 @@ class LeaseWatcher:
         self._since = time.monotonic()
 
     def is_free(self) -> bool:
-        """Return whether the lease is free. Call it repeatedly; it removes the lease of a dead owner."""
+        """Return whether the lease is free. Call it repeatedly; it removes the lease of a dead owner.
+
+        Raises:
+            NalmError: the lease of a dead owner cannot be removed.
+        """
         found = holder(self.path)
         if found is None:
             return True
@@ -234,6 +277,8 @@ class LeaseWatcher:
         if not found.is_dead and time.monotonic() - self._since < _patience():
             return False
         _remove(self.path, found.owner)
+        if holder(self.path) == found:
+            raise NalmError(f"cannot remove {self.path}, whose owner shows no life: remove it, then repeat the command")
         return True
 
 

@@ -1,6 +1,7 @@
 """Merge results directories."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ def merge(directories: Sequence[Path | str], into: Path | str, *, replace: bool 
     """
     sources, target = [Store.existing(directory) for directory in directories], Store(into)
     for source in sources:
-        if source.path.resolve() == target.path.resolve():
+        if os.path.realpath(source.path) == os.path.realpath(target.path):
             raise NalmError(f"found {str(source.path)!r} among the directories to merge into it, expected others")
     _check_experiments([target, *sources], replace)
     target.make_directories()

@@ -86,7 +86,10 @@ def stored_runs(table: pa.Table, provenance: dict[str, Any]) -> Iterator[StoredR
 def _values(column: pa.ChunkedArray) -> list[Any]:
     """Return the values of a column, an array for each run if it has lists; arrays can be written to, as torch asks."""
     if pa.types.is_list(column.type):
-        return [values.values.to_numpy(zero_copy_only=False).copy() for values in column]
+        lists = column.combine_chunks()
+        flat = lists.flatten().to_numpy(zero_copy_only=False).copy()
+        lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        return np.split(flat, np.cumsum(lengths)[:-1])
     values: list[Any] = column.to_pylist()
     return values
 

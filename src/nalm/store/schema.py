@@ -56,9 +56,14 @@ def check_schema(path: Path, about: dict[str, Any]) -> None:
     """
     if about["schema"] > SCHEMA_VERSION:
         raise NalmError(
-            f"{path} was written by nalm {about['versions']['nalm']} in schema {about['schema']}, "
+            f"{path} was written by nalm {_version(about)} in schema {about['schema']}, "
             f"and this is nalm {nalm.__version__}, which reads up to {SCHEMA_VERSION}: update nalm"
         )
+
+
+def _version(about: dict[str, Any]) -> Any:
+    versions = about.get("versions")
+    return versions.get("nalm", "of a later version") if isinstance(versions, dict) else "of a later version"
 
 
 def upgraded(about: dict[str, Any], rows: pa.Table) -> dict[str, Any]:

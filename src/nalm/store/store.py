@@ -4,12 +4,11 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nalm.errors import NalmError
@@ -18,10 +17,11 @@ from nalm.log import warn_once
 from nalm.paths import content_hash, write_atomically, writing
 from nalm.store.experiments import StoredExperiments
 from nalm.store.failures import Failures
-from nalm.store.inside import check_folder, files_within
+from nalm.store.inside import check_folder, content_of, entries, files_within
 from nalm.store.leases import locked
 from nalm.store.rows import shard_table
-from nalm.store.schema import about_shard, check_schema, upgraded
+from nalm.store.schema import about_shard
+from nalm.store.shard_file import DamagedFile, ShardFile
 from nalm.training.history import History
 
 __all__ = ["Store"]
@@ -65,10 +65,10 @@ class Store:
         return store
 
     def make_directories(self) -> None:
-        """Create the directory and check that it can be written to.
+        """Create the directory and check that its folders can be written to and read.
 
         Raises:
-            NalmError: the directory cannot be written to.
+            NalmError: they cannot.
         """
         with writing(f"results to {str(self.path)!r}"):
             for name in FOLDERS:
@@ -78,68 +78,100 @@ class Store:
             probe = self.path / "running" / f".{uuid.uuid4().hex}"
             probe.touch()
             probe.unlink()
+        for name in CREATED:
+            entries(self.path / name)
 
     def finished(self) -> set[str]:
-        """Return the keys of all runs in undamaged shard files."""
-        return {key for keys, _ in self.provenance() for key in keys}
+        """Return the keys of all runs in undamaged shard files, whose content is checked completely."""
+        return {key for file, _ in self._tables() for key in file.keys}
 
     def has(self, shard: Shard) -> bool:
         """Tell whether the file of a shard is there now, undamaged."""
         with contextlib.suppress(OSError):  # it makes clients of network file systems look again
             os.utime(self.path / "shards")
-        return any(True for _ in self._files(f"{shard.name}-*"))
+        return any(True for _ in self._tables(name=f"{shard.name}-"))
 
-    def runs(self, keys: Collection[str] | None = None) -> Iterator[tuple[pa.Table, dict[str, Any]]]:
+    def runs(
+        self, keys: Collection[str] | None = None, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[pa.Table, dict[str, Any]]]:
         """Yield the rows of every finished shard, and what its file says about how they were made.
 
         A warning tells if shards were made by different versions.
 
         Arguments:
             keys: keys of the runs to return; shards without any of them are skipped. By default all runs.
+            columns: names of the columns to read; by default all.
         """
-        wanted = None if keys is None else pa.array(keys, pa.string())
         versions: dict[str, set[str]] = {"nalm": set(), "torch": set(), "numpy": set()}
-        for file in self._files():
-            rows = None if wanted is None else pc.is_in(_keys(file), wanted)
-            if rows is None or pc.any(rows).as_py():
-                table = file.read(use_threads=False)
-                about = upgraded(_about(file), table)
-                for library, found in versions.items():
-                    found.add(about["versions"][library])
-                yield table if rows is None else table.filter(rows), about
+        for file, table in self._tables(keys, columns):
+            for library, found in versions.items():
+                found.add(file.about["versions"][library])
+            yield table, file.about
         mixed = [f"{library} {' and '.join(sorted(found))}" for library, found in versions.items() if len(found) > 1]
         if mixed:
             warn_once(f"{self.path} holds results of different versions: {', '.join(mixed)}")
 
+    def run(self, key: str, shards: Iterable[str]) -> tuple[pa.Table, dict[str, Any]] | None:
+        """Return the row of one run, and what its file says about how it was made; None if it is not finished.
+
+        Arguments:
+            key: the key of the run.
+            shards: names of the shards that probably have it. All others are searched only if they don't.
+        """
+        for name in [*(f"{shard}-" for shard in shards), ""]:
+            for file, table in self._tables({key}, name=name):
+                return table, file.about
+        return None
+
     def provenance(self) -> Iterator[tuple[list[str], dict[str, Any]]]:
         """Yield the keys of the runs of every finished shard, and what its file says about how they were made."""
-        for file in self._files():
-            yield _keys(file).to_pylist(), _about(file)
+        for file in self.files():
+            yield file.keys, file.about
 
-    def _files(self, name: str = "*") -> Iterator[pq.ParquetFile]:
-        """Yield all undamaged shard files.
+    def files(self, name: str = "") -> Iterator[ShardFile]:
+        """Yield all shard files whose names begin with ``name``, without the damaged ones, whose rows are not read.
 
         Raises:
-            NalmError: a file was written by a later version of nalm.
+            NalmError: a file was written by a later version of nalm, or cannot be read.
         """
-        for path in files_within(self.path, "shards", f"{name}.parquet"):
-            with contextlib.suppress(FileNotFoundError):  # another process has moved it
-                content = path.read_bytes()
-                if path.stem.rpartition("-")[2] == content_hash(content):
-                    file = pq.ParquetFile(pa.BufferReader(content))
-                    check_schema(path, _about(file))
+        for path in files_within(self.path, "shards", f"{name}*.parquet"):
+            if (content := content_of(path)) is not None:  # otherwise another process has moved it
+                file = None
+                with self._leaving_out(path):
+                    file = ShardFile(path, content)
+                if file is not None:
                     yield file
-                else:
-                    self.damaged.add(path)
-                    warn_once(f"{path} is damaged and is left out: its runs count as missing")
+
+    def _tables(
+        self, keys: Collection[str] | None = None, columns: Sequence[str] | None = None, name: str = ""
+    ) -> Iterator[tuple[ShardFile, pa.Table]]:
+        """Yield all shard files with their rows, as `files` and `runs` do."""
+        wanted = None if keys is None else frozenset(keys)
+        for file in self.files(name):
+            if wanted is None or not wanted.isdisjoint(file.keys):
+                table = None
+                with self._leaving_out(file.path):
+                    table = file.rows(columns)
+                if table is not None:
+                    yield file, table if wanted is None else _chosen(table, file.keys, wanted)
+
+    @contextlib.contextmanager
+    def _leaving_out(self, path: Path) -> Iterator[None]:
+        """Warn of a damaged file, and remember it."""
+        try:
+            yield
+        except DamagedFile as damage:
+            self.damaged.add(path)
+            warn_once(f"{path} is damaged and is left out: its runs count as missing ({damage})")
 
     def set_damaged_aside(self) -> None:
         """Move damaged files out of ``shards/``, so that their shards can be trained again."""
+        aside = check_folder(self.path, "damaged")
         for path in self.damaged:
-            aside = check_folder(self.path, "damaged")
-            aside.mkdir(exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # another process has moved it
-                path.rename(aside / path.name)
+            with writing(str(aside)):
+                aside.mkdir(exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # another process has moved it
+                    path.rename(aside / path.name)
         self.damaged.clear()
 
     @contextlib.contextmanager
@@ -187,10 +219,7 @@ class Store:
         return path
 
 
-def _keys(file: pq.ParquetFile) -> pa.ChunkedArray:
-    return file.read(["key"], use_threads=False)["key"]
-
-
-def _about(file: pq.ParquetFile) -> dict[str, Any]:
-    about: dict[str, Any] = json.loads(file.schema_arrow.metadata[b"nalm"])
-    return about
+def _chosen(table: pa.Table, keys: Sequence[str], wanted: Collection[str]) -> pa.Table:
+    """Return the rows of the runs that are wanted; the keys are those of all rows."""
+    chosen = [key in wanted for key in keys]
+    return table if all(chosen) else table.filter(pa.array(chosen))

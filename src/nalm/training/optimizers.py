@@ -1,10 +1,7 @@
-"""Adam and SGD of torch.optim as pure functions, so that they can be compiled into the step of an ensemble.
+"""The interface of optimizers, the numbers of each iteration, and the clipping of gradients."""
 
-Operations and their order are those of torch.optim; tests compare the results within 1e-7.
-"""
-
-from collections.abc import Iterable, Mapping
-from typing import Protocol, Self
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from nalm.spec.optimizers import OPTIMIZERS
+from nalm.spec.rates import rate_factors
 from nalm.spec.recipe import Recipe
 
-__all__ = ["SGD", "Adam", "Optimizer", "clip_gradients", "iteration_scalars", "optimizer"]
+__all__ = ["Optimizer", "clip_gradients", "iteration_scalars", "learning_rates", "optimizer", "optimizer_structure"]
 
 Tensors = dict[str, Tensor]
 State = dict[str, Tensors]
 Columns = dict[str, npt.NDArray[np.float64]]
+Rates = float | npt.NDArray[np.float64]
+"""A learning rate, or one for each iteration."""
 
 
 class Optimizer(Protocol):
-    """A functional optimizer over named parameters, with the semantics of an optimizer of torch.optim."""
+    """A functional optimizer over named parameters, with the semantics of an optimizer of torch.optim.
+
+    If it has options, a pydantic model ``Options`` declares them, and ``recipe.optimizer_options`` has those that
+    differ from their defaults.
+    """
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> "Optimizer":
@@ -35,7 +39,7 @@ class Optimizer(Protocol):
     def state(self, parameters: Tensors) -> State:
         """Return the initial state."""
 
-    def scalars(self, iterations: npt.NDArray[np.int64], learning_rate: float) -> Columns:
+    def scalars(self, iterations: npt.NDArray[np.int64], learning_rate: Rates) -> Columns:
         """Return the numbers that a step needs, by name, for each iteration (0 is the first step)."""
 
     def update(
@@ -44,90 +48,26 @@ class Optimizer(Protocol):
         """Return parameters and state after one step."""
 
 
-class Adam:
-    """Adam (Kingma & Ba, 2015, https://arxiv.org/abs/1412.6980) with torch's defaults."""
-
-    beta1, beta2, eps = 0.9, 0.999, 1e-8
-
-    @classmethod
-    def from_recipe(cls, recipe: Recipe) -> Self:
-        """Make the optimizer of a recipe."""
-        return cls()
-
-    @staticmethod
-    def stateful(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-        """Make torch's optimizer."""
-        return torch.optim.Adam(parameters, lr=recipe.learning_rate)
-
-    def state(self, parameters: Tensors) -> State:
-        """Return both moments, which start at 0."""
-        zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        return {"mean": zeros, "square": {name: value.clone() for name, value in zeros.items()}}
-
-    def scalars(self, iterations: npt.NDArray[np.int64], learning_rate: float) -> Columns:
-        """Return the step size and the root of the second bias correction."""
-        steps = iterations + 1.0
-        return {
-            "step_size": learning_rate / (1 - self.beta1**steps),
-            "correction": np.sqrt(1 - self.beta2**steps),
-        }
-
-    def update(
-        self, parameters: Tensors, gradients: Tensors, state: State, scalars: Mapping[str, Tensor]
-    ) -> tuple[Tensors, State]:
-        """Take one step."""
-        mean, square, updated = {}, {}, {}
-        for name, gradient in gradients.items():
-            old_mean, old_square = state["mean"][name], state["square"][name]
-            mean[name] = old_mean + (1 - self.beta1) * (gradient - old_mean)
-            square[name] = old_square * self.beta2 + (1 - self.beta2) * gradient * gradient
-            scale = torch.sqrt(square[name]) / scalars["correction"] + self.eps
-            updated[name] = parameters[name] - scalars["step_size"] * mean[name] / scale
-        return updated, {"mean": mean, "square": square}
-
-
-class SGD:
-    """Gradient descent, with torch's momentum (no dampening, not Nesterov's)."""
-
-    def __init__(self, momentum: float) -> None:
-        self.momentum = momentum
-
-    @classmethod
-    def from_recipe(cls, recipe: Recipe) -> Self:
-        """Make the optimizer of a recipe."""
-        return cls(recipe.momentum)
-
-    @staticmethod
-    def stateful(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-        """Make torch's optimizer."""
-        return torch.optim.SGD(parameters, lr=recipe.learning_rate, momentum=recipe.momentum)
-
-    def state(self, parameters: Tensors) -> State:
-        """Return a velocity of 0, so that the velocity of the first step is the gradient."""
-        return {"velocity": {name: torch.zeros_like(value) for name, value in parameters.items()}}
-
-    def scalars(self, iterations: npt.NDArray[np.int64], learning_rate: float) -> Columns:
-        """Return the learning rate and the momentum."""
-        return {
-            "step_size": np.full(len(iterations), learning_rate),
-            "momentum": np.full(len(iterations), self.momentum),
-        }
-
-    def update(
-        self, parameters: Tensors, gradients: Tensors, state: State, scalars: Mapping[str, Tensor]
-    ) -> tuple[Tensors, State]:
-        """Take one step."""
-        velocity = {
-            name: state["velocity"][name] * scalars["momentum"] + gradient for name, gradient in gradients.items()
-        }
-        updated = {name: parameters[name] - scalars["step_size"] * velocity[name] for name in gradients}
-        return updated, {"velocity": velocity}
-
-
 def optimizer(recipe: Recipe) -> Optimizer:
     """Return the recipe's optimizer."""
-    made: Optimizer = OPTIMIZERS[recipe.optimizer].from_recipe(recipe)
+    made: Optimizer = OPTIMIZERS[recipe.optimizer_name].from_recipe(recipe)
     return made
+
+
+def optimizer_structure(recipe: Recipe) -> Hashable:
+    """Return everything about the recipe's optimizer that decides the graph of a step, beside its scalars' names.
+
+    For an optimizer that does not say so itself, these are all its options.
+    """
+    options = repr(sorted(recipe.optimizer_options.items()))
+    return recipe.optimizer_name, getattr(optimizer(recipe), "structure", options)
+
+
+def learning_rates(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> Rates:
+    """Return the learning rate, or with a schedule the rate of each iteration."""
+    if recipe.schedule is None:
+        return recipe.learning_rate
+    return recipe.learning_rate * rate_factors(recipe.schedule, iterations, recipe.iterations)
 
 
 def iteration_scalars(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> Columns:
@@ -143,7 +83,7 @@ def iteration_scalars(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> Colu
         if term.below is not None
     }
     columns["pcc"] = (iterations < recipe.pcc_iterations).astype(np.float64)
-    columns |= optimizer(recipe).scalars(iterations, recipe.learning_rate)
+    columns |= optimizer(recipe).scalars(iterations, learning_rates(recipe, iterations))
     for name, limit in (("clip_norm", recipe.clip_gradient_norm), ("clip_value", recipe.clip_gradient_value)):
         if limit is not None:
             columns[name] = np.full(len(iterations), limit)

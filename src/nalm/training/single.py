@@ -16,7 +16,7 @@ from nalm.spec.recipe import Recipe
 from nalm.threads import one_thread
 from nalm.training.history import SERIES, History
 from nalm.training.loss import Loss
-from nalm.training.optimizers import Tensors, iteration_scalars
+from nalm.training.optimizers import Tensors, iteration_scalars, learning_rates
 from nalm.training.recurrent import Data, RecurrentNetwork
 
 __all__ = ["SingleTraining"]
@@ -54,7 +54,8 @@ class SingleTraining:
         self.history = History()
         self.data = data
         self.network = _initial(build, recipe.dtype, seed).to(self.device)
-        self.optimizer: torch.optim.Optimizer = OPTIMIZERS[recipe.optimizer].stateful(self.network.parameters(), recipe)
+        rule = OPTIMIZERS[recipe.optimizer_name]
+        self.optimizer: torch.optim.Optimizer = rule.stateful(self.network.parameters(), recipe)
         self._loss = Loss(recipe)
 
     def train(
@@ -118,6 +119,8 @@ class SingleTraining:
             self.optimizer.load_state_dict(state["optimizer"])
             saved, iteration = state["history"], state["iteration"]
             lengths = {len(saved[name]) for name in ("iterations", "wall_times", "parameters", *SERIES)}
+            if not 0 <= iteration <= self.recipe.iterations + 1:
+                raise ValueError(f"found a state at iteration {iteration}")
             expected = range(0, iteration, self.recipe.evaluate_every)
             if saved["iterations"] != list(expected) or lengths != {len(expected)}:
                 raise ValueError("found a state that contradicts itself")
@@ -145,6 +148,10 @@ class SingleTraining:
             nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_gradient_norm)
         if recipe.clip_gradient_value is not None:
             nn.utils.clip_grad_value_(network.parameters(), recipe.clip_gradient_value)
+        if recipe.schedule is not None:
+            (rate,) = np.atleast_1d(learning_rates(recipe, np.array([self.iteration]))).tolist()
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
         self.optimizer.step()
         if isinstance(network.module, ArithmeticModule):
             network.module.project_()

@@ -13,7 +13,7 @@ from nalm.training.compiling import compiler_problem
 from nalm.training.ensemble.stack import Stack
 from nalm.training.ensemble.step import Models, Program, VectorizedModels, fixed_state
 from nalm.training.initialization import noise_shape
-from nalm.training.optimizers import iteration_scalars
+from nalm.training.optimizers import iteration_scalars, optimizer_structure
 
 __all__ = ["make_program", "vectorized_program"]
 
@@ -70,7 +70,7 @@ def _structure(recipe: Recipe, stack: Stack, device: torch.device, compiled: boo
     return (
         recipe.model_dump_json(include={"module", "second"}),
         recipe.criterion,
-        recipe.optimizer,
+        optimizer_structure(recipe),
         recipe.precision,
         tuple(_scalars(recipe)),
         stack.sampler.structure,

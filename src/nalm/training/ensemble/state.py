@@ -87,12 +87,13 @@ def restore(ensemble: Resumable, state: Any) -> None:
     if _signature(state) != _signature(capture(ensemble)):
         raise ValueError("found the state of another ensemble")
     every, iteration = ensemble.recipe.evaluate_every, state["iteration"]
+    if not 0 <= iteration <= ensemble.recipe.iterations + 1:
+        raise ValueError(f"found a state at iteration {iteration}, expected at most {ensemble.recipe.iterations + 1}")
     evaluations = list(range(0, iteration, every))
     lengths = {len(values) for values in tree_leaves(state["history"])}
     restarted = state["restarts"][:, 0]
     if (
-        not 0 <= iteration <= ensemble.recipe.iterations + 1
-        or lengths != {len(evaluations)}
+        lengths != {len(evaluations)}
         or not ((restarted >= 0) & (restarted < ensemble.runs)).all()
         or not (state["stopped_at"] < max(iteration, 1)).all()
     ):
