@@ -17,7 +17,7 @@ from nalm.experiments.catalog import load_experiment
 
 EXTENDING = Path(__file__).parent / "extending"
 KINDS = (
-    *("modules", "operations", "criteria", "optimizers", "schedules", "distributions"),
+    *("modules", "operations", "criteria", "optimizers", "schedules", "rate_schedules", "distributions"),
     *("tasks", "executors", "figures"),
 )
 
@@ -96,11 +96,12 @@ def test_an_experiment_is_one_file(tmp_path: Path) -> None:
     [
         (("variants", "NAU", "criterion"), "hostile:X"),
         (("variants", "NAU", "optimizer"), "hostile:X"),
+        (("variants", "NAU", "schedule"), "hostile:X"),
         (("variants", "NAU", "module"), "hostile:X"),
         (("tasks", "t", "train"), {"hostile:X": {}}),
         (("tasks", "t", "operation"), "hostile:X"),
     ],
-    ids=["criterion", "optimizer", "module", "distribution", "operation"],
+    ids=["criterion", "optimizer", "rate schedule", "module", "distribution", "operation"],
 )
 def test_reading_results_never_imports_what_they_name_by_a_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: tuple[str, str, str], value: object

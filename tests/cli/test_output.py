@@ -90,6 +90,13 @@ def _nalm(arguments: list[str], directory: Path, stdout: object) -> "subprocess.
     return subprocess.run(command, cwd=directory, stdout=stdout, stderr=subprocess.PIPE, check=False)  # type: ignore[call-overload,no-any-return]
 
 
+def test_each_mistake_of_a_file_has_its_line(nalm_cli: Cli, tiny: Path) -> None:
+    tiny.write_text(tiny.read_text().replace("title:", "tilte:"))
+    first, second = nalm_cli("run", tiny, "--no-compile").stderr.splitlines()
+    assert first.startswith(f"nalm: {tiny}:")
+    assert second.startswith(f"{tiny}:")
+
+
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [

@@ -31,6 +31,8 @@ OTHER_RECIPES: dict[str, Any] = {
     "regularizers": {"weight": {"coefficient": 10.0, "ramp": [20_000, 35_001]}},
     "optimizer": "adam",
     "learning_rate": 2e-3,
+    "schedule": "cosine",
+    "init": {"weight": {"constant": 0.5}},
     "momentum": 0.5,
     "clip_gradient_norm": 1.0,
     "clip_gradient_value": 1.0,

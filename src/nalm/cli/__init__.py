@@ -41,7 +41,7 @@ def _exit_code() -> str | int | None:
             with children_without_working_directory():
                 app()
     except NalmError as error:
-        print(f"nalm: {one_line(str(error))}", file=sys.stderr)
+        print(f"nalm: {error}", file=sys.stderr)  # a wrong file may have a line for each mistake
         return 2
     except KeyboardInterrupt:
         return interrupted()

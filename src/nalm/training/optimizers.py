@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from nalm.spec.optimizers import OPTIMIZERS
+from nalm.spec.rates import rate_factors
 from nalm.spec.recipe import Recipe
 
-__all__ = ["Optimizer", "clip_gradients", "iteration_scalars", "optimizer", "optimizer_structure"]
+__all__ = ["Optimizer", "clip_gradients", "iteration_scalars", "learning_rates", "optimizer", "optimizer_structure"]
 
 Tensors = dict[str, Tensor]
 State = dict[str, Tensors]
@@ -62,6 +63,13 @@ def optimizer_structure(recipe: Recipe) -> Hashable:
     return recipe.optimizer_name, getattr(optimizer(recipe), "structure", options)
 
 
+def learning_rates(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> Rates:
+    """Return the learning rate, or with a schedule the rate of each iteration."""
+    if recipe.schedule is None:
+        return recipe.learning_rate
+    return recipe.learning_rate * rate_factors(recipe.schedule, iterations, recipe.iterations)
+
+
 def iteration_scalars(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> Columns:
     """Return all numbers that change over the iterations, by name, with one value per iteration.
 
@@ -75,7 +83,7 @@ def iteration_scalars(recipe: Recipe, iterations: npt.NDArray[np.int64]) -> Colu
         if term.below is not None
     }
     columns["pcc"] = (iterations < recipe.pcc_iterations).astype(np.float64)
-    columns |= optimizer(recipe).scalars(iterations, recipe.learning_rate)
+    columns |= optimizer(recipe).scalars(iterations, learning_rates(recipe, iterations))
     for name, limit in (("clip_norm", recipe.clip_gradient_norm), ("clip_value", recipe.clip_gradient_value)):
         if limit is not None:
             columns[name] = np.full(len(iterations), limit)
