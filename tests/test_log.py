@@ -77,9 +77,8 @@ def test_the_command_shows_each_warning_once(results: Path, nalm_cli: Callable[.
     damaged = min((results / "shards").iterdir())
     damaged.write_bytes(b"")
     lines = nalm_cli("summary", results).stderr.splitlines()
-    assert [line for line in lines if "is damaged" in line] == [
-        f"nalm: {damaged} is damaged and is left out: its runs count as missing"
-    ]
+    (warning,) = [line for line in lines if "is damaged" in line]
+    assert warning.startswith(f"nalm: {damaged} is damaged and is left out: its runs count as missing")
     assert LOGGER.handlers == []
 
 

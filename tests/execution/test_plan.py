@@ -32,6 +32,7 @@ OTHER_RECIPES: dict[str, Any] = {
     "optimizer": "adam",
     "learning_rate": 2e-3,
     "schedule": "cosine",
+    "init": {"weight": {"constant": 0.5}},
     "momentum": 0.5,
     "clip_gradient_norm": 1.0,
     "clip_gradient_value": 1.0,

@@ -21,12 +21,14 @@ from pydantic import (
 
 from nalm.modules.names import CELLS, build, canonical, option_defaults, resolve
 from nalm.modules.units import MODULES
+from nalm.registry import did_you_mean
 from nalm.remember import remembered
 from nalm.spec.criteria import CRITERIA
 from nalm.spec.names import STORED, known
 from nalm.spec.optimizers import OptimizerChoice, OptimizerField, momentum_problem, move_momentum
 from nalm.spec.rates import ScheduleField
 from nalm.spec.schedules import Term
+from nalm.spec.starts import Start
 from nalm.spec.trial import initialized, try_step
 
 if TYPE_CHECKING:
@@ -139,6 +141,7 @@ class Recipe(BaseModel):
     criterion: Annotated[str, AfterValidator(known(CRITERIA))] = "mse"
     pcc_iterations: StrictInt = Field(25_000, ge=0)
     regularizers: dict[str, Term] = {}
+    init: dict[str, Start] = {}
     optimizer: OptimizerField = "adam"
     learning_rate: StrictFloat = Field(1e-3, gt=0)
     schedule: ScheduleField = None
@@ -240,6 +243,20 @@ class Recipe(BaseModel):
                     f"found regularizer {term!r}, expected one that {self.architecture} has: {', '.join(sorted(known))}"
                 )
 
+    def check_starts(self, module: nn.Module) -> None:
+        """Check that a module has all parameters that ``init`` names.
+
+        Raises:
+            ValueError: it lacks one.
+        """
+        known = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+        for name in self.init:
+            if name not in known:
+                raise ValueError(
+                    f"found init of the parameter {name!r}{did_you_mean(name, known)}, "
+                    f"expected one that {self.architecture} has: {', '.join(sorted(known)) or 'none'}"
+                )
+
 
 @lru_cache(maxsize=4096)
 def _check_once(fields: str, modules: tuple[Any, ...], in_features: int, hidden_size: int) -> None:
@@ -262,6 +279,7 @@ def _check_once(fields: str, modules: tuple[Any, ...], in_features: int, hidden_
     name, module = recipe.architecture, recipe.probe(in_features, hidden_size)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError(f"found module {name!r} without parameters to train, expected one that can learn")
+    recipe.check_starts(module)
     foreign = any(layer.name not in MODULES for layer in (recipe.module, recipe.second) if layer)
     dtype = recipe.dtype if foreign else torch.float32
     try_step(module, name, dtype, in_features, backwards=foreign)

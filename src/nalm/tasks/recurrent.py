@@ -162,6 +162,8 @@ def check_cell(recipe: Recipe, task: RecurrentTask) -> None:
     else:
         recipe.check(task.module_inputs)
         check_noise(name, task.probe(recipe), task)
+    if recipe.init:
+        recipe.check_starts(task.probe(recipe))
 
 
 def check_noise(name: str, module: nn.Module, task: RecurrentTask) -> None:

@@ -141,14 +141,17 @@ def _traced(flat: Flat, leaves: Sequence[Tensor]) -> fx.GraphModule:
 def _compile_graph(graph: fx.GraphModule, leaves: Sequence[Tensor]) -> Flat:
     # Imported here because they take a second, and because a torch without these private modules can train eagerly.
     from torch._guards import TracingContext, tracing
-    from torch._inductor import compile as compile_graph
+    from torch._inductor import compile as compile_graph, config
     from torch._subclasses import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
     if leaves[0].device.type == "cpu":
         _store_reused_values(graph)
     # The compiler's cache on disk needs a shape environment, although no shape is dynamic.
-    with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True))):
+    with (
+        tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True))),
+        config.patch(compile_threads=1),  # a pool of threads would not survive being forked, and we wait anyway
+    ):
         return cast(Flat, compile_graph(graph, list(leaves)))
 
 
@@ -260,15 +263,8 @@ def compiler_problem(device_type: str) -> str | None:
 
 
 def warm_up() -> None:
-    """Do in this process what its first compilation would do, without threads, so that it can be forked afterwards."""
-    open_cache()
-    from torch._inductor import config  # here, because it takes a second
-
-    threads, config.compile_threads = config.compile_threads, 1
-    try:
-        _compile(_tiny, [torch.ones(16)])
-    finally:
-        config.compile_threads = threads
+    """Do in this process what its first compilation would do, so that processes that are forked from it need not."""
+    _compile(_tiny, [torch.ones(16)])
 
 
 def _tiny(x: Tensor) -> list[Tensor]:

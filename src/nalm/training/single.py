@@ -15,6 +15,7 @@ from nalm.spec.optimizers import OPTIMIZERS
 from nalm.spec.recipe import Recipe
 from nalm.threads import one_thread
 from nalm.training.history import SERIES, History
+from nalm.training.initialization import draw_starts
 from nalm.training.loss import Loss
 from nalm.training.optimizers import Tensors, iteration_scalars, learning_rates
 from nalm.training.recurrent import Data, RecurrentNetwork
@@ -53,7 +54,7 @@ class SingleTraining:
         self.iteration = 0
         self.history = History()
         self.data = data
-        self.network = _initial(build, recipe.dtype, seed).to(self.device)
+        self.network = _initial(build, recipe, seed).to(self.device)
         rule = OPTIMIZERS[recipe.optimizer_name]
         self.optimizer: torch.optim.Optimizer = rule.stateful(self.network.parameters(), recipe)
         self._loss = Loss(recipe)
@@ -210,16 +211,18 @@ class SingleTraining:
         return np.full(self.runs, validation), np.array(tests)
 
 
-def _initial(build: Callable[[], RecurrentNetwork], dtype: torch.dtype, seed: int) -> RecurrentNetwork:
-    """Return the network with the initial weights of a seed, which depend on ``reset_parameters`` alone."""
+def _initial(build: Callable[[], RecurrentNetwork], recipe: Recipe, seed: int) -> RecurrentNetwork:
+    """Return the network with the initial weights of a seed, decided by ``reset_parameters`` and ``init`` alone."""
     before = torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]):
-        torch.set_default_dtype(dtype)
+        torch.set_default_dtype(recipe.dtype)
         try:
             torch.manual_seed(seed)
             network = build()
             torch.manual_seed(seed)
             network.reset_parameters()
+            recipe.check_starts(network.module)
+            draw_starts(network.module, None, recipe.init)
         finally:
             torch.set_default_dtype(before)
     return network

@@ -133,5 +133,6 @@ class VectorTask(SumsTask, RecurrentTask):
         assert isinstance(module, TwoLayers)
         check_noise(recipe.architecture, module, self)
         recipe.check_terms({*PARAMETER_NORMS, *module.regularizers()})
+        recipe.check_starts(module)
         if recipe.module.name not in CELLS:
             recipe.check(self.module_inputs, self.hidden_size)

@@ -163,7 +163,7 @@ class Ensemble:
         self.stack.sampler.draw_only_for([self.stack.position(run) for run in self.recorder.early_stopping.active])
 
     def _initial(self, seed: int) -> tuple[nn.Module, torch.Generator]:
-        return initial_module(lambda: self._build(self.recipe), self.recipe.dtype, seed)
+        return initial_module(lambda: self._build(self.recipe), self.recipe.dtype, seed, self.recipe.init)
 
     def _train(self, on_evaluation: Callable[["Ensemble"], None], on_pause: Callable[["Ensemble"], None]) -> None:
         every, last = self.recipe.evaluate_every, self.recipe.iterations
@@ -225,7 +225,7 @@ class Ensemble:
     def _restart(self, stuck: npt.NDArray[np.intp]) -> None:
         """Draw new parameters for stuck runs, each from its own generator."""
         for run in stuck.tolist():
-            module = redrawn(self.module(run), self.generators[run])
+            module = redrawn(self.module(run), self.generators[run], self.recipe.init)
             names = self.stack.state.parameters
             self.stack.replace(run, {name: module.get_parameter(name).detach() for name in names})
 
