@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import runs_of
 from nalm.spec.task import Judged, Task
@@ -19,7 +20,7 @@ from nalm.store.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Outcomes", "has_references"]
+__all__ = ["Outcomes", "group_statistics", "has_references"]
 
 SERIES = ("iteration", "validation_error", "test_error", "sparsity_error")
 ERRORS = SERIES[1:]
@@ -148,6 +149,32 @@ def has_references(experiment: Experiment) -> bool:
     inherited = Task.reference_thresholds.__func__  # type: ignore[attr-defined]
     families = {type(task) for task in experiment.tasks.values()}
     return any(family.reference_thresholds.__func__ is not inherited for family in families)  # type: ignore[attr-defined]
+
+
+def group_statistics(group: pd.DataFrame) -> dict[str, Any]:
+    """Return the statistics of some rows of a frame of outcomes: success rate, speed and sparsity."""
+    solved = group[group["solved"]]
+    success = wilson(len(solved), len(group))
+    steps = solved["iteration_solved"].to_numpy(dtype=np.float64)
+    iterations = gamma_mean(steps)
+    sparsity_errors = solved["sparsity_error"].to_numpy(dtype=np.float64)
+    sparsity = bca_mean(sparsity_errors[np.isfinite(sparsity_errors)])
+    return {
+        "runs": len(group),
+        "solved": len(solved),
+        "success_rate": success.value,
+        "success_low": success.low,
+        "success_high": success.high,
+        "iterations_median": float(np.median(steps)) if len(steps) else float("nan"),
+        "iterations_mean": iterations.value,
+        "iterations_low": iterations.low,
+        "iterations_high": iterations.high,
+        "iterations_method": iterations.method,
+        "sparsity_error": sparsity.value,
+        "sparsity_low": sparsity.low,
+        "sparsity_high": sparsity.high,
+        "sparsity_method": sparsity.method,
+    }
 
 
 def _arrays(table: pa.Table) -> dict[str, Numbers]:

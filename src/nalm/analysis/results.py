@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nalm.analysis.outcomes import Outcomes, has_references
-from nalm.analysis.statistics import bca_mean, gamma_mean, wilson
+from nalm.analysis.outcomes import Outcomes, group_statistics, has_references
 from nalm.errors import NalmError
 from nalm.execution.plan import block_names
 from nalm.experiments.experiment import Experiment, check_labels
@@ -282,7 +281,7 @@ class Results:
             for label in [*self.experiment.tasks, None]:
                 group = own if label is None or not len(own) else own[own["task"] == label]
                 if len(group):
-                    rows.append({"variant": variant, "task": label, **_statistics(group)})
+                    rows.append({"variant": variant, "task": label, **group_statistics(group)})
         return pd.DataFrame(rows)
 
     def task_summary(self) -> pd.DataFrame:
@@ -339,28 +338,3 @@ def load(directory: Path | str, experiment: str | None = None) -> Results:
 
 def _at(values: Sequence[float], index: int | None) -> float | None:
     return None if index is None else values[index]
-
-
-def _statistics(group: pd.DataFrame) -> dict[str, Any]:
-    solved = group[group["solved"]]
-    success = wilson(len(solved), len(group))
-    steps = solved["iteration_solved"].to_numpy(dtype=np.float64)
-    iterations = gamma_mean(steps)
-    sparsity_errors = solved["sparsity_error"].to_numpy(dtype=np.float64)
-    sparsity = bca_mean(sparsity_errors[np.isfinite(sparsity_errors)])
-    return {
-        "runs": len(group),
-        "solved": len(solved),
-        "success_rate": success.value,
-        "success_low": success.low,
-        "success_high": success.high,
-        "iterations_median": float(np.median(steps)) if len(steps) else float("nan"),
-        "iterations_mean": iterations.value,
-        "iterations_low": iterations.low,
-        "iterations_high": iterations.high,
-        "iterations_method": iterations.method,
-        "sparsity_error": sparsity.value,
-        "sparsity_low": sparsity.low,
-        "sparsity_high": sparsity.high,
-        "sparsity_method": sparsity.method,
-    }
