@@ -109,6 +109,14 @@ def npu(name: str, start: float, end: float) -> Fields:
 DMU: Fields = {"module": "DMU", "learning_rate": 1e-2, "clip_gradient_norm": 1.0}
 OURS = {"NRU": A2, "NMRU": A3, "DMU": DMU}
 
+# nalm's own: docs/division.md.
+FAST: Fields = {"criterion": "log_magnitude", "learning_rate": 1e-2, "clip_gradient_norm": 1.0}
+FAST |= {"iterations": 10_000, "evaluate_every": 250}
+MAGNITUDE_FIRST = {
+    "PowerProduct": {"module": "PowerProduct", **FAST},
+    "MagnitudeNMRU": {"module": "MagnitudeNMRU", **FAST, "regularizers": {"weight": ramp(10, (5000, 7500))}},
+}
+
 # --- ranges: label, training range, test range -------------------------------------------------------------------
 
 Ranges = list[tuple[str, Any, Any]]
@@ -146,6 +154,7 @@ DISTRIBUTIONS: Ranges = [
     ("U:[-50,50)", [-50, 50], {"union": [[-100, -50], [50, 100]]}),
     ("U:[-100,100)", [-100, 100], {"union": [[-200, -100], [100, 200]]}),
 ]
+DIVISION: Ranges = [*NINE, *DISTRIBUTIONS, *MIXED_SIGNS[1:]]
 SMALL_NUMBERS: Ranges = [
     ("U[0,0.0001)", [0, 1e-4], [0, 1e-4]),
     ("U[0,0.001)", [0, 1e-3], [0, 1e-3]),
@@ -286,6 +295,9 @@ EXPERIMENTS = {
         operation="add", input_size=100, subset_ratio=0.01
     ),
     "primer-sub-in10": in10({"NAU": bounded("NAU", 0.01, IN10)})._replace(operation="sub"),
+    # Ours: docs/division.md.
+    "division-in2": Facts(MAGNITUDE_FIRST, DIVISION),
+    "division-in10": in10(MAGNITUDE_FIRST, DIVISION),
 }
 
 

@@ -15,6 +15,7 @@ from nalm.modules import (
     NPU,
     ArithmeticModule,
     NaiveNPU,
+    PowerProduct,
     RealNaiveNPU,
     RealNPU,
 )
@@ -80,7 +81,7 @@ REPRESENTATIVES = [
     *("Linear", "ReLU6", "NAC-golden", "NACMul", "NACSigma-log", "NACNMU-log", "NALU-separate", "NALU-safe"),
     *("NALU-trig", "GNALU-bias", "INALU", "NAU", "NMU", "NMU-normalized", "SigmaNMU", "GatedNAUNMU-bias", "NPU"),
     *("RealNPU", "NaiveNPU", "RealNaiveNPU", "NRU", "NRU-separate", "NMRU-gated", "MCFC-trash", "MulMCFC-inalu"),
-    *("MulMCFC-real_npu-trash", "DMU", "DMU-heads"),
+    *("MulMCFC-real_npu-trash", "DMU", "DMU-heads", "PowerProduct", "MagnitudeNMRU"),
 ]
 """At least one variant of each class, where all would take too long."""
 
@@ -104,7 +105,7 @@ FORWARD = [
 
 NOISY = [name for name, build in VARIANTS.items() if build(2, 1).noise_shape(torch.Size([5, 2])) is not None]
 
-POWER_UNITS = (NPU, RealNPU, NaiveNPU, RealNaiveNPU)
+POWER_UNITS = (NPU, RealNPU, NaiveNPU, RealNaiveNPU, PowerProduct)
 
 
 def float64(values: Any) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor
 from nalm.modules import (
     NMRU,
     ArithmeticModule,
+    PowerProduct,
     expression,
 )
 
@@ -63,6 +64,7 @@ def test_formulas_of_modules_with_many_weights_compute_the_same(name: str) -> No
 
 SHORT = {"mul": "a*b", "div": "a/b", "reciprocal": "1/a", "squared": "a**2", "sub": "a - b"}
 WITH_SIGNS = ["NMRU", "NMRU-penalty", "NRU", "RealNPU", "NPU", "NaiveNPU", "INALU", "MulMCFC-real_npu", "DMU"]
+WITH_SIGNS += ["PowerProduct", "MagnitudeNMRU"]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,15 @@ def test_weights_between_discrete_ones_keep_their_cosine() -> None:
         module.weight[0, 0] = 0.9
     (formula,) = module.to_sympy(["a", "b"])
     assert formula.has(sympy.cos)
+
+
+def test_weights_between_discrete_ones_keep_their_hard_sign() -> None:
+    module = PowerProduct(2, 1).gold("div")
+    with torch.no_grad():
+        module.weight[0, 0] = 0.5
+    (formula,) = module.to_sympy(["a", "b"])
+    assert formula.has(sympy.sign, sympy.cos)
+    assert formula.subs({"a": 4.0, "b": -2.0}) == pytest.approx(-1)
 
 
 @pytest.mark.parametrize(("name", "operation"), WITHOUT_FORMULA.items())

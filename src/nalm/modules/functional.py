@@ -19,8 +19,11 @@ __all__ = [
     "contract",
     "excess_penalty",
     "glorot_limit",
+    "hard_sign",
     "log_magnitude",
     "nearest",
+    "nearest_power",
+    "nonzero_magnitude",
     "product",
     "saturate_",
     "saturated_logit",
@@ -210,6 +213,16 @@ def log_magnitude(x: Tensor, eps: float) -> Tensor:
     return torch.log(x.abs() + eps)
 
 
+def nonzero_magnitude(x: Tensor) -> Tensor:
+    """Return magnitudes, with the smallest normal number for those of exactly 0."""
+    return torch.where(x == 0, torch.finfo(x.dtype).tiny, x.abs())
+
+
+def hard_sign(negatives: Tensor) -> Tensor:
+    r"""Return the sign of :math:`\cos(\pi n)` for n negative factors, 1 or -1. It has no gradient."""
+    return torch.sign(torch.cos(math.pi * negatives.detach()))
+
+
 def weighted_sum(x: Tensor, weight: Tensor, space: str, eps: float) -> Tensor:
     """Return weighted sums of the inputs (``linear``), or of their logarithms, as an exponential (``log``)."""
     if space == "linear":
@@ -221,6 +234,12 @@ def nearest(weight: Tensor, low: int, high: int) -> Tensor:
     """Return the nearest integers from ``low`` to ``high``. Halves are rounded away from zero."""
     away = weight.sign() * (weight.frac().abs() >= 0.5)
     return (weight.trunc() + away).clamp(low, high)
+
+
+def nearest_power(exponent: Tensor) -> Tensor:
+    """Return the nearest of -1, 0 and 1, or another multiple of 1/2 if it is within 0.1."""
+    halves = (2 * exponent).round() / 2
+    return torch.where((halves - exponent).abs() <= 0.1, halves, nearest(exponent, -1, 1))
 
 
 def binary_penalty(weight: Tensor, shape: Shape = "linear") -> Tensor:

@@ -30,6 +30,7 @@ def short_form(formula: sympy.Expr) -> sympy.Expr:
     if not formula.has(sympy.cos, sympy.sign):
         return formula
     formula = formula.replace(lambda part: isinstance(part, sympy.cos), _sign_of_cosine)
+    formula = formula.replace(lambda part: isinstance(part, sympy.sign), _sign_of_flips)
     formula = formula.replace(lambda part: isinstance(part, sympy.Mul), _joined)
     return formula.replace(_Flip, lambda x: sympy.Piecewise((-1, x < 0), (1, True)))
 
@@ -47,6 +48,12 @@ def _sign_of_cosine(cosine: sympy.Expr) -> sympy.Expr:
             return cosine
         flips[x] += round(turns)
     return sympy.Mul(*(_Flip(x) for x, turns in flips.items() if turns % 2))
+
+
+def _sign_of_flips(sign: sympy.Expr) -> sympy.Expr:
+    """Return a product of flips for its sign."""
+    flips = sympy.Mul.make_args(sign.args[0])
+    return sign.args[0] if all(isinstance(factor, _Flip) for factor in flips) else sign
 
 
 def _step(term: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr] | None:

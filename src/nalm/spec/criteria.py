@@ -22,8 +22,11 @@ def _check(path: str, found: object) -> None:
 CRITERIA: Registry[Criterion] = Registry(
     "criterion",
     "criteria",
-    {name: f"nalm.training.loss:{name}" for name in ("mse", "pcc", "pcc_then_mse", "mape")},
+    {
+        name: f"nalm.training.loss:{name}"
+        for name in ("mse", "pcc", "pcc_then_mse", "mape", "log_magnitude", "symlog", "huber")
+    },
     _check,
-    "mypackage.criteria:huber",
+    "mypackage.criteria:my_criterion",
 )
 """Criteria by name."""

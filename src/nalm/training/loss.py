@@ -9,7 +9,19 @@ from nalm.modules.base import ArithmeticModule
 from nalm.spec.criteria import CRITERIA
 from nalm.spec.recipe import PARAMETER_NORMS, Recipe
 
-__all__ = ["Loss", "Objective", "SquaredError", "mape", "mse", "parameter_norm", "pcc", "pcc_then_mse"]
+__all__ = [
+    "Loss",
+    "Objective",
+    "SquaredError",
+    "huber",
+    "log_magnitude",
+    "mape",
+    "mse",
+    "parameter_norm",
+    "pcc",
+    "pcc_then_mse",
+    "symlog",
+]
 
 
 def mse(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
@@ -35,6 +47,46 @@ def pcc(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
 def pcc_then_mse(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
     """Return :func:`pcc` while ``pcc_share`` is 1, then :func:`mse`."""
     return torch.where(pcc_share > 0, pcc(prediction, target, pcc_share), mse(prediction, target, pcc_share))
+
+
+def huber(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
+    r"""Return the mean Huber loss, :math:`\frac12 d^2` for errors :math:`|d| \le 1`, else :math:`|d| - \frac12`."""
+    error = (prediction - target).abs()
+    return torch.where(error <= 1, error**2 / 2, error - 0.5).mean()
+
+
+def log_magnitude(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
+    r"""Return the mean squared difference of logarithms of magnitudes; signs don't count.
+
+    .. math:: \overline{(\mathrm{asinh}(c |y|) - \mathrm{asinh}(c |t|))^2}, \qquad c = 10 / \exp(\overline{\ln |t|})
+
+    The inverse hyperbolic sine is :math:`\ln 2z` for large and :math:`z` for small numbers, so zeros are allowed. The
+    factor :math:`c` divides by the geometric mean of the batch's targets, so that their unit doesn't matter. Targets of
+    0 are left out of that mean; if all are 0, :math:`c` is 10. Where the logarithm of the prediction is linear in the
+    weights, as in a product of powers, this is nearly linear regression, whose loss is convex. It is for modules whose
+    sign follows from their magnitude (:class:`~nalm.modules.PowerProduct`, :class:`~nalm.modules.MagnitudeNMRU`).
+    """
+    scale = _scale(target)
+    return ((torch.asinh(scale * prediction.abs()) - torch.asinh(scale * target.abs())) ** 2).mean()
+
+
+def symlog(prediction: Tensor, target: Tensor, pcc_share: Tensor) -> Tensor:
+    r"""Return the mean squared difference of symmetric logarithms, :func:`log_magnitude` with signs.
+
+    .. math:: \overline{(\mathrm{asinh}(c y) - \mathrm{asinh}(c t))^2}
+
+    with the same :math:`c`. Elsewhere, symlog is :math:`\mathrm{sgn}(z) \ln(1 + |z|)`, which is similar, but not free
+    of scale.
+    """
+    scale = _scale(target)
+    return ((torch.asinh(scale * prediction) - torch.asinh(scale * target)) ** 2).mean()
+
+
+def _scale(target: Tensor) -> Tensor:
+    """Return 10 divided by the geometric mean of the magnitudes of the targets that are not 0."""
+    is_zero = target == 0
+    logarithms = torch.log(torch.where(is_zero, 1.0, target.abs()))
+    return 10 * torch.exp(-logarithms.sum() / (~is_zero).sum().clamp(min=1))
 
 
 def _standardized(values: Tensor) -> Tensor:

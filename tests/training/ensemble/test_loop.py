@@ -291,7 +291,7 @@ def test_compiled_training_is_eager_training_within_rounding(module: str) -> Non
 
 @pytest.mark.compiled
 @pytest.mark.slow
-@pytest.mark.parametrize("criterion", ["pcc", "mape", "pcc_then_mse"])
+@pytest.mark.parametrize("criterion", ["pcc", "mape", "pcc_then_mse", "log_magnitude", "symlog", "huber"])
 def test_every_criterion_is_compiled(criterion: str) -> None:
     ensemble = make_ensemble(recipe("NMRU", 3, criterion=criterion), NINE_RUNS, compiled=True)
     ensemble.train()

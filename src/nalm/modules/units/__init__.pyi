@@ -19,6 +19,8 @@ from .nru import NRU as NRU
 from .nmru import NMRU as NMRU
 from .mcfc import MCFC as MCFC, MulMCFC as MulMCFC
 from .dmu import DMU as DMU
+from .power_product import PowerProduct as PowerProduct
+from .magnitude_nmru import MagnitudeNMRU as MagnitudeNMRU
 
 MODULES: Mapping[str, type[ArithmeticModule]]
 """Every module of this library by name."""

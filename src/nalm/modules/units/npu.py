@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from nalm.modules.base import ArithmeticModule, Inputs, choice, fraction
-from nalm.modules.functional import EPS32, binary_penalty, contract, glorot_limit, nearest, ternary_penalty
+from nalm.modules.functional import (
+    EPS32,
+    binary_penalty,
+    contract,
+    glorot_limit,
+    nearest,
+    nearest_power,
+    ternary_penalty,
+)
 
 __all__ = ["NPU", "NaiveNPU", "RealNPU", "RealNaiveNPU"]
 
@@ -121,9 +129,7 @@ class _PowerUnit(ArithmeticModule):
     @torch.no_grad()
     def discretize(self) -> Self:
         """Round to the domain. An unbounded weight within 0.1 of another multiple of 1/2 becomes that root or power."""
-        halves = (2 * self.weight).round() / 2
-        kept = (halves - self.weight).abs() <= (0.1 if "weight" not in self.bounds() else -1)
-        weight = torch.where(kept, halves, nearest(self.weight, -1, 1))
+        weight = nearest(self.weight, -1, 1) if "weight" in self.bounds() else nearest_power(self.weight)
         super().discretize()
         self.weight.copy_(weight)
         return self
