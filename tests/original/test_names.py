@@ -19,8 +19,8 @@ BASELINE = (
     "lr-adam-0.00500-0.0_D-u_n-1-5_L1T_rb-1e-09-1e-07-10000-10_rWnpu-0-W_rg-0_rH_clip-n_WrI-xu_nMF_gn-F_mse"
 )
 """The original's name of the run with seed 0 of Figure 3's baseline on U[1,2), measured."""
-UNNAMEABLE = {"GNALU", "INALU", "MCFC", "MulMCFC", "DMU"}
-"""Modules of later papers: the original lacks them, or their names are not known."""
+UNNAMEABLE = {"GNALU", "INALU", "MCFC", "MulMCFC", "DMU", "PowerProduct", "MagnitudeNMRU"}
+"""Modules of later papers and our own: the original lacks them, or their names are not known."""
 
 
 def division(**fields: Any) -> SubsetTask:

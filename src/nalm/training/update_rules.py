@@ -172,7 +172,7 @@ class NAdam(Rule):
     def rates(self, steps: npt.NDArray[np.float64], learning_rate: npt.NDArray[np.float64]) -> Columns:
         """Return the weights of the gradient and of its mean, and the second bias correction's root."""
         (beta1, beta2), decay = self.options.betas, self.options.momentum_decay
-        products = _momentum_products(beta1, decay, int(steps.max(initial=0)))
+        products = _momentum_products(beta1, decay, 1 << int(steps.max(initial=1)).bit_length())
         product = products[np.minimum(steps.astype(np.int64), len(products) - 1)]
         now, following = _momentum(beta1, decay, steps), _momentum(beta1, decay, steps + 1)
         return {
@@ -193,13 +193,9 @@ def _momentum(beta1: float, decay: float, steps: npt.NDArray[np.float64]) -> npt
     return beta1 * (1 - 0.5 * 0.96 ** (steps * decay))
 
 
-def _momentum_products(beta1: float, decay: float, steps: int) -> npt.NDArray[np.float64]:
-    """Return the product of the momenta of the first steps, at least up to ``steps``, or up to where it is 0."""
-    return _products_up_to(beta1, decay, 1 << max(steps, 1).bit_length())
-
-
 @lru_cache(maxsize=16)
-def _products_up_to(beta1: float, decay: float, steps: int) -> npt.NDArray[np.float64]:
+def _momentum_products(beta1: float, decay: float, steps: int) -> npt.NDArray[np.float64]:
+    """Return the products of the momenta of the first 0, 1, … steps, at most up to where they are 0."""
     momenta = _momentum(beta1, decay, np.arange(1.0, steps + 1)).astype(np.float32)
     products = np.cumprod(momenta, dtype=np.float32).astype(np.float64)  # torch keeps the product in float32
     used = int(np.count_nonzero(products)) + 1  # all that follow are 0 as well
