@@ -90,7 +90,9 @@ def test_weights_between_discrete_ones_keep_their_hard_sign() -> None:
         module.weight[0, 0] = 0.5
     (formula,) = module.to_sympy(["a", "b"])
     assert formula.has(sympy.sign, sympy.cos)
-    assert formula.subs({"a": 4.0, "b": -2.0}) == pytest.approx(-1)
+    values = {"a": 4.0, "b": -2.0}
+    value = formula.subs({symbol: values[symbol.name] for symbol in formula.free_symbols})
+    assert float(value) == pytest.approx(-1)
 
 
 @pytest.mark.parametrize(("name", "operation"), WITHOUT_FORMULA.items())

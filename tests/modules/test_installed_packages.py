@@ -67,7 +67,7 @@ def test_an_unknown_name_is_told_those_of_installed_packages_too(install: Callab
     install("Scaled = some_layers:Scaled")
     with pytest.raises(
         ValueError,
-        match=r"unknown module 'Scald' \(did you mean Scaled\?\), expected one of: .*DMU, Scaled, or an import path",
+        match=r"unknown module 'Scald' \(did you mean Scaled\?\), expected one of: .*, Scaled, or an import path",
     ):
         resolve("Scald")
 

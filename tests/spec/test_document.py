@@ -131,8 +131,8 @@ def test_several_mistakes_are_each_named_with_their_line_and_field(tmp_path: Pat
     *others, misspelt, coefficient = found
     field = "variants[0].recipe"
     assert others == [
-        "6: recipe.criterion: found unknown criterion 'best', expected one of: mse, pcc, pcc_then_mse, mape, or an "
-        "import path such as mypackage.criteria:my_criterion",
+        "6: recipe.criterion: found unknown criterion 'best', expected one of: mse, pcc, pcc_then_mse, mape, "
+        "log_magnitude, symlog, huber, or an import path such as mypackage.criteria:my_criterion",
         "7: recipe.batch_size: found 0, expected greater than or equal to 1",
         f"12: {field}.learning_rate: found 'fast', expected a number",
     ]

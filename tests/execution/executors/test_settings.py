@@ -121,7 +121,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[ExecutorSettings]:
         found.append(settings)
         return nullcontext()
 
-    monkeypatch.setattr("nalm.cli.training.open_executor", take)
+    monkeypatch.setattr("nalm.execution.executors.settings.open_executor", take)
     monkeypatch.setattr(nalm, "run", lambda *_, **__: None, raising=False)
     return found
 
