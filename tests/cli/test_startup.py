@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "status RESULTS": {*DATA, "rich"},
     "runs RESULTS": TABLES,
     "summary RESULTS": {*TABLES, "scipy.stats", "scipy.optimize"},
+    "show RESULTS --variant NRU --task negative --seed 0": TABLES,
     "plot --help": set(),
     "landscape --help": set(),
     "report --help": set(),

@@ -18,6 +18,8 @@ from nalm.execution.plan import block_names
 from nalm.experiments.experiment import Experiment, check_labels
 from nalm.experiments.index import figures_called
 from nalm.experiments.runs import Run, runs_of
+from nalm.paths import content_hash
+from nalm.remember import remembered
 from nalm.spec.thresholds import Threshold, best_row
 from nalm.store.columns import EVALUATION_COLUMNS
 from nalm.store.rows import StoredRun, stored_runs
@@ -142,10 +144,30 @@ class TrainedRun(StoredRun):
     def _expression(self) -> str | None:
         if not self.has_parameters:
             return None
+        kept = [*self.flat_parameters.values(), *self.flat_buffers.values()]
+        weights = content_hash(b"".join(np.ascontiguousarray(values).tobytes() for values in kept))
         try:
-            return learnt_expression(self.module())
+            return remembered("expression", f"{self._network} with {weights}", lambda: learnt_expression(self.module()))
         except NalmError as error:
             return f"unknown: {error}"
+
+    @property
+    def _network(self) -> str:
+        """The task and the recipe, which decide the network: what is remembered about it needs no torch."""
+        task = self.run.task
+        return f"{type(task).__name__} {task.model_dump_json()} by {self.run.recipe.model_dump_json()}"
+
+    def _shapes(self) -> dict[str, list[int]]:
+        """Return the shapes of the network's parameters.
+
+        Raises:
+            NalmError: its module cannot be imported any more.
+        """
+
+        def shapes() -> dict[str, list[int]]:
+            return {name: list(parameter.shape) for name, parameter in self._untrained().named_parameters()}
+
+        return remembered("shapes", self._network, shapes)
 
     def _untrained(self) -> nn.Module:
         try:
@@ -161,7 +183,7 @@ class TrainedRun(StoredRun):
         if not self.flat_parameters:
             return {}
         try:
-            shapes = {name: tuple(parameter.shape) for name, parameter in self._untrained().named_parameters()}
+            shapes = self._shapes()
         except NalmError:
             return self._flat_parameters()
         if any(len(values) % (prod(shapes.get(name, ())) or 1) for name, values in self.flat_parameters.items()):
