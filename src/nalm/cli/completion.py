@@ -44,9 +44,8 @@ def _labels(ctx: Any, field: str) -> Names:
         )
         return _stored_labels(Path(directory), rest[0] if rest else None, field)
     found: dict[str, None] = {}
-    for name in (
-        ctx.params.get("experiments") or ctx.args
-    ):  # the parser leaves them in args if an option lacks its value
+    # The parser leaves them in the arguments if an option lacks its value.
+    for name in ctx.params.get("experiments") or ctx.args:
         if name in index():
             found |= dict.fromkeys(getattr(index()[name], field))
         elif Path(name).is_file():

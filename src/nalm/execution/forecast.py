@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nalm.execution.executors.local import default_workers
 from nalm.execution.run import Experiments, prepare
-from nalm.store.costs import STARTING_SECONDS, compiled_costs, expected_cost
+from nalm.store.costs import STARTING_SECONDS, compiled_costs, expected_seconds
 from nalm.training.history import MOST_PARAMETERS
 
 __all__ = ["Forecast", "forecast"]
@@ -54,7 +54,7 @@ def forecast(
     seconds = size = 0.0
     for shard in shards:
         recipe, inputs = shard.recipe, shard.runs[0].task.columns
-        seconds += STARTING_SECONDS + len(shard.runs) * (recipe.iterations + 1) * expected_cost(shard, measured)
+        seconds += STARTING_SECONDS + expected_seconds(shard, measured)
         evaluations = recipe.iterations // recipe.evaluate_every + 1
         kept = inputs if evaluations * inputs <= MOST_PARAMETERS else 0  # about one parameter per input
         size += len(shard.runs) * evaluations * (BYTES_PER_EVALUATION + BYTES_PER_INPUT * kept)

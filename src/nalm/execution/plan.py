@@ -9,7 +9,7 @@ from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Run, Shard
 from nalm.spec.recipe import Recipe
 from nalm.spec.task import Task
-from nalm.store.costs import compiled_costs, expected_cost
+from nalm.store.costs import compiled_costs, expected_seconds
 from nalm.store.store import Store
 
 __all__ = ["WHOLE", "Part", "Plan", "block_names", "by_cost", "plan"]
@@ -80,11 +80,7 @@ def by_cost(shards: Sequence[Shard], store: Store) -> list[Shard]:
     if len(shards) < 2:
         return list(shards)
     measured = compiled_costs(store)
-
-    def seconds(shard: Shard) -> float:
-        return len(shard.runs) * (shard.recipe.iterations + 1) * expected_cost(shard, measured)
-
-    return sorted(shards, key=seconds, reverse=True)
+    return sorted(shards, key=lambda shard: expected_seconds(shard, measured), reverse=True)
 
 
 def _longest_first(shards: list[Shard]) -> list[Shard]:

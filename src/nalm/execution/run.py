@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nalm.errors import NalmError
+from nalm.execution.dispatch import train_shards
 from nalm.execution.executors.forking import start_nursery
 from nalm.execution.executors.local import default_workers, local_workers
 from nalm.execution.plan import WHOLE, Part, Plan, by_cost, plan
@@ -77,14 +78,11 @@ def run(
     def make_executor() -> AbstractContextManager[concurrent.futures.Executor]:
         return local_workers(count, device, compiled) if executor is None else nullcontext(executor)
 
-    from nalm.execution.dispatch import train_shards  # imports torch, while the nursery does
-
+    in_order = by_cost(shards, store)
     # Closing the generator stops the workers, whatever exception ends this loop.
     with (
         interruption.on_signals(),
-        closing(
-            train_shards(store.path.absolute(), by_cost(shards, store), make_executor, device, compiled)
-        ) as attempts,
+        closing(train_shards(store.path.absolute(), in_order, make_executor, device, compiled)) as attempts,
     ):
         for attempt in attempts:
             if attempt is not None:

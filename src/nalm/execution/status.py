@@ -12,7 +12,7 @@ from nalm.execution.running import fields_of
 from nalm.experiments.experiment import Experiment
 from nalm.experiments.runs import Shard
 from nalm.paths import last_line
-from nalm.store.costs import CostKind, expected_cost, mean_costs, shard_costs
+from nalm.store.costs import CostKind, expected_seconds, mean_costs, shard_costs
 from nalm.store.inside import content_of, entries, files_within, is_within, regular_content
 from nalm.store.leases import HEARTBEAT
 from nalm.store.store import Store
@@ -198,5 +198,5 @@ def _seconds_left(
     seconds = []
     for shard in shards:
         left = shard.recipe.iterations + 1 - made.get(shard.name, 0)
-        seconds.append(len(shard.runs) * left * expected_cost(shard, costs))
+        seconds.append(expected_seconds(shard, costs, left))
     return max(sum(seconds) / len(at_once), max(seconds, default=0.0))

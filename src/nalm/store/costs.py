@@ -22,6 +22,7 @@ __all__ = [
     "compiled_costs",
     "cost_kind",
     "expected_cost",
+    "expected_seconds",
     "mean_costs",
     "shard_costs",
     "training_costs",
@@ -171,6 +172,13 @@ def compiled_costs(store: Store) -> dict[CostKind, float]:
         and not shard.stops_early
         and shard.seconds is not None
         and shard.seconds > 2 * STARTING_SECONDS
+    )
+
+
+def expected_seconds(shard: Shard, measured: Mapping[CostKind, float], updates: int | None = None) -> float:
+    """Return the expected time of some updates of a shard, by default of all, on one core."""
+    return (
+        len(shard.runs) * (shard.recipe.iterations + 1 if updates is None else updates) * expected_cost(shard, measured)
     )
 
 

@@ -66,9 +66,8 @@ class ShardFile:
         if not isinstance(about, dict) or not isinstance(about.get("schema"), int):
             raise DamagedFile("its metadata are not those of nalm")
         check_schema(path, about)
-        _check_about(about)
+        self.recipe = _checked_recipe(about)
         _check_columns(self._file, schema, len(content))
-        self.recipe = _recipe(json.dumps(about["recipe"]))
         identity = self._read(IDENTITY)
         _check_identity(identity, about["recipe"])
         self.keys: list[str] = identity["key"].to_pylist()
@@ -137,15 +136,15 @@ class _About(BaseModel):
     imported: list[str] = []
 
 
-def _check_about(about: dict[str, Any]) -> None:
-    """Check what a file says about how its runs were made.
+def _checked_recipe(about: dict[str, Any]) -> Recipe:
+    """Check what a file says about how its runs were made, and return their recipe.
 
     Raises:
         DamagedFile: something is missing or has a wrong type, or the recipe is none.
     """
     try:
         _About.model_validate(about)
-        _recipe(json.dumps(about["recipe"]))
+        return _recipe(json.dumps(about["recipe"]))
     except WRONG as error:
         raise DamagedFile("its metadata are not those of nalm") from error
 

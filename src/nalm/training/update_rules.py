@@ -4,6 +4,7 @@ Operations and their order are those of torch.optim; tests compare the results w
 scalars, so that recipes that differ in them share a program. Options that are true or false decide the program.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Self
@@ -24,7 +25,7 @@ Iterations = npt.NDArray[np.int64]
 Numbers = Mapping[str, Tensor]
 
 
-class Rule:
+class Rule(ABC):
     """An optimizer of torch.optim with its options.
 
     Arguments:
@@ -72,7 +73,7 @@ class Rule:
 
     def state(self, parameters: Tensors) -> State:
         """Return the initial state."""
-        return {slot: {name: torch.zeros_like(value) for name, value in parameters.items()} for slot in self.slots}
+        return {slot: _zeros(parameters) for slot in self.slots}
 
     def scalars(self, iterations: Iterations, learning_rate: Rates) -> Columns:
         """Return the numbers that a step needs, by name, for each iteration."""
@@ -108,9 +109,13 @@ class Rule:
                 after[slot][name] = tensor
         return updated, after
 
+    @abstractmethod
     def step(self, value: Tensor, gradient: Tensor, state: Tensors, scalars: Numbers) -> tuple[Tensor, Tensors]:
         """Return one parameter and its state after a step."""
-        raise NotImplementedError
+
+
+def _zeros(parameters: Tensors) -> Tensors:
+    return {name: torch.zeros_like(value) for name, value in parameters.items()}
 
 
 def _moments(gradient: Tensor, state: Tensors, scalars: Numbers) -> Tensors:
@@ -131,8 +136,7 @@ class Adam(Rule):
 
     def state(self, parameters: Tensors) -> State:
         """Return both moments, and the largest second moment for AMSGrad."""
-        largest = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        return super().state(parameters) | ({"largest": largest} if self.options.amsgrad else {})
+        return super().state(parameters) | ({"largest": _zeros(parameters)} if self.options.amsgrad else {})
 
     def rates(self, steps: npt.NDArray[np.float64], learning_rate: npt.NDArray[np.float64]) -> Columns:
         """Return the step size and the root of the second bias correction."""
@@ -288,8 +292,7 @@ class RMSprop(Rule):
 
     def state(self, parameters: Tensors) -> State:
         """Return the mean square and the velocity, and the mean if the optimizer is centered."""
-        mean = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        return super().state(parameters) | ({"mean": mean} if self.options.centered else {})
+        return super().state(parameters) | ({"mean": _zeros(parameters)} if self.options.centered else {})
 
     def rates(self, steps: npt.NDArray[np.float64], learning_rate: npt.NDArray[np.float64]) -> Columns:
         """Return the learning rate and the momentum."""

@@ -5,6 +5,7 @@ import sys
 import threading
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 
 from nalm.execution.executors import nursery
 from nalm.registry import SAFE_PATH, children_without_working_directory
@@ -12,7 +13,7 @@ from nalm.registry import SAFE_PATH, children_without_working_directory
 __all__ = ["start_nursery", "worker_context"]
 
 
-class _Spawned(SpawnProcess):
+class _Safe(BaseProcess):
     """A process that imports nothing from the working directory while it starts."""
 
     def start(self) -> None:
@@ -21,13 +22,12 @@ class _Spawned(SpawnProcess):
             super().start()
 
 
-class _Forked(ForkServerProcess):
-    """A process that is forked from the nursery; should that have died, another starts as spawned processes do."""
+class _Spawned(_Safe, SpawnProcess):
+    pass
 
-    def start(self) -> None:
-        """Start the process."""
-        with children_without_working_directory():
-            super().start()
+
+class _Forked(_Safe, ForkServerProcess):
+    """A process that is forked from the nursery; should that have died, another starts as spawned processes do."""
 
 
 class _SpawnContext(SpawnContext):

@@ -47,7 +47,7 @@ def local_workers(count: int, device: str = "cpu", compiled: bool = True) -> Ite
     if count == 0:
         yield InProcessExecutor()
         return
-    from nalm.execution.worker import start_worker  # imports torch
+    from nalm.execution.worker import start_worker
 
     environment = os.environ | {SAFE_PATH: "1"}  # also for processes that workers start
     with children_without_working_directory():  # it starts a process that keeps track of resources
