@@ -1,5 +1,6 @@
 """Start processes that run experiments, for tests that kill or stop them."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -34,6 +35,9 @@ nalm.run(experiment, out, workers=0, compiled=compiled == "compiled")
 """
 """Program that runs an experiment and logs the iterations that it executes."""
 
+TWO_SHARDS = {"recipe": "recipe: {iterations: 3000, evaluate_every: 100}", "seeds": "seeds: 0-49"}
+"""Fields of an experiment file of two shards, which take two workers a while."""
+
 
 def launch(*command: object, prepare: Callable[[], None] | None = None, **options: Any) -> Process:
     """Start Python with the default handler of SIGINT, which background jobs of a shell ignore."""
@@ -59,6 +63,26 @@ def drive(start: Start, path: Path, out: Path, log: Path, how: str = "eager", of
 
 def run_command(path: Path, out: Path, *options: object) -> list[object]:
     return ["-m", "nalm", "run", path, "--out", out, "--no-compile", *options]
+
+
+def train_two_shards(start: Start, path: Path, out: Path) -> Process:
+    """Start to train `TWO_SHARDS` with two workers, and return the process once both train."""
+    process = start(*run_command(path, out, "--workers", 2))
+    wait_until(lambda: len(files(out, "*.json")) == 2, process)
+    return process
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of the workers of a process: they were forked from one of its children."""
+    processes: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            processes[int(path.parent.name)] = parent_of(int(path.parent.name))
+    return [child for child, parent in processes.items() if processes.get(parent) == pid]
 
 
 def ended(process: Process) -> str:

@@ -14,14 +14,17 @@ from typing import Any
 
 import pytest
 from tests.execution.processes import (
+    TWO_SHARDS,
     Start,
     assert_every_shard_is_there_once,
+    children,
     drive,
     ended,
     files,
     iterations,
     rows,
     run_command,
+    train_two_shards,
     wait_until,
 )
 
@@ -91,10 +94,9 @@ def test_ten_kills_cost_less_than_three_tenths_of_a_compiled_run(
 def test_no_run_is_lost_when_the_parent_of_the_workers_is_killed(
     write_yaml: WriteYaml, start: Start, tmp_path: Path
 ) -> None:
-    path = write_yaml(recipe="recipe: {iterations: 3000, evaluate_every: 100}", seeds="seeds: 0-49")
+    path = write_yaml(**TWO_SHARDS)
     out = tmp_path / "killed"
-    process = start(*run_command(path, out, "--workers", 2))
-    wait_until(lambda: len(files(out, "*.json")) == 2, process)
+    process = train_two_shards(start, path, out)
     process.kill()
     wait_until(lambda: not files(out, "*.lease"))
     assert len(files(out, "*.checkpoint")) == 2
@@ -204,15 +206,6 @@ def test_workers_that_are_told_to_stop_are_replaced_and_no_shard_counts_as_faile
     assert "failed" not in said
     assert_every_shard_is_there_once(out, 4)
     assert any(about["resumed_at"] for _, about in Store(out).runs())
-
-
-def children(pid: int) -> list[int]:
-    """Return the ids of the workers of a process: they were forked from one of its children."""
-    processes: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            processes[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-    return [child for child, parent in processes.items() if processes.get(parent) == pid]
 
 
 # Several processes

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.execution.processes import Start, ended, files, run_command, wait_until
-from tests.execution.test_kills import children
+from tests.execution.processes import TWO_SHARDS, Start, children, ended, parent_of, train_two_shards
 
 WriteYaml = Callable[..., Path]
 
@@ -112,10 +111,9 @@ def test_a_forked_worker_can_use_several_threads_and_compile(tmp_path: Path) -> 
 def test_workers_end_with_a_checkpoint_when_the_process_dies_that_they_were_forked_from(
     write_yaml: WriteYaml, start: Start, tmp_path: Path
 ) -> None:
-    path = write_yaml(recipe="recipe: {iterations: 3000, evaluate_every: 100}", seeds="seeds: 0-49")
+    path = write_yaml(**TWO_SHARDS)
     out = tmp_path / "results"
-    process = start(*run_command(path, out, "--workers", 2))
-    wait_until(lambda: len(files(out, "*.json")) == 2, process)
+    process = train_two_shards(start, path, out)
     (server,) = {parent_of(child) for child in children(process.pid)}
     os.kill(server, signal.SIGKILL)
     said = ended(process)
@@ -123,7 +121,3 @@ def test_workers_end_with_a_checkpoint_when_the_process_dies_that_they_were_fork
     assert "failed" not in said
     assert len(list((out / "shards").iterdir())) == 2
     assert list((out / "running").iterdir()) == []
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
